@@ -1,1 +1,4 @@
 //! dspex-runtime
+
+pub mod lm;
+pub mod wire;
