@@ -1,4 +1,5 @@
 //! dspex-runtime
 
 pub mod lm;
+pub mod testing;
 pub mod wire;

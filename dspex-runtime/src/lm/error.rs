@@ -305,7 +305,8 @@ impl LmError {
         if let Some(status) = details.status {
             attributes.insert("status".to_owned(), json!(status));
         }
-        let bases = self.bases().iter().chain(&["LMError", "DSPyError"]).map(|base| format!("{MODULE}.{base}"));
+        let bases =
+            self.bases().iter().chain(&["LMError", "DSPyError"]).map(|base| format!("{MODULE}.{base}"));
         LmErrorWire {
             class: self.class().to_owned(),
             mro: bases.chain(["builtins.Exception", "builtins.BaseException"].map(str::to_owned)).collect(),

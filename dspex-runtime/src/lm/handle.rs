@@ -85,8 +85,14 @@ impl Lm {
     }
 
     fn of(model: String, host: Option<Host>) -> Self {
-        let inner =
-            Inner { model, kwargs: BTreeMap::new(), api_key: None, host, problem: None, spec: OnceLock::new() };
+        let inner = Inner {
+            model,
+            kwargs: BTreeMap::new(),
+            api_key: None,
+            host,
+            problem: None,
+            spec: OnceLock::new(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -171,9 +177,14 @@ impl Lm {
         let inner = &self.inner;
         let problem = match (&inner.problem, inner.model.split_once('/')) {
             (Some(problem), _) => problem.clone(),
-            (None, Some((provider, name))) if !provider.trim().is_empty() && !name.trim().is_empty() => return Ok(()),
+            (None, Some((provider, name))) if !provider.trim().is_empty() && !name.trim().is_empty() => {
+                return Ok(());
+            }
             (None, _) => {
-                format!("{:?} names no provider: write `provider/model`, such as `openai/gpt-4o-mini`", inner.model)
+                format!(
+                    "{:?} names no provider: write `provider/model`, such as `openai/gpt-4o-mini`",
+                    inner.model
+                )
             }
         };
         Err(LmError::configuration(problem).with_model(inner.model.clone()))

@@ -19,10 +19,13 @@ mod spec;
 pub use error::{LmError, LmErrorDetails, LmErrorWire};
 pub use handle::Lm;
 pub use message::{
-    CitationPart, DataPart, MediaPart, Message, Part, RefusalPart, Role, TextPart, ThinkingPart, ToolCall, ToolResult,
+    CitationPart, DataPart, MediaPart, Message, Part, RefusalPart, Role, TextPart, ThinkingPart, ToolCall,
+    ToolResult,
 };
 pub use model::{Capabilities, ErasedLanguageModel, LanguageModel, LmFn, lm_fn};
-pub use request::{BuiltinTool, FunctionTool, LmConfig, LmRequest, Reasoning, SystemText, ToolChoice, ToolSpec};
+pub use request::{
+    BuiltinTool, FunctionTool, LmConfig, LmRequest, Reasoning, SystemText, ToolChoice, ToolSpec,
+};
 pub use response::{FinishReason, LmResponse, Usage};
 pub use secrecy::SecretString;
 pub use spec::LmSpecDoc;

@@ -68,7 +68,12 @@ impl LmRequest {
     /// The text of the newest user message; empty where there is none.
     #[must_use]
     pub fn last_user_text(&self) -> String {
-        self.messages.iter().rev().find(|message| message.role == Role::User).map(Message::text).unwrap_or_default()
+        self.messages
+            .iter()
+            .rev()
+            .find(|message| message.role == Role::User)
+            .map(Message::text)
+            .unwrap_or_default()
     }
 
     /// The whole prompt as one text for people to read: each message after a line with its role in brackets.
@@ -257,7 +262,8 @@ impl LmConfig {
     /// The answer must be JSON, with or without a schema.
     #[must_use]
     pub fn wants_json(&self) -> bool {
-        let kind = self.response_format.as_ref().and_then(|format| format.get("type")).and_then(Value::as_str);
+        let kind =
+            self.response_format.as_ref().and_then(|format| format.get("type")).and_then(Value::as_str);
         matches!(kind, Some("json_schema" | "json_object"))
     }
 }

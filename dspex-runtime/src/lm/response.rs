@@ -195,14 +195,20 @@ impl LmResponse {
             )));
         }
         wire::to_vec(&self).map_err(|error| {
-            LmError::configuration(format!("the answer of the language model {:?} is not JSON: {error}", self.model))
+            LmError::configuration(format!(
+                "the answer of the language model {:?} is not JSON: {error}",
+                self.model
+            ))
         })
     }
 
     /// The rules of lm15's `Response` that the types do not already keep.
     fn problem(&self) -> Option<String> {
         if self.message.role != Role::Assistant {
-            return Some(format!("its message has the role {:?}, not \"assistant\"", self.message.role.as_str()));
+            return Some(format!(
+                "its message has the role {:?}, not \"assistant\"",
+                self.message.role.as_str()
+            ));
         }
         if self.model.is_empty() {
             return Some("it names no model".to_owned());

@@ -5,8 +5,8 @@
 
 use serde::de::value::StringDeserializer;
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
@@ -187,7 +187,11 @@ impl<'de> Deserializer<'de> for Reader {
         self.resolve()?.visit(visitor)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, WireError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, WireError> {
         if name == RAW {
             let text = self.value.to_string();
             return visitor.visit_map(serde::de::value::MapDeserializer::new(std::iter::once((RAW, text))));
@@ -241,7 +245,10 @@ impl<'de> Deserializer<'de> for Reader {
                     (Some((variant, content)), None) => {
                         visitor.visit_enum(Variant { variant, content: Some(content) })
                     }
-                    _ => Err(WireError::invalid_value(Unexpected::Map, &"an object with the variant as its only key")),
+                    _ => Err(WireError::invalid_value(
+                        Unexpected::Map,
+                        &"an object with the variant as its only key",
+                    )),
                 }
             }
             other => other.visit(visitor),
@@ -375,7 +382,11 @@ impl<'de> Deserializer<'de> for Key {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, WireError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, WireError> {
         visitor.visit_newtype_struct(self)
     }
 

@@ -52,7 +52,11 @@ impl WireError {
     }
 
     pub(super) fn syntax(error: &serde_json::Error) -> Self {
-        Self::new(WireErrorKind::Syntax { line: error.line(), column: error.column(), message: error.to_string() })
+        Self::new(WireErrorKind::Syntax {
+            line: error.line(),
+            column: error.column(),
+            message: error.to_string(),
+        })
     }
 
     /// The error as seen one level further out.
@@ -105,8 +109,9 @@ impl fmt::Display for WireError {
                 "Python returned {repr} of type {python_type}, which has no JSON form; \
                  read it as a `serde_json::Value`, or return plain data"
             ),
-            WireErrorKind::LoneSurrogate => formatter
-                .write_str("the text holds lone surrogates, which Rust strings cannot; read it as a `serde_json::Value`"),
+            WireErrorKind::LoneSurrogate => formatter.write_str(
+                "the text holds lone surrogates, which Rust strings cannot; read it as a `serde_json::Value`",
+            ),
             WireErrorKind::TooDeep => {
                 write!(formatter, "the value nests deeper than {} levels", super::MAX_DEPTH)
             }

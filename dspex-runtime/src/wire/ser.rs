@@ -45,7 +45,15 @@ impl<'a> Writer<'a> {
         }
         let start = self.out.len();
         self.out.extend_from_slice(open.as_bytes());
-        Ok(Compound { out: self.out, depth: self.depth + 1, start, count: 0, close, key: None, tagged: false })
+        Ok(Compound {
+            out: self.out,
+            depth: self.depth + 1,
+            start,
+            count: 0,
+            close,
+            key: None,
+            tagged: false,
+        })
     }
 
     /// `{"variant":` and then what `open` begins.
@@ -167,11 +175,20 @@ impl<'a> ser::Serializer for Writer<'a> {
         self.raw("null")
     }
 
-    fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> Result<(), WireError> {
+    fn serialize_unit_variant(
+        self,
+        _name: &'static str,
+        _index: u32,
+        variant: &'static str,
+    ) -> Result<(), WireError> {
         self.plain(variant)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Result<(), WireError> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _name: &'static str,
+        value: &T,
+    ) -> Result<(), WireError> {
         value.serialize(self)
     }
 
@@ -368,7 +385,11 @@ impl ser::SerializeStructVariant for Compound<'_> {
     type Ok = ();
     type Error = WireError;
 
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), WireError> {
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        key: &'static str,
+        value: &T,
+    ) -> Result<(), WireError> {
         self.entry(key, value)
     }
 
@@ -387,7 +408,11 @@ impl ser::SerializeStruct for Struct<'_> {
     type Ok = ();
     type Error = WireError;
 
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), WireError> {
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        key: &'static str,
+        value: &T,
+    ) -> Result<(), WireError> {
         match self {
             Struct::Object(object) => object.entry(key, value),
             Struct::Verbatim(out) => {
@@ -561,7 +586,11 @@ impl ser::Serializer for KeyWriter {
         no_key()
     }
 
-    fn serialize_struct(self, _name: &'static str, _length: usize) -> Result<Self::SerializeStruct, WireError> {
+    fn serialize_struct(
+        self,
+        _name: &'static str,
+        _length: usize,
+    ) -> Result<Self::SerializeStruct, WireError> {
         no_key()
     }
 

@@ -130,7 +130,8 @@ pub fn escape(value: Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.into_iter().map(escape).collect()),
         Value::Object(object) => {
-            let object: Map<String, Value> = object.into_iter().map(|(key, value)| (key, escape(value))).collect();
+            let object: Map<String, Value> =
+                object.into_iter().map(|(key, value)| (key, escape(value))).collect();
             if object.len() == 1 && object.contains_key(TAG) {
                 json!({TAG: ["object", object]})
             } else {
