@@ -53,6 +53,16 @@ impl Hint {
         }
     }
 
+    /// Some of the values have no type of their own: as elements of XML they would all become texts.
+    pub(super) fn has_untyped_values(&self) -> bool {
+        match self {
+            Hint::Any => true,
+            Hint::List(inner) | Hint::Dict(inner) => inner.has_untyped_values(),
+            Hint::Tuple(members) | Hint::Union(members) => members.iter().any(Hint::has_untyped_values),
+            _ => false,
+        }
+    }
+
     /// DSPy takes the text of such a field as it stands, and does not read it as JSON.
     pub(super) fn is_raw_text(&self) -> bool {
         match self {

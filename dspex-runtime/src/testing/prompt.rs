@@ -224,7 +224,6 @@ impl<'a> Description<'a> {
         if let Some(entry) = entry {
             constrain(&mut schema, entry);
         }
-        // Natively parsed objects for DSPy's own text type.
         AskedField { name: name.to_owned(), hint, schema, shown_schema, nested_xml }
     }
 
@@ -318,6 +317,10 @@ fn element(text: &str, depth: usize) -> Option<(&str, Value, &str)> {
     let rest = rest.strip_prefix("...").unwrap_or(rest).strip_prefix(close.as_str())?;
     let schema = match children.as_slice() {
         [] => leaf(name),
+        // Of the items of an inner list nothing is known; none at all is always right.
+        [("item", item)] if depth > 0 && item.get("properties").is_none() => {
+            json!({"type": "array", "maxItems": 0})
+        }
         [("item", item)] => json!({"type": "array", "items": item}),
         children => {
             let names: Vec<&str> = children.iter().map(|(name, _)| *name).collect();

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::hint::Hint;
 use super::prompt::{AskedField, Format, Prompt};
 
 /// Writes the values of the fields that the prompt asks for; a value without a field is left out, as the adapter
@@ -43,7 +44,9 @@ fn json(prompt: &Prompt, values: &Map<String, Value>) -> String {
 fn xml(prompt: &Prompt, values: &Map<String, Value>) -> String {
     let elements: Vec<String> = asked(prompt, values)
         .map(|(field, value)| {
-            if field.nested_xml && !value.is_string() {
+            // DSPy reads JSON in an element too, which keeps the types of values that have none of their own.
+            let untyped = field.hint.as_ref().is_some_and(Hint::has_untyped_values);
+            if field.nested_xml && !untyped && !value.is_string() {
                 return element(&field.name, None, value);
             }
             let text =

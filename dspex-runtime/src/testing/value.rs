@@ -13,6 +13,10 @@ const DEEP: usize = 5;
 /// Schemas may refer to themselves; here the recursion ends whatever they require.
 const DEEPEST: usize = 24;
 
+/// Names of numbers between 0 and 1.
+const SHARES: [&str; 8] =
+    ["confidence", "fraction", "likelihood", "probability", "ratio", "score", "share", "similarity"];
+
 pub(super) struct Values<'a> {
     pub words: &'a Words,
     /// The document that `$ref` refers to.
@@ -235,7 +239,11 @@ impl Values<'_> {
                 && below.is_none_or(|below| *value < below)
                 && step.is_none_or(|step| (value / step).fract() == 0.0)
         };
-        let found = self.words.numbers().iter().copied().find(|value| fits(value));
+        let words = phrase_words(name);
+        let share = words.iter().any(|word| SHARES.contains(&word.as_str()))
+            && low.or(above).or(high).or(below).is_none();
+        let likely = |value: &f64| !share || (0.0..=1.0).contains(value);
+        let found = self.words.numbers().iter().copied().find(|value| fits(value) && likely(value));
         let value = found.unwrap_or_else(|| {
             let share = (1 + self.words.dice(name) % 9) as f64 / 10.0;
             let low = low.or(above).unwrap_or_else(|| high.or(below).map_or(0.0, |high| high - 1.0));

@@ -36,7 +36,7 @@ use serde_json::Value;
 /// The key of a tag.
 pub const TAG: &str = "$dspex";
 
-/// What is sent may nest this deep: arrays and objects within each other, tags included.
+/// Arrays and objects may nest this deep in both directions, tags included. The worker has the same limit.
 pub const MAX_DEPTH: usize = 64;
 
 /// Writes a value as JSON, with tags for what JSON cannot hold.
@@ -70,7 +70,7 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, WireError> {
 ///
 /// JSON that is broken or nests too deep, or a value that the type cannot hold, with its place.
 pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> Result<T, WireError> {
-    if !may_hold_tags(json) {
+    if !may_hold_tags(json) && !is_too_deep(json) {
         if let Ok(value) = serde_json::from_slice(json) {
             return Ok(value);
         }
@@ -82,6 +82,39 @@ pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> Result<T, WireError> {
 /// The key of a tag occurs, or its `$` may be spelled as an escape.
 fn may_hold_tags(json: &[u8]) -> bool {
     memchr::memmem::find(json, TAG.as_bytes()).is_some() || memchr::memmem::find(json, br"\u0024").is_some()
+}
+
+/// More than [`MAX_DEPTH`] brackets are open at once, outside of texts.
+fn is_too_deep(json: &[u8]) -> bool {
+    if memchr::memchr2_iter(b'[', b'{', json).nth(MAX_DEPTH).is_none() {
+        return false;
+    }
+    let mut depth = 0_usize;
+    let mut rest = json;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => rest = after_text(after),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
+}
+
+/// What follows the text that begins here.
+fn after_text(mut rest: &[u8]) -> &[u8] {
+    while let Some(end) = memchr::memchr2(b'"', b'\\', rest) {
+        if rest[end] == b'"' {
+            return &rest[end + 1..];
+        }
+        rest = rest.get(end + 2..).unwrap_or_default();
+    }
+    &[]
 }
 
 /// Writes a document whose tags are meant as tags.
@@ -100,5 +133,8 @@ pub fn document_to_vec(document: &Value) -> Result<Vec<u8>, WireError> {
 ///
 /// JSON that is broken or nests too deep.
 pub fn document_from_slice(json: &[u8]) -> Result<Value, WireError> {
+    if is_too_deep(json) {
+        return Err(WireError::new(WireErrorKind::TooDeep));
+    }
     serde_json::from_slice(json).map_err(|error| WireError::syntax(&error))
 }
