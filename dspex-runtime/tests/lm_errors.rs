@@ -1,5 +1,7 @@
 //! The tree of errors is DSPy's: `golden/lm_errors.json` was read from it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::time::Duration;
 
 use dspex_runtime::lm::{LmError, LmErrorWire};

@@ -1,5 +1,7 @@
 //! The handle of a language model: its spec, its secrets and its settings.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

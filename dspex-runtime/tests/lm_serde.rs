@@ -1,5 +1,7 @@
 //! Requests and responses have the JSON of DSPy's own serialiser: `golden/lm15.json` was written by it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use dspex_runtime::lm::{FinishReason, LmRequest, LmResponse, Message, Part, Role, ToolSpec};
 use serde_json::{Value, json};
 

@@ -1,5 +1,7 @@
 //! The JSON of payloads: what survives, and what is an error with a place.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::collections::{BTreeMap, HashMap};
 
 use dspex_runtime::wire::{self, Tag, WireErrorKind};

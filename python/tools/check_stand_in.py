@@ -1,10 +1,10 @@
-"""Runs real DSPy against the stand-in language model and writes its answers, once DSPy has read them, as golden files.
+"""Runs real DSPy against the stand-in language model, and keeps the answers that it could read.
 
     cargo build -p dspex-runtime --example answer_lm_request
     python python/tools/check_stand_in.py target/debug/examples/answer_lm_request [--check]
 
-Every case of `lm_goldens.py` is run with every adapter: all must end without an error, without a second try in another
-format, and with values that keep the constraints which DSPy itself does not enforce.
+Every case of `lm_goldens.py` is run with every adapter: all must end without an error, without a second try
+in another format, and with values that keep the constraints which DSPy itself does not enforce.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import sys
 from typing import Annotated, Any
 
 import dspy
-import lm_goldens
 import pydantic
+
+import lm_goldens
 
 # XMLAdapter shows the names of a nested model's fields but not their types: nobody can know them.
 UNANSWERABLE = {
@@ -35,7 +36,8 @@ class StandIn:
         self.process = subprocess.Popen([binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         answer: dict[str, Any] = json.loads(self.process.stdout.readline())
@@ -50,7 +52,10 @@ def problems(program: dspy.Module, prediction: dspy.Prediction) -> list[str]:
         if name not in prediction:
             found.append(f"{name} is missing")
             continue
-        annotation = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+        # The constraints, which DSPy tells the model and does not check itself.
+        annotation: Any = field.annotation
+        for constraint in field.metadata:
+            annotation = Annotated[annotation, constraint]
         try:
             pydantic.TypeAdapter(annotation).validate_python(prediction[name])
         except pydantic.ValidationError as error:
@@ -86,14 +91,18 @@ def run(stand_in: StandIn, verbose: bool) -> tuple[list[dict[str, Any]], list[st
                 failures += [f"{label} {case}: {problem}" for problem in found]
                 turns = [
                     {"response": response} if index == 0 else {"request": request, "response": response}
-                    for index, (request, response) in enumerate(zip(recorder.requests, recorder.responses, strict=True))
+                    for index, (request, response) in enumerate(
+                        zip(recorder.requests, recorder.responses, strict=True)
+                    )
                 ]
                 goldens.append({"case": case, "adapter": label, "turns": turns})
     return goldens, failures
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("binary", help="the built example answer_lm_request")
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     parser.add_argument("--verbose", action="store_true", help="print every answer")

@@ -1,10 +1,11 @@
 """Writes the golden files that the Rust side of language models is tested against, from DSPy itself.
 
-    python python/tools/lm_goldens.py            # writes dspex-runtime/tests/golden/{lm15,lm_errors,prompts}.json
+    python python/tools/lm_goldens.py            # writes them to dspex-runtime/tests/golden
     python python/tools/lm_goldens.py --check    # fails where they differ from what this DSPy writes
 
-`lm15.json`: requests and responses as DSPy's serialiser writes them. `lm_errors.json`: the tree of language-model
-errors. `prompts.json`: what DSPy's adapters ask a model for a range of signatures and modules.
+`lm15.json`: requests and responses as DSPy's serialiser writes them.
+`lm_errors.json`: the tree of language-model errors.
+`prompts.json`: what DSPy's adapters ask a model for a range of signatures and modules.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Optional, Union
+from typing import Any, Literal
 
 import dspy
 import pydantic
@@ -74,7 +75,12 @@ def lm15_documents() -> dict[str, list[Any]]:
         t.BuiltinTool(name="web_search", config={"max_results": 3}),
         t.BuiltinTool(name="code"),
     )
-    schema = {"type": "json_schema", "name": "Out", "strict": True, "schema": {"type": "object", "properties": {}}}
+    schema = {
+        "type": "json_schema",
+        "name": "Out",
+        "strict": True,
+        "schema": {"type": "object", "properties": {}},
+    }
     config = t.Config(
         max_tokens=100,
         temperature=0.0,
@@ -100,22 +106,34 @@ def lm15_documents() -> dict[str, list[Any]]:
         t.Request(model="rust/model", messages=hello),
         t.Request(model="rust/model", messages=hello, system="Answer in one word."),
         t.Request(
-            model="rust/model", messages=conversation, system=(t.TextPart(text="Look:"), image), tools=tools, config=config
+            model="rust/model",
+            messages=conversation,
+            system=(t.TextPart(text="Look:"), image),
+            tools=tools,
+            config=config,
         ),
-        t.Request(model="rust/model", messages=hello, tools=tools[:1], config=t.Config(tool_choice=t.ToolChoice())),
+        t.Request(
+            model="rust/model", messages=hello, tools=tools[:1], config=t.Config(tool_choice=t.ToolChoice())
+        ),
     ]
     reply = t.Message(role="assistant", parts=(t.TextPart(text="Two."),))
     usage = t.Usage(input_tokens=10, output_tokens=0, cache_read_tokens=4, reasoning_tokens=0)
-    logprobs = (t.TokenLogprob(token="Two", logprob=-0.1, bytes=(84, 119, 111), top=(t.TopLogprob("2", -2.5),)),)
+    logprobs = (
+        t.TokenLogprob(token="Two", logprob=-0.1, bytes=(84, 119, 111), top=(t.TopLogprob("2", -2.5),)),
+    )
     responses = [
         t.Response(id=None, model="m", message=reply, finish_reason="stop", usage=t.Usage()),
-        t.Response(id="r-1", model="m", message=reply, finish_reason="length", usage=usage, logprobs=logprobs),
+        t.Response(
+            id="r-1", model="m", message=reply, finish_reason="length", usage=usage, logprobs=logprobs
+        ),
         t.Response(
             id="r-2",
             model="m",
             message=t.Message(role="assistant", parts=tuple(answer)),
             finish_reason="tool_call",
-            usage=t.Usage(input_tokens=1, output_tokens=2, total_tokens=9, input_audio_tokens=1, output_audio_tokens=0),
+            usage=t.Usage(
+                input_tokens=1, output_tokens=2, total_tokens=9, input_audio_tokens=1, output_audio_tokens=0
+            ),
             logprobs_complete=False,
             provider_data={"raw": [1, {"a": None}]},
         ),
@@ -132,11 +150,22 @@ def lm15_documents() -> dict[str, list[Any]]:
 def lm_errors() -> list[dict[str, Any]]:
     """Every class of DSPy's tree, with its code, bases and whether DSPy retries it."""
     found = []
-    for name, cls in sorted(vars(exceptions).items()):
-        if inspect.isclass(cls) and issubclass(cls, exceptions.LMError) and cls is not exceptions.LMError:
-            bases = [f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__[1:] if base is not object]
+    root = exceptions.LMError
+    for name, known in sorted(vars(exceptions).items()):
+        if inspect.isclass(known) and issubclass(known, root) and known is not root:
+            cls: Any = known
+            bases = [
+                f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__[1:] if base is not object
+            ]
             retryable = exceptions.is_retryable_lm_error(cls(message="x"))
-            found.append({"class": f"{cls.__module__}.{name}", "code": cls.default_code, "bases": bases, "retryable": retryable})
+            found.append(
+                {
+                    "class": f"{cls.__module__}.{name}",
+                    "code": cls.default_code,
+                    "bases": bases,
+                    "retryable": retryable,
+                }
+            )
     return found
 
 
@@ -158,7 +187,7 @@ class Person(pydantic.BaseModel):
 
     name: str
     age: int = pydantic.Field(ge=0, le=130)
-    email: Optional[str] = None
+    email: str | None = None
     address: Address
     tags: list[str]
     mood: Literal["happy", "sad"]
@@ -176,16 +205,18 @@ class Square(pydantic.BaseModel):
 
 class Node(pydantic.BaseModel):
     value: int
-    children: list["Node"]
+    children: list[Node]
 
 
 TICKET = "Checkout returns error 500 for every customer since 9:40, revenue is down. Urgency is High!"
 
 
-def _signature(outputs: dict[str, Any], instructions: str = "Read the ticket.") -> type[dspy.Signature]:
+def _signature(outputs: dict[str, Any], instructions: str = "Read the ticket.") -> Any:
     fields: dict[str, Any] = {"ticket": (str, dspy.InputField(desc="What the customer wrote."))}
     for name, output in outputs.items():
-        annotation, keywords = output if isinstance(output, tuple) and isinstance(output[-1], dict) else (output, {})
+        annotation, keywords = (
+            output if isinstance(output, tuple) and isinstance(output[-1], dict) else (output, {})
+        )
         fields[name] = (annotation, dspy.OutputField(**keywords))
     return dspy.make_signature(fields, instructions)
 
@@ -204,16 +235,16 @@ SIGNATURES: dict[str, dict[str, Any]] = {
         "code": (str, {"min_length": 60}),
         "few": (list[str], {"min_length": 2, "max_length": 2}),
     },
-    "optional": {"owner": Optional[str], "hours": Optional[int], "label": Optional[Literal["a", "b"]]},
+    "optional": {"owner": str | None, "hours": int | None, "label": Literal["a", "b"] | None},
     "lists": {"tags": list[str], "scores": list[float], "flags": list[bool], "grid": list[list[int]]},
     "mappings": {"counts": dict[str, int], "anything": dict[str, Any], "texts": dict[str, list[str]]},
     "tuples": {"pair": tuple[str, int], "three": tuple[int, float, bool]},
     "nested": {"person": Person},
     "nested_list": {"people": list[Person]},
-    "optional_nested": {"person": Optional[Person]},
-    "tagged_union": {"shape": Union[Circle, Square]},
+    "optional_nested": {"person": Person | None},
+    "tagged_union": {"shape": Circle | Square},
     "recursive": {"tree": Node},
-    "unions": {"value": Union[int, str], "maybe": Union[bool, list[str], None]},
+    "unions": {"value": int | str, "maybe": bool | list[str] | None},
     "any_value": {"whatever": Any},
     "reserved_words": {"completed_at": str, "result": str, "note": list[Literal["x", "y"]]},
 }
@@ -225,7 +256,7 @@ ADAPTERS: dict[str, Callable[[], dspy.Adapter]] = {
 }
 
 
-def lookup_plan(email: str, invoices: int = 3, region: Optional[str] = None) -> str:
+def lookup_plan(email: str, invoices: int = 3, region: str | None = None) -> str:
     """The plan of a customer, by e-mail."""
     return f"{email} has the plan Pro; {invoices} invoices"
 
@@ -239,7 +270,7 @@ def modules() -> dict[str, Callable[[], tuple[dspy.Module, dict[str, Any]]]]:
     """Each case: a module and the inputs it is called with."""
     tools = [lookup_plan, incident_status]
     ticket = {"ticket": TICKET}
-    typed = {"urgency": Literal["Low", "Medium", "High"], "tags": list[str], "hours": Optional[float]}
+    typed = {"urgency": Literal["Low", "Medium", "High"], "tags": list[str], "hours": float | None}
     cases: dict[str, Callable[[], tuple[dspy.Module, dict[str, Any]]]] = {}
     for name, outputs in SIGNATURES.items():
         cases[f"predict_{name}"] = lambda outputs=outputs: (dspy.Predict(_signature(outputs)), ticket)  # type: ignore[misc]
@@ -252,7 +283,10 @@ def modules() -> dict[str, Callable[[], tuple[dspy.Module, dict[str, Any]]]]:
         dspy.Predict("history: dspy.History, question -> answer"),
         {"history": dspy.History(messages=[{"question": "Who?", "answer": "Ann"}]), "question": "And where?"},
     )
-    cases["no_text_input"] = lambda: (dspy.Predict("count: int, names: list[str] -> name, total: int"), {"count": 3, "names": ["Ann", "Bo"]})
+    cases["no_text_input"] = lambda: (
+        dspy.Predict("count: int, names: list[str] -> name, total: int"),
+        {"count": 3, "names": ["Ann", "Bo"]},
+    )
     return cases
 
 
@@ -321,7 +355,9 @@ def prompts() -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     check = parser.parse_args().check
     GOLDEN.mkdir(parents=True, exist_ok=True)

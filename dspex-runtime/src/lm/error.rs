@@ -118,9 +118,9 @@ macro_rules! lm_errors {
                 match self { $( Self::$variant(_) => $label, )+ }
             }
 
-            fn from_code(code: &str, details: LmErrorDetails) -> Result<Self, LmErrorDetails> {
+            fn from_code(code: &str, details: Box<LmErrorDetails>) -> Result<Self, Box<LmErrorDetails>> {
                 match code {
-                    $( $code => Ok(Self::$variant(Box::new(details))), )+
+                    $( $code => Ok(Self::$variant(details)), )+
                     _ => Err(details),
                 }
             }
@@ -259,7 +259,7 @@ impl LmError {
             seconds if seconds > 0.0 => Some(seconds),
             _ => wire.attributes.get("retry_after").and_then(Value::as_f64),
         };
-        let details = LmErrorDetails {
+        let details = Box::new(LmErrorDetails {
             message: without_prefix(&wire.message, model.as_deref()).to_owned(),
             model,
             provider: text("provider"),
@@ -267,7 +267,7 @@ impl LmError {
             status: status.and_then(|status| u16::try_from(status).ok()),
             request_id: text("request_id"),
             retry_after: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-        };
+        });
         let code = wire.attributes.get("code").and_then(Value::as_str).unwrap_or_default();
         let code = match code {
             "context_length" => "context_window_exceeded", // lm15's own name of it
@@ -280,7 +280,7 @@ impl LmError {
                 .filter_map(|class| Self::code_of_class(class.rsplit('.').next().unwrap_or(class)))
                 .next()
                 .unwrap_or("unexpected");
-            Self::from_code(code, details).unwrap_or_else(|details| Self::Unexpected(Box::new(details)))
+            Self::from_code(code, details).unwrap_or_else(Self::Unexpected)
         })
     }
 

@@ -193,7 +193,7 @@ impl Values<'_> {
         if self.words.overlap(&spaced(name)) > 0 || self.words.overlap(described) > 1 {
             return true;
         }
-        self.words.dice(name) % 2 == 0
+        self.words.dice(name).is_multiple_of(2)
     }
 
     fn whole(&self, name: &str, schema: &Value) -> Value {
@@ -354,10 +354,10 @@ impl Values<'_> {
         if let Some(text) = schema.get("pattern").and_then(Value::as_str).and_then(pattern::example) {
             return text;
         }
-        if let Some(format) = schema.get("format").and_then(Value::as_str) {
-            if let Some(text) = self.formatted(format) {
-                return text;
-            }
+        if let Some(format) = schema.get("format").and_then(Value::as_str)
+            && let Some(text) = self.formatted(format)
+        {
+            return text;
         }
         let mut text = self.sentence(name, schema);
         let least = count(schema, "minLength").unwrap_or(0);
@@ -414,10 +414,9 @@ impl Values<'_> {
         let nested_word = schema.get("title").is_some() || words.len() > 1 && schema.get("type").is_some();
         if is(&[
             "name", "title", "label", "topic", "category", "city", "street", "country", "tag", "word", "key",
-        ]) {
-            if let Some(word) = self.pick(name, &keywords[..keywords.len().min(5)]) {
-                return capitalised(word);
-            }
+        ]) && let Some(word) = self.pick(name, &keywords[..keywords.len().min(5)])
+        {
+            return capitalised(word);
         }
         let text = self.words.sentence(if nested_word { 60 } else { 100 });
         if text.is_empty() { format!("A stand-in for {}", words.join(" ")) } else { text }

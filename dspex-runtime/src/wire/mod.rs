@@ -70,12 +70,13 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, WireError> {
 ///
 /// JSON that is broken or nests too deep, or a value that the type cannot hold, with its place.
 pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> Result<T, WireError> {
-    if !may_hold_tags(json) && !is_too_deep(json) {
-        if let Ok(value) = serde_json::from_slice(json) {
-            return Ok(value);
-        }
-        // The slow way below finds the place of the error.
+    if !may_hold_tags(json)
+        && !is_too_deep(json)
+        && let Ok(value) = serde_json::from_slice(json)
+    {
+        return Ok(value);
     }
+    // The slow way below finds the place of the error.
     T::deserialize(de::Reader::new(document_from_slice(json)?))
 }
 

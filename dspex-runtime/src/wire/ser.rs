@@ -67,7 +67,7 @@ impl<'a> Writer<'a> {
 }
 
 fn write_plain<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), WireError> {
-    serde_json::to_writer(out, value).map_err(|error| ser::Error::custom(error))
+    serde_json::to_writer(out, value).map_err(ser::Error::custom)
 }
 
 impl<'a> ser::Serializer for Writer<'a> {
@@ -606,5 +606,5 @@ impl ser::Serializer for KeyWriter {
 }
 
 fn finite_key<T: Serialize>(value: &T) -> Result<String, WireError> {
-    serde_json::to_string(value).map_err(|error| ser::Error::custom(error))
+    serde_json::to_string(value).map_err(ser::Error::custom)
 }
