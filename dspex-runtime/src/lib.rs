@@ -1,1 +1,2 @@
 //! dspex-runtime
+pub mod pool;
