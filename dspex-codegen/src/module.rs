@@ -71,14 +71,21 @@ impl Module {
         let assertions = self.field_assertions();
         let implementation = self.implementation();
         let functions = self.functions();
-        quote!(#data #assertions #implementation #functions)
+        // The assertions come first, so that what they say about a type is said first.
+        quote!(#assertions #data #implementation #functions)
     }
 
     /// Only `XInputs` and `XOutputs`, for where the rest would only repeat an error.
     pub fn data_items(&self) -> TokenStream {
         let inputs = self.data_item(&self.inputs_ident(), "inputs", &self.inputs, &[]);
         let outputs = self.data_item(&self.outputs_ident(), "outputs", &self.outputs, &self.extra_outputs);
-        quote!(#inputs #outputs)
+        quote! {
+            // The derive of schemars calls methods of these, which a module without the prelude does not have.
+            #[allow(unused_imports)]
+            use ::core::convert::{From as _, Into as _};
+            #inputs
+            #outputs
+        }
     }
 
     fn inputs_ident(&self) -> Ident {

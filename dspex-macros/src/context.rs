@@ -1,7 +1,8 @@
 //! The `crate = ::path` argument: where generated code finds the facade.
 
 use dspex_codegen::Root;
-use syn::Path;
+use syn::parse::ParseStream;
+use syn::{LitStr, Path};
 
 use crate::prelude::*;
 
@@ -19,4 +20,9 @@ pub(crate) fn root(path: &Path) -> Result<Root> {
         );
     }
     Ok(Root::new(path))
+}
+
+/// Parses the path, which may also stand in quotes, as serde wants it.
+pub(crate) fn path(input: ParseStream<'_>) -> Result<Path> {
+    if input.peek(LitStr) { input.parse::<LitStr>()?.parse() } else { Path::parse_mod_style(input) }
 }

@@ -11,7 +11,7 @@ pub(crate) fn class(name: &LitStr) -> Result<Class> {
     let catalog = Catalog::builtin();
     match catalog.get(&path) {
         Ok(Some(class)) => Ok(class),
-        Ok(None) => Err(unknown(name, &path, &catalog)),
+        Ok(None) => Err(unknown(name, &path, catalog)),
         Err(error) => Err(err!(name, "the schema of `{path}` cannot be used: {error}")),
     }
 }

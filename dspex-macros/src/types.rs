@@ -67,5 +67,7 @@ fn problem(ty: &Type) -> Option<Error> {
 
 /// Tokens as people write them.
 fn shown(tokens: &str) -> String {
-    tokens.replace("& ", "&").replace("* ", "*").replace(" <", "<").replace("< ", "<").replace(" >", ">")
+    [("& ", "&"), ("* ", "*"), (" <", "<"), ("< ", "<"), (" >", ">"), (" :: ", "::")]
+        .into_iter()
+        .fold(tokens.to_owned(), |text, (from, to)| text.replace(from, to))
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "builtin-schema")]
+use std::sync::LazyLock;
 
 use crate::index::INDEX_FILE;
 use crate::{Class, Error, Index, Result, closest_path};
@@ -21,15 +23,18 @@ enum Source {
 }
 
 impl Catalog {
-    /// The snapshot that comes with this release.
+    /// The snapshot that comes with this release. Its index is read once per process; it cannot change.
     ///
     /// # Panics
     /// Never: the embedded index is checked by this crate's tests.
     #[cfg(feature = "builtin-schema")]
     #[allow(clippy::expect_used, reason = "the text is part of this crate and a test reads it")]
-    pub fn builtin() -> Self {
-        let index = Index::parse(crate::builtin::INDEX, "the built-in index").expect("the built-in index is valid");
-        Self { index, source: Source::Builtin }
+    pub fn builtin() -> &'static Self {
+        static BUILTIN: LazyLock<Catalog> = LazyLock::new(|| {
+            let index = Index::parse(crate::builtin::INDEX, "the built-in index");
+            Catalog { index: index.expect("the built-in index is valid"), source: Source::Builtin }
+        });
+        &BUILTIN
     }
 
     /// The release of DSPy that [`Catalog::builtin`] describes.

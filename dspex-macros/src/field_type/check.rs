@@ -1,6 +1,5 @@
 //! What a type has to be to cross to Python.
 
-use syn::spanned::Spanned;
 use syn::{Data, Fields};
 
 use super::model::Model;
@@ -8,7 +7,7 @@ use crate::prelude::*;
 use crate::types;
 
 /// Collects everything that is wrong with the item.
-pub(crate) fn check(model: &Model, errors: &mut Accumulator) {
+pub(crate) fn check(model: &Model, errors: &mut Errors) {
     let ident = model.ident();
     let generics = &model.input.generics;
     if !generics.params.is_empty() {
@@ -38,8 +37,8 @@ pub(crate) fn check(model: &Model, errors: &mut Accumulator) {
     }
 }
 
-fn misplaced(attrs: &[syn::Attribute], errors: &mut Accumulator) {
+fn misplaced(attrs: &[syn::Attribute], errors: &mut Errors) {
     for attr in attrs.iter().filter(|attr| attr.path().is_ident("field")) {
-        errors.push(err!(&attr.span(), "`#[field]` belongs on the item; use `#[serde]` or `#[schemars]` here"));
+        errors.push(err!(attr, "`#[field]` belongs on the item; use `#[serde]` or `#[schemars]` here"));
     }
 }

@@ -16,7 +16,15 @@ pub(crate) fn implementations(model: &Model) -> TokenStream {
     });
     let assertions = replace_self(assertions.collect(), ident);
     quote! {
+        const _: fn() = || {
+            fn field_type<T: #root::FieldType>() {}
+            #assertions
+        };
         const _: () = {
+            // The derive of schemars calls methods of these, which a module without the prelude does not have.
+            #[allow(unused_imports)]
+            use ::core::convert::{From as _, Into as _};
+
             #[derive(#serde::Serialize, #serde::Deserialize, #schemars::JsonSchema)]
             #[serde(remote = #remote, crate = #serde_text)]
             #[schemars(crate = #schemars_text)]
@@ -45,7 +53,7 @@ pub(crate) fn implementations(model: &Model) -> TokenStream {
 
             #[automatically_derived]
             impl #schemars::JsonSchema for #ident {
-                fn inline_schema() -> bool {
+                fn inline_schema() -> ::core::primitive::bool {
                     <#copy_ident as #schemars::JsonSchema>::inline_schema()
                 }
 
@@ -61,9 +69,6 @@ pub(crate) fn implementations(model: &Model) -> TokenStream {
                     <#copy_ident as #schemars::JsonSchema>::json_schema(generator)
                 }
             }
-
-            fn field_type<T: #root::FieldType>() {}
-            let _: fn() = || { #assertions };
         };
     }
 }

@@ -16,13 +16,13 @@ pub(crate) fn expand(item: TokenStream) -> TokenStream {
         Ok(input) => input,
         Err(error) => return error.to_compile_error(),
     };
-    let mut errors = Error::accumulator();
+    let mut errors = Errors::default();
     let model = model::Model::new(input, &mut errors);
     check::check(&model, &mut errors);
-    match errors.finish() {
+    match errors.finish(()) {
         Ok(()) => expand::implementations(&model),
         Err(errors) => {
-            let errors = errors.write_errors();
+            let errors = errors.into_compile_error();
             let inert = expand::inert(&model);
             quote!(#errors #inert)
         }

@@ -1,11 +1,9 @@
 //! The item, and the copy of it that the derives are put on.
 
-use darling::FromMeta;
 use dspex_codegen::Root;
 use proc_macro2::{Group, TokenTree};
 use quote::format_ident;
-use syn::punctuated::Punctuated;
-use syn::{Attribute, Data, DeriveInput, Field, Path, Token};
+use syn::{Attribute, Data, DeriveInput, Field};
 
 use crate::context;
 use crate::prelude::*;
@@ -18,21 +16,11 @@ pub(crate) struct Model {
     pub(crate) root: Root,
 }
 
-/// The arguments of `#[field(..)]` on the item.
-#[derive(FromMeta, Default)]
-struct Options {
-    #[darling(default, rename = "crate")]
-    krate: Option<Path>,
-}
-
 impl Model {
-    pub(crate) fn new(input: DeriveInput, errors: &mut Accumulator) -> Self {
+    pub(crate) fn new(input: DeriveInput, errors: &mut Errors) -> Self {
         let mut root = Root::default();
         for attr in input.attrs.iter().filter(|attr| attr.path().is_ident("field")) {
-            let Some(options) = errors.handle(options(attr)) else { continue };
-            if let Some(path) = options.krate
-                && let Some(path) = errors.handle(context::root(&path))
-            {
+            if let Some(Some(path)) = errors.handle(facade(attr)) {
                 root = path;
             }
         }
@@ -104,11 +92,16 @@ pub(super) fn replace_self(tokens: TokenStream, ident: &Ident) -> TokenStream {
         .collect()
 }
 
-fn options(attr: &Attribute) -> Result<Options> {
-    let settings = attr.parse_args_with(Punctuated::<syn::Meta, Token![,]>::parse_terminated)?;
-    if let Some(other) = settings.iter().find(|setting| !setting.path().is_ident("crate")) {
-        let name = other.path().to_token_stream().to_string();
-        bail!(other.path(), "`#[field]` takes no `{name}`; it takes `crate = ::path`");
-    }
-    Options::from_meta(&attr.meta)
+/// The facade that `#[field(crate = ::path)]` names.
+fn facade(attr: &Attribute) -> Result<Option<Root>> {
+    let mut root = None;
+    attr.parse_nested_meta(|meta| {
+        if !meta.path.is_ident("crate") {
+            let name = meta.path.to_token_stream();
+            bail!(&meta.path, "`#[field]` takes no `{name}`; it takes `crate = ::path`");
+        }
+        root = Some(context::root(&meta.value()?.call(context::path)?)?);
+        Ok(())
+    })?;
+    Ok(root)
 }

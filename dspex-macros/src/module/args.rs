@@ -46,28 +46,31 @@ pub(crate) fn is_later(name: &str) -> bool {
 
 impl Args {
     /// Parses the arguments one by one, so that an error in one does not hide those in others.
-    pub(crate) fn parse(tokens: TokenStream, errors: &mut Accumulator) -> Self {
+    pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
         let mut args = Self { class: None, root: Root::default(), keywords: Vec::new() };
         let mut root_given = false;
         if tokens.is_empty() {
-            errors.push(err!(
-                &Span::call_site(),
-                "`#[dspy_module]` needs a class; write it as `#[dspy_module(\"dspy.Predict\")]`"
-            ));
+            let text = "`#[dspy_module]` needs a class; write it as `#[dspy_module(\"dspy.Predict\")]`";
+            errors.push(Error::new(Span::call_site(), text));
         }
         for (position, argument) in split(tokens).into_iter().enumerate() {
             let parsed = match argument_parser(position).parse2(argument) {
                 Ok(parsed) => parsed,
                 Err(error) => {
-                    errors.push(Error::from(error));
+                    errors.push(error);
                     continue;
                 }
             };
             match parsed {
-                Argument::Class(class) if position == 0 => args.class = Some(class),
+                Argument::Class(class) if args.class.is_none() => {
+                    if position > 0 {
+                        errors.push(err!(&class, "the class comes first; move it to the front"));
+                    }
+                    args.class = Some(class);
+                }
                 Argument::Class(class) => errors.push(err!(
                     &class,
-                    "the class is the first argument and there is one; write the others as `keyword = value`"
+                    "there is a class already; write the other arguments as `keyword = value`"
                 )),
                 Argument::Crate(path) if root_given => {
                     errors.push(err!(&path, "`crate` is given twice; remove one"));
@@ -115,8 +118,7 @@ fn argument_parser(position: usize) -> impl Parser<Output = Argument> {
         if input.peek(Token![crate]) && input.peek2(Token![=]) {
             input.parse::<Token![crate]>()?;
             input.parse::<Token![=]>()?;
-            // A string is what serde takes here, and many will write.
-            let path = if input.peek(LitStr) { input.parse::<LitStr>()?.parse()? } else { Path::parse_mod_style(input)? };
+            let path = context::path(input)?;
             end(input)?;
             return Ok(Argument::Crate(path));
         }

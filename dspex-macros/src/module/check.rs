@@ -11,7 +11,7 @@ use crate::prelude::*;
 use crate::types;
 
 /// Checks everything. Without a class, what can be checked without one.
-pub(crate) fn check(model: &Model, args: &Args, class: Option<&Class>, errors: &mut Accumulator) {
+pub(crate) fn check(model: &Model, args: &Args, class: Option<&Class>, errors: &mut Errors) {
     check_item(model, errors);
     for field in &model.fields {
         check_markers(field, errors);
@@ -37,7 +37,7 @@ pub(crate) fn check(model: &Model, args: &Args, class: Option<&Class>, errors: &
     }
 }
 
-fn check_item(model: &Model, errors: &mut Accumulator) {
+fn check_item(model: &Model, errors: &mut Errors) {
     let generics = model.generics();
     if !generics.params.is_empty() {
         errors.push(err!(
@@ -53,12 +53,12 @@ fn check_item(model: &Model, errors: &mut Accumulator) {
             errors.push(err!(attr, "`#[cfg]` has to come first; move it above `#[dspy_module]`"));
         }
         if let Some((name, _)) = settings(attr) {
-            errors.push(err!(attr, "`#[{name}]` on the struct would change field names; put it on a field"));
+            errors.push(err!(attr, "`#[{name}]` on the struct can change the names of fields; put it on a field"));
         }
     }
 }
 
-fn check_markers(field: &Field, errors: &mut Accumulator) {
+fn check_markers(field: &Field, errors: &mut Errors) {
     for marker in &field.markers {
         if marker.attr.meta.require_path_only().is_err() {
             errors.push(err!(
@@ -85,7 +85,7 @@ fn check_markers(field: &Field, errors: &mut Accumulator) {
 /// Settings under which serde or schemars would know the field by another name, or not at all.
 const RENAMING: &[&str] = &["rename", "flatten", "skip", "skip_serializing", "skip_deserializing", "skip_serializing_if"];
 
-fn check_attributes(field: &Field, errors: &mut Accumulator) {
+fn check_attributes(field: &Field, errors: &mut Errors) {
     for (name, settings) in field.attrs.iter().filter_map(settings) {
         for setting in settings {
             let Some(key) = RENAMING.iter().find(|key| setting.path().is_ident(key)) else { continue };
@@ -99,7 +99,7 @@ fn check_attributes(field: &Field, errors: &mut Accumulator) {
     }
 }
 
-fn check_sides(model: &Model, errors: &mut Accumulator) {
+fn check_sides(model: &Model, errors: &mut Errors) {
     if model.fields.iter().any(|field| field.markers.is_empty()) {
         // A forgotten marker is reported at its field; which side is empty cannot be known before.
         return;
@@ -126,6 +126,15 @@ fn check_class(class: &Class, name: &LitStr) -> Result {
             name,
             "`{}` is not made from a signature, so `#[dspy_module]` cannot type it; build it through `session.dspy()`",
             class.name
+        );
+    }
+    if let Some(missing) = class.call_extra.iter().find(|parameter| parameter.required) {
+        bail!(
+            name,
+            "a call of `{}` needs `{}` beside its inputs, which `#[dspy_module]` cannot give yet; call it through \
+             `session.dspy()`",
+            class.name,
+            missing.name
         );
     }
     Ok(())
@@ -166,7 +175,7 @@ fn settable(class: &Class) -> impl Iterator<Item = &Parameter> {
     class.init.iter().filter(|parameter| parameter.role == Role::Value)
 }
 
-fn check_required(class: &Class, name: &LitStr, args: &Args, errors: &mut Accumulator) {
+fn check_required(class: &Class, name: &LitStr, args: &Args, errors: &mut Errors) {
     for parameter in class.init.iter().filter(|parameter| parameter.required) {
         match &parameter.role {
             Role::Signature => {}

@@ -37,7 +37,8 @@ pub(crate) fn items(model: &Model, args: &Args, class: Option<&Class>) -> TokenS
 /// What an incorrect struct expands to beside its errors: the same items, as far as they can be made without causing
 /// errors of their own, so that code which uses them is not reported too.
 pub(crate) fn stand_ins(model: &Model, args: &Args, class: Option<Class>) -> TokenStream {
-    let item = &model.item;
+    let mut item = model.item.clone();
+    item.attrs.retain(|attr| settings(attr).is_none());
     // Of a misspelt class the outputs are probably those of the class that was meant.
     let class = class.or_else(|| {
         let meant = crate::index::suggestion(&args.class.as_ref()?.value())?;

@@ -14,9 +14,9 @@ pub(crate) fn json(expr: &Expr) -> Result<Value> {
             _ => Err(not_a_literal(expr)),
         },
         Expr::Array(array) => {
-            let mut errors = Error::accumulator();
+            let mut errors = Errors::default();
             let items = array.elems.iter().filter_map(|item| errors.handle(json(item))).collect();
-            errors.finish_with(Value::Array(items))
+            errors.finish(Value::Array(items))
         }
         Expr::Group(group) => json(&group.expr),
         Expr::Paren(paren) => json(&paren.expr),

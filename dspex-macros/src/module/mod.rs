@@ -14,14 +14,14 @@ const HELPERS: &[&str] = &["input", "output"];
 
 /// Expands the attribute. Errors become `compile_error!`s beside the item.
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
-    let mut errors = Error::accumulator();
+    let mut errors = Errors::default();
     let args = args::Args::parse(args, &mut errors);
     let model = match model::Model::parse(item.clone(), &mut errors) {
-        Some(model) => model,
-        None => {
+        Ok(model) => model,
+        Err(stand_ins) => {
             let errors = report(errors);
             let item = fallback::without_helpers(item, HELPERS);
-            return quote!(#item #errors);
+            return quote!(#item #stand_ins #errors);
         }
     };
     let class = args.class.as_ref().and_then(|name| errors.handle(crate::index::class(name)));
@@ -36,6 +36,6 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// All errors as `compile_error!`s; nothing if there are none.
-fn report(errors: Accumulator) -> TokenStream {
-    errors.finish().err().map(Error::write_errors).unwrap_or_default()
+fn report(errors: Errors) -> TokenStream {
+    errors.finish(()).err().map(Error::into_compile_error).unwrap_or_default()
 }

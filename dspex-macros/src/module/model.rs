@@ -2,9 +2,9 @@
 
 use dspex_schema::Side;
 use proc_macro2::TokenTree;
+use quote::format_ident;
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
 use syn::{Attribute, Fields, Generics, Item, ItemStruct, Meta, Path, Token, Type, Visibility};
 
 use crate::docs;
@@ -44,42 +44,59 @@ pub(crate) struct Marker {
 }
 
 impl Model {
-    /// Parses the item. An item of which nothing can be made is `None`, with the reason among the errors.
-    pub(crate) fn parse(tokens: TokenStream, errors: &mut Accumulator) -> Option<Self> {
-        let item = match syn::parse2::<Item>(tokens) {
-            Ok(item) => item,
+    /// Parses the item. An item of which nothing can be made gives an error, and empty inputs and outputs, so that
+    /// code which names them is not reported too.
+    pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Result<Self, TokenStream> {
+        let (vis, ident, error) = match syn::parse2::<Item>(tokens) {
+            Ok(Item::Struct(item)) => match &item.fields {
+                Fields::Named(_) => return Ok(Self::new(item)),
+                Fields::Unnamed(fields) => {
+                    let error = err!(
+                        fields,
+                        "the fields of `{0}` need names, which are their names in DSPy; write `struct {0} {{ .. }}`",
+                        item.ident
+                    );
+                    (item.vis, item.ident, error)
+                }
+                Fields::Unit => {
+                    let error = err!(
+                        &item.ident,
+                        "`{}` has no fields; give it fields marked `#[input]` and `#[output]`",
+                        item.ident
+                    );
+                    (item.vis, item.ident, error)
+                }
+            },
+            Ok(Item::Enum(item)) => {
+                let error = not_a_struct(item.enum_token, "an enum; for the type of a field, use `#[derive(FieldType)]`");
+                (item.vis, item.ident, error)
+            }
+            Ok(Item::Union(item)) => {
+                let error = not_a_struct(item.union_token, "a union");
+                (item.vis, item.ident, error)
+            }
+            Ok(other) => {
+                errors.push(match &other {
+                    Item::Fn(item) => not_a_struct(item.sig.fn_token, "a function"),
+                    Item::Impl(item) => not_a_struct(item.impl_token, "an impl block"),
+                    Item::Trait(item) => not_a_struct(item.trait_token, "a trait"),
+                    Item::Mod(item) => not_a_struct(item.mod_token, "a module"),
+                    Item::Type(item) => not_a_struct(item.type_token, "a type alias"),
+                    other => not_a_struct(other, "something else"),
+                });
+                return Err(TokenStream::new());
+            }
             Err(error) => {
-                errors.push(Error::from(error));
-                return None;
+                errors.push(error);
+                return Err(TokenStream::new());
             }
         };
-        let item = match item {
-            Item::Struct(item) => item,
-            other => {
-                errors.push(not_a_struct(&other));
-                return None;
-            }
-        };
-        match &item.fields {
-            Fields::Named(_) => Some(Self::new(item)),
-            Fields::Unnamed(fields) => {
-                errors.push(err!(
-                    fields,
-                    "the fields of `{}` need names, which are their names in DSPy; write `struct {} {{ .. }}`",
-                    item.ident,
-                    item.ident
-                ));
-                None
-            }
-            Fields::Unit => {
-                errors.push(err!(
-                    &item.ident,
-                    "`{}` has no fields; give it fields marked `#[input]` and `#[output]`",
-                    item.ident
-                ));
-                None
-            }
-        }
+        errors.push(error);
+        let [inputs, outputs] = ["Inputs", "Outputs"].map(|suffix| format_ident!("{ident}{suffix}"));
+        Err(quote! {
+            #[allow(missing_docs)] #vis struct #inputs {}
+            #[allow(missing_docs)] #vis struct #outputs {}
+        })
     }
 
     fn new(mut item: ItemStruct) -> Self {
@@ -98,6 +115,7 @@ impl Model {
                 data_attrs.push(attr.to_token_stream());
             }
         }
+        // The derives that would read them are on the generated items.
         let keeps_schemars = derives.iter().any(|path| is_one_of(path, &["JsonSchema", "FieldType"]));
         let keeps_serde = derives.iter().any(|path| is_one_of(path, &["Serialize", "Deserialize", "FieldType"]));
         let mut fields = Vec::new();
@@ -189,18 +207,8 @@ fn is_one_of(path: &Path, names: &[&str]) -> bool {
     path.segments.last().is_some_and(|last| names.iter().any(|name| last.ident == name))
 }
 
-fn not_a_struct(item: &Item) -> Error {
-    let (span, what) = match item {
-        Item::Enum(item) => (item.enum_token.span(), "an enum; for the type of a field, use `#[derive(FieldType)]`"),
-        Item::Union(item) => (item.union_token.span(), "a union"),
-        Item::Fn(item) => (item.sig.fn_token.span(), "a function"),
-        Item::Impl(item) => (item.impl_token.span(), "an impl block"),
-        Item::Trait(item) => (item.trait_token.span(), "a trait"),
-        Item::Mod(item) => (item.mod_token.span(), "a module"),
-        Item::Type(item) => (item.type_token.span(), "a type alias"),
-        other => (other.span(), "something else"),
-    };
-    err!(&span, "`#[dspy_module]` goes on a struct with named fields, and this is {what}")
+fn not_a_struct(keyword: impl ToTokens, what: &str) -> Error {
+    err!(&keyword, "`#[dspy_module]` goes on a struct with named fields, and this is {what}")
 }
 
 /// Whether an attribute is a list of settings for serde or schemars, and the settings in it.

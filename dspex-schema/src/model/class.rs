@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Parameter, Type, words};
+use super::{Parameter, Type, lenient, words};
 use crate::{Error, FORMAT, Result};
 
 /// A class of DSPy (or of a team's own Python module) as a snapshot describes it.
@@ -39,8 +39,8 @@ pub struct Class {
     /// Whether calls can be awaited in Python; others run in a thread of the worker.
     #[serde(default, rename = "async")]
     pub is_async: bool,
-    /// How it is called once constructed.
-    #[serde(default)]
+    /// How it is called once constructed; null in the document if it is not.
+    #[serde(default, deserialize_with = "call_or_none")]
     pub call: Call,
     /// The parameters of its constructor, in order.
     #[serde(default)]
@@ -61,7 +61,7 @@ pub struct Class {
     #[serde(default)]
     pub methods: Vec<Method>,
     /// Its docstring.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub doc: Option<String>,
     /// Fingerprint of everything a program depends on: names, parameters, types, defaults, outputs.
     #[serde(default)]
@@ -168,8 +168,12 @@ pub struct Method {
     #[serde(default)]
     pub returns: Type,
     /// Its docstring.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub doc: Option<String>,
+}
+
+fn call_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Call, D::Error> {
+    Ok(Option::<Call>::deserialize(deserializer)?.unwrap_or(Call::None))
 }
 
 impl Class {

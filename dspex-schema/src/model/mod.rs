@@ -12,6 +12,16 @@ pub use class::{Call, Class, Deprecated, Kind, Method, Outputs, Reserved};
 pub use parameter::{Default, Parameter, Role};
 pub use ty::Type;
 
+/// Readings of values that have several ways to say nothing.
+pub(crate) mod lenient {
+    use serde::{Deserialize, Deserializer};
+
+    /// As no text if it is empty.
+    pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.trim().is_empty()))
+    }
+}
+
 /// Implements serde for an enum of words with a last variant for words that this release does not know.
 macro_rules! words {
     (

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Type, words};
+use super::{Type, lenient, words};
 
 /// A named and typed place: a parameter, or an output that a class adds.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -24,7 +24,7 @@ pub struct Parameter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Default>,
     /// What its documentation says.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::text")]
     pub doc: Option<String>,
 }
 
