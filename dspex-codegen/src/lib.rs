@@ -1,1 +1,19 @@
-//! dspex-codegen
+//! Turns the schema model of dspex into the Rust items that a typed call is made of.
+//!
+//! This is the only place that writes `Inputs`, `Outputs` and the implementation of `Module`, whoever asks for them,
+//! so that the same class gives the same code everywhere. Generating cannot fail: whoever calls has
+//! checked the names and types before.
+//!
+//! Every path in the generated code starts at one root, [`Root`], and reaches third-party crates through its
+//! `__private` module; a user's crate needs no other dependency.
+
+mod docs;
+mod ident;
+mod module;
+mod root;
+mod types;
+
+pub use docs::rustdoc;
+pub use module::{ExtraOutput, Field, Module};
+pub use root::Root;
+pub use types::rust_type;

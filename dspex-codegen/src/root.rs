@@ -1,0 +1,41 @@
+//! Where generated code finds dspex.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+
+/// The path of the facade crate, `::dspex` unless a user says otherwise.
+#[derive(Clone, Debug)]
+pub struct Root {
+    path: TokenStream,
+}
+
+impl Root {
+    /// A root other than the default, for a renamed or re-exported facade. It should be absolute.
+    pub fn new(path: impl ToTokens) -> Self {
+        Self { path: path.into_token_stream() }
+    }
+
+    /// The path of an item of the hidden module through which generated code reaches everything.
+    pub fn private(&self, item: &TokenStream) -> TokenStream {
+        let path = &self.path;
+        quote!(#path::__private::#item)
+    }
+
+    /// The path of a crate that the facade carries, as the text that serde and schemars want for their `crate`.
+    pub fn crate_text(&self, name: &str) -> String {
+        // Tokens are printed with spaces around `::`; a path has no other place for one.
+        format!("{}::__private::{name}", self.path.to_string().replace(' ', ""))
+    }
+}
+
+impl Default for Root {
+    fn default() -> Self {
+        Self::new(quote!(::dspex))
+    }
+}
+
+impl ToTokens for Root {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.path.to_tokens(tokens);
+    }
+}

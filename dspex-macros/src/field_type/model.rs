@@ -1,0 +1,107 @@
+//! The item, and the copy of it that the derives are put on.
+
+use dspex_codegen::Root;
+use proc_macro2::{Group, TokenTree};
+use quote::format_ident;
+use syn::{Attribute, Data, DeriveInput, Field};
+
+use crate::context;
+use crate::prelude::*;
+
+/// A type that is to be usable as the type of a field.
+pub(crate) struct Model {
+    /// The item as it was written.
+    pub(crate) input: DeriveInput,
+    /// Where the facade is.
+    pub(crate) root: Root,
+}
+
+impl Model {
+    pub(crate) fn new(input: DeriveInput, errors: &mut Errors) -> Self {
+        let mut root = Root::default();
+        for attr in input.attrs.iter().filter(|attr| attr.path().is_ident("field")) {
+            if let Some(Some(path)) = errors.handle(facade(attr)) {
+                root = path;
+            }
+        }
+        Self { input, root }
+    }
+
+    pub(crate) fn ident(&self) -> &Ident {
+        &self.input.ident
+    }
+
+    /// Every field of the struct, or of all variants.
+    pub(crate) fn fields(&self) -> Vec<&Field> {
+        match &self.input.data {
+            Data::Struct(data) => data.fields.iter().collect(),
+            Data::Enum(data) => data.variants.iter().flat_map(|variant| variant.fields.iter()).collect(),
+            Data::Union(data) => data.fields.named.iter().collect(),
+        }
+    }
+
+    /// The name of the copy.
+    pub(crate) fn copy_ident(&self) -> Ident {
+        format_ident!("__FieldTypeOf{}", self.input.ident)
+    }
+
+    /// The item under the name of the copy, with only those attributes that the derives and the compiler read.
+    pub(crate) fn copy(&self) -> TokenStream {
+        let mut copy = self.input.clone();
+        copy.ident = self.copy_ident();
+        copy.vis = syn::Visibility::Inherited;
+        copy.attrs.retain(is_read_by_derives);
+        let clean = |field: &mut Field| {
+            field.attrs.retain(is_read_by_derives);
+            field.vis = syn::Visibility::Inherited;
+        };
+        match &mut copy.data {
+            Data::Struct(data) => data.fields.iter_mut().for_each(clean),
+            Data::Enum(data) => {
+                for variant in &mut data.variants {
+                    variant.attrs.retain(is_read_by_derives);
+                    // Only the order of variants matters, and a discriminant may refer to `Self`.
+                    variant.discriminant = None;
+                    variant.fields.iter_mut().for_each(clean);
+                }
+            }
+            Data::Union(data) => data.fields.named.iter_mut().for_each(clean),
+        }
+        // In the copy, `Self` would be the copy.
+        replace_self(copy.to_token_stream(), &self.input.ident)
+    }
+}
+
+fn is_read_by_derives(attr: &Attribute) -> bool {
+    ["doc", "serde", "schemars", "cfg", "cfg_attr", "allow", "deprecated"].iter().any(|name| attr.path().is_ident(name))
+}
+
+/// The tokens with the type's own name for `Self`.
+pub(super) fn replace_self(tokens: TokenStream, ident: &Ident) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|token| match token {
+            TokenTree::Ident(word) if word == "Self" => TokenTree::Ident(Ident::new(&ident.to_string(), word.span())),
+            TokenTree::Group(group) => {
+                let mut inner = Group::new(group.delimiter(), replace_self(group.stream(), ident));
+                inner.set_span(group.span());
+                TokenTree::Group(inner)
+            }
+            other => other,
+        })
+        .collect()
+}
+
+/// The facade that `#[field(crate = ::path)]` names.
+fn facade(attr: &Attribute) -> Result<Option<Root>> {
+    let mut root = None;
+    attr.parse_nested_meta(|meta| {
+        if !meta.path.is_ident("crate") {
+            let name = meta.path.to_token_stream();
+            bail!(&meta.path, "`#[field]` takes no `{name}`; it takes `crate = ::path`");
+        }
+        root = Some(context::root(&meta.value()?.call(context::path)?)?);
+        Ok(())
+    })?;
+    Ok(root)
+}

@@ -1,0 +1,134 @@
+//! The generated code: the struct again, and the items that `dspex-codegen` writes.
+
+use dspex_codegen::{ExtraOutput, Field as CodegenField, Module};
+use dspex_schema::{Class, Side};
+use serde_json::Map;
+use syn::spanned::Spanned;
+
+use super::args::Args;
+use super::literal;
+use super::model::{Field, Model, settings};
+use crate::prelude::*;
+use crate::types;
+
+/// Everything that a correct struct expands to.
+pub(crate) fn items(model: &Model, args: &Args, class: Option<&Class>) -> TokenStream {
+    let item = &model.item;
+    let items = module(model, args, class).items();
+    let deprecation = args.class.as_ref().zip(class.and_then(Class::deprecation)).map(|(name, note)| {
+        // The warning is about the use of a deprecated constant, at the place where the class is named.
+        let constant = Ident::new("DEPRECATED_CLASS", name.span());
+        quote! {
+            const _: () = {
+                #[deprecated(note = #note)]
+                const #constant: () = ();
+                #constant
+            };
+        }
+    });
+    quote! {
+        #[allow(dead_code)]
+        #item
+        #deprecation
+        #items
+    }
+}
+
+/// What an incorrect struct expands to beside its errors: the same items, as far as they can be made without causing
+/// errors of their own, so that code which uses them is not reported too.
+pub(crate) fn stand_ins(model: &Model, args: &Args, class: Option<Class>) -> TokenStream {
+    let mut item = model.item.clone();
+    item.attrs.retain(|attr| settings(attr).is_none());
+    // Of a misspelt class the outputs are probably those of the class that was meant.
+    let class = class.or_else(|| {
+        let meant = crate::index::suggestion(&args.class.as_ref()?.value())?;
+        dspex_schema::Catalog::builtin().get(&meant).ok().flatten()
+    });
+    let mut module = module(model, args, class.as_ref());
+    let declared: Vec<String> = module.outputs.iter().map(|field| field.name.clone()).collect();
+    module.extra_outputs.retain(|extra| !declared.contains(&extra.name));
+    let items = if model.generics().params.is_empty() && model.generics().where_clause.is_none() {
+        module.items()
+    } else {
+        module.data_items()
+    };
+    quote! {
+        #[allow(dead_code)]
+        #item
+        #items
+    }
+}
+
+fn module(model: &Model, args: &Args, class: Option<&Class>) -> Module {
+    let parameters: Vec<String> = model
+        .generics()
+        .params
+        .iter()
+        .map(|parameter| match parameter {
+            syn::GenericParam::Type(parameter) => parameter.ident.to_string(),
+            syn::GenericParam::Const(parameter) => parameter.ident.to_string(),
+            syn::GenericParam::Lifetime(parameter) => parameter.lifetime.ident.to_string(),
+        })
+        .collect();
+    let fields = |side: Side| {
+        let of_side = |field: &&Field| {
+            field.side() == side || field.markers.iter().any(|marker| marker.side == side)
+        };
+        model
+            .fields
+            .iter()
+            .filter(of_side)
+            .filter(|field| !field.mentions(&parameters))
+            .map(|field| codegen_field(field, args))
+            .collect()
+    };
+    Module {
+        root: args.root.clone(),
+        vis: model.vis().to_token_stream(),
+        ident: model.ident().clone(),
+        class: class.map(|class| class.name.clone()).unwrap_or_default(),
+        fingerprint: class.map(|class| class.abi_sha256.clone()),
+        instructions: model.instructions.clone(),
+        inputs: fields(Side::Input),
+        outputs: fields(Side::Output),
+        extra_outputs: class.map(extra_outputs).unwrap_or_default(),
+        args: arguments(args),
+        attrs: model.data_attrs.clone(),
+    }
+}
+
+fn codegen_field(field: &Field, args: &Args) -> CodegenField {
+    // Only in a stand-in can a type or a setting be wrong here; neither may cause another error.
+    let correct = types::check(&field.ty).is_ok();
+    let ty = match correct {
+        true => field.ty.to_token_stream(),
+        false => args.root.private(&quote!(serde_json::Value)),
+    };
+    CodegenField {
+        ident: field.ident.clone(),
+        name: field.name.clone(),
+        ty,
+        ty_span: field.ty.span(),
+        documented: field.documented,
+        attrs: field.attrs.iter().filter(|attr| correct || settings(attr).is_none()).map(ToTokens::to_token_stream).collect(),
+        cfg: field.cfg.iter().map(ToTokens::to_token_stream).collect(),
+    }
+}
+
+fn extra_outputs(class: &Class) -> Vec<ExtraOutput> {
+    let extra = class.outputs.extra.iter();
+    extra
+        .map(|output| ExtraOutput { name: output.name.clone(), ty: output.ty.clone(), doc: output.doc.clone() })
+        .collect()
+}
+
+/// The keywords as a JSON object. In an order of their own, since the text is part of what identifies an instance.
+fn arguments(args: &Args) -> Map<String, serde_json::Value> {
+    let mut pairs: Vec<_> = args
+        .keywords
+        .iter()
+        .filter_map(|keyword| Some((keyword.name.clone(), literal::json(&keyword.value).ok()?)))
+        .collect();
+    pairs.sort_by(|left, right| left.0.cmp(&right.0));
+    pairs.into_iter().collect()
+}

@@ -1,0 +1,41 @@
+//! `#[dspy_module]`: arguments and struct are parsed, checked against the class, and expanded.
+
+mod args;
+mod check;
+mod expand;
+mod literal;
+mod model;
+
+use crate::fallback;
+use crate::prelude::*;
+
+/// The attributes of fields that this macro consumes.
+const HELPERS: &[&str] = &["input", "output"];
+
+/// Expands the attribute. Errors become `compile_error!`s beside the item.
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let args = args::Args::parse(args, &mut errors);
+    let model = match model::Model::parse(item.clone(), &mut errors) {
+        Ok(model) => model,
+        Err(stand_ins) => {
+            let errors = report(errors);
+            let item = fallback::without_helpers(item, HELPERS);
+            return quote!(#item #stand_ins #errors);
+        }
+    };
+    let class = args.class.as_ref().and_then(|name| errors.handle(crate::index::class(name)));
+    check::check(&model, &args, class.as_ref(), &mut errors);
+    let errors = report(errors);
+    if errors.is_empty() {
+        expand::items(&model, &args, class.as_ref())
+    } else {
+        let item = expand::stand_ins(&model, &args, class);
+        quote!(#item #errors)
+    }
+}
+
+/// All errors as `compile_error!`s; nothing if there are none.
+fn report(errors: Errors) -> TokenStream {
+    errors.finish(()).err().map(Error::into_compile_error).unwrap_or_default()
+}

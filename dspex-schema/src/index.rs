@@ -1,0 +1,83 @@
+//! The index of a snapshot: which classes it holds, in which files, with which fingerprints.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, FORMAT, Result};
+
+/// The name of the index inside a snapshot directory.
+pub(crate) const INDEX_FILE: &str = "index.json";
+
+/// The index of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct Index {
+    /// The version of the format, see [`FORMAT`].
+    pub format: u32,
+    /// The release of DSPy that was introspected.
+    #[serde(default)]
+    pub dspy: String,
+    /// The classes by public name.
+    pub classes: BTreeMap<String, Entry>,
+    /// The public names of functions.
+    #[serde(default)]
+    pub functions: Vec<String>,
+}
+
+/// A class of the index.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The name of its file, in the directory of the index.
+    pub file: String,
+    /// The fingerprint of everything a program depends on.
+    pub abi_sha256: String,
+}
+
+impl Entry {
+    pub(crate) fn new(file: String, abi_sha256: String) -> Self {
+        Self { file, abi_sha256 }
+    }
+}
+
+impl Index {
+    pub(crate) fn new(dspy: String, classes: BTreeMap<String, Entry>, functions: Vec<String>) -> Self {
+        Self { format: FORMAT, dspy, classes, functions }
+    }
+
+    /// Reads an index. `origin` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if it is not JSON of this shape, [`Error::Format`] if it is of another format version,
+    /// [`Error::Invalid`] if it points outside its own directory.
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        check_format(text, origin)?;
+        let index: Self = serde_json::from_str(text)
+            .map_err(|source| Error::Malformed { origin: origin.to_owned(), source })?;
+        for (name, entry) in &index.classes {
+            if entry.file.contains(['/', '\\']) || entry.file.starts_with('.') {
+                return Err(Error::invalid(
+                    origin,
+                    format!("the file of `{name}`, `{}`, is not a plain file name", entry.file),
+                ));
+            }
+        }
+        Ok(index)
+    }
+}
+
+/// Checks the format version before anything else is read, since everything else may differ in another one.
+pub(crate) fn check_format(text: &str, origin: &str) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Probe {
+        format: Option<u32>,
+    }
+    let probe: Probe =
+        serde_json::from_str(text).map_err(|source| Error::Malformed { origin: origin.to_owned(), source })?;
+    match probe.format {
+        Some(FORMAT) => Ok(()),
+        Some(found) => Err(Error::Format { origin: origin.to_owned(), found }),
+        None => Err(Error::invalid(origin, "it has no `format`")),
+    }
+}

@@ -1,0 +1,120 @@
+//! Generated code compiles under every lint, and with every name that it could stumble over taken by something else.
+
+#![deny(warnings, missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+
+/// Names of the prelude and of the generated code, all of which mean something else here.
+#[no_implicit_prelude]
+mod taken {
+    #![allow(dead_code, non_camel_case_types, reason = "they are only there to be stumbled over")]
+
+    pub(crate) struct String;
+    pub(crate) struct Vec;
+    pub(crate) struct Option;
+    pub(crate) struct Result;
+    pub(crate) struct Some;
+    pub(crate) struct Ok;
+    pub(crate) struct Box;
+    pub(crate) struct Module;
+    pub(crate) struct Session;
+    pub(crate) struct FieldType;
+    pub(crate) struct Definition;
+    pub(crate) struct Value;
+    pub(crate) struct i64;
+    pub(crate) struct f64;
+    pub(crate) mod core {}
+    pub(crate) mod std {}
+    pub(crate) mod serde {}
+    pub(crate) mod schemars {}
+    pub(crate) mod dspex {}
+
+    /// A choice.
+    #[derive(::dspex::FieldType)]
+    pub(crate) enum Choice {
+        /// The one.
+        A,
+        /// The other.
+        B {
+            /// A name that generated code may use.
+            serializer: u8,
+            /// Another one.
+            generator: u8,
+        },
+    }
+
+    /// A module.
+    #[::dspex::dspy_module("dspy.ChainOfThought", temperature = 0.5)]
+    pub(crate) struct Taken {
+        /// A name that generated code may use.
+        #[input]
+        serializer: ::std::string::String,
+        /// A field named like a type of the standard library.
+        #[input]
+        string: ::std::vec::Vec<Choice>,
+        /// A keyword of Rust.
+        #[output]
+        r#type: ::core::option::Option<u8>,
+        /// A name that generated code may use.
+        #[output]
+        field_type: Choice,
+    }
+
+    pub(crate) fn name() -> &'static str {
+        <Taken as ::dspex::Module>::definition().name
+    }
+
+    pub(crate) fn inputs() -> TakenInputs {
+        TakenInputs {
+            serializer: ::std::string::String::new(),
+            string: ::std::vec![Choice::A, Choice::B { serializer: 1, generator: 2 }],
+        }
+    }
+}
+
+/// Public items, so that nothing about visibility or documentation is left out.
+pub mod public {
+    /// A choice.
+    #[derive(Debug, Clone, dspex::FieldType)]
+    pub enum Choice {
+        /// The one.
+        A,
+        /// The other.
+        B,
+    }
+
+    /// Where it is.
+    #[derive(Debug, Clone, dspex::FieldType)]
+    pub struct Place {
+        /// To the right.
+        pub x: f64,
+        /// Up.
+        pub y: f64,
+    }
+
+    /// Answers questions.
+    #[dspex::dspy_module("dspy.ChainOfThought")]
+    #[derive(Debug, Clone)]
+    pub struct Answer {
+        /// The question.
+        #[input]
+        pub question: String,
+        #[output]
+        choice: Choice,
+        #[output]
+        place: Place,
+    }
+}
+
+#[test]
+fn names_of_the_users_module_do_not_get_in_the_way() {
+    assert_eq!(taken::name(), "Taken");
+    let json = serde_json::to_string(&taken::inputs()).unwrap();
+    assert_eq!(json, r#"{"serializer":"","string":["A",{"B":{"serializer":1,"generator":2}}]}"#);
+}
+
+#[test]
+fn generated_items_are_as_visible_as_the_struct() {
+    let inputs = public::AnswerInputs { question: String::new() };
+    assert_eq!(inputs.clone().question, "");
+    let outputs = |outputs: public::AnswerOutputs| (outputs.choice, outputs.place, outputs.reasoning);
+    let _ = outputs;
+}
