@@ -62,7 +62,9 @@ def _rehome(text: str) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=PYTHON / "dspex_worker" / "proto")
     parser.add_argument("--check", action="store_true", help="compare only; exit 1 on a difference")
     options = parser.parse_args()

@@ -1,0 +1,62 @@
+"""Where a worker's own words go: stderr, one line each, which the host turns into tracing events."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TextIO
+
+
+class LineFormatter(logging.Formatter):
+    """`W dspex_worker.servicer: text`, with line ends escaped, an exception's traceback included."""
+
+    def __init__(self) -> None:
+        super().__init__("%(levelname).1s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def configure(level: str) -> None:
+    """Sends all log records and warnings of this process to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+
+
+def stdout_to_stderr() -> None:
+    """Prints of DSPy and of the user's modules become log lines; nothing of ours is ever on stdout."""
+    sys.stdout.flush()
+    os.dup2(2, 1)
+    _by_line()
+
+
+def adopt(stderr: int) -> None:
+    """Makes `stderr` both standard outputs of this process, and closes the given descriptor."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(stderr, 2)
+    os.dup2(stderr, 1)
+    if stderr > 2:
+        os.close(stderr)
+    _by_line()
+
+
+def _by_line() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            # A name of a user in a foreign encoding must not end a call.
+            reconfigure(line_buffering=True, errors="backslashreplace")
+
+
+def flush() -> None:
+    """Before `os._exit`, which does not."""
+    streams: tuple[TextIO, ...] = (sys.stdout, sys.stderr)
+    for stream in streams:
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass
