@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -30,26 +31,22 @@ def stdout_to_stderr() -> None:
     """Prints of DSPy and of the user's modules become log lines; nothing of ours is ever on stdout."""
     sys.stdout.flush()
     os.dup2(2, 1)
-    _by_line()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name in a foreign script must not end a call because of the locale.
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
 
 
 def adopt(stderr: int) -> None:
-    """Makes `stderr` both standard outputs of this process, and closes the given descriptor."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """Makes `stderr` both standard outputs of this process, and closes the given descriptor.
+
+    The streams of `sys` stay the same, since handlers may hold them.
+    """
+    flush()
     os.dup2(stderr, 2)
     os.dup2(stderr, 1)
     if stderr > 2:
         os.close(stderr)
-    _by_line()
-
-
-def _by_line() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            # A name of a user in a foreign encoding must not end a call.
-            reconfigure(line_buffering=True, errors="backslashreplace")
 
 
 def flush() -> None:

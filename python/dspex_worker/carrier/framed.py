@@ -11,6 +11,7 @@ import asyncio
 import logging
 import struct
 from collections import deque
+from typing import cast
 
 from dspex_worker.fragments import FRAGMENT_BYTES, MAX_FRAME_BYTES, Outgoing, ProtocolViolation
 from dspex_worker.servicer import Connection, Servicer
@@ -48,9 +49,8 @@ class FramedCarrier(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=_HIGH_WATER)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER)
         self._connection = self._servicer.connect(self, trusted=True, single_call=False)
 
     def data_received(self, data: bytes) -> None:
