@@ -11,6 +11,7 @@ import binascii
 import dataclasses
 import datetime
 import decimal
+import difflib
 import enum
 import json
 import math
@@ -403,6 +404,11 @@ def safe_repr(value: Any) -> str:
         text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
     text = _ADDRESS.sub("", text).encode("utf-8", "backslashreplace").decode("utf-8")
     return text if len(text) <= MAX_REPR else text[: MAX_REPR - 1] + "…"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that somebody who wrote `name` most likely meant."""
+    return next(iter(difflib.get_close_matches(name, list(known), 1)), None)
 
 
 def describe(value: Any) -> str:

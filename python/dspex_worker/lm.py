@@ -18,15 +18,16 @@ import dspy
 from dspy import lm15
 from dspy._vendor.lm15.serde import request_to_dict, response_from_dict
 from dspy.dsp.utils.settings import thread_local_overrides
+from dspy.utils.usage_tracker import UsageTracker
 
 from dspex_worker import codec
 from dspex_worker.errors import InvalidInput, Problem, ProtocolError, keep_secret
 from dspex_worker.host import Host, HostError
 from dspex_worker.proto import worker_pb2 as pb
 
-# The key of DSPy's settings under which the host of the current call travels. DSPy carries its settings into
-# every thread that it starts itself, a context variable of ours would get lost in `dspy.Parallel`.
-HOST_SETTING = "dspex_host"
+# The key of DSPy's settings under which the current call travels. DSPy carries its settings into every thread that
+# it starts itself; a context variable of ours would get lost in `dspy.Parallel`.
+CALL_SETTING = "dspex_call"
 
 MAX_LMS = 256
 
@@ -70,15 +71,40 @@ class HostModelError(Exception):
     """The host's language model failed in a way that has no name of its own in DSPy's errors."""
 
 
-def current_host() -> Host:
-    """The host of the call that this code runs in."""
-    host = thread_local_overrides.get().get(HOST_SETTING)
-    if host is None:
+class CallUsage(UsageTracker):  # type: ignore[misc]
+    """The usage of one call. `dspy.Parallel` copies the tracker for its threads; the copies would be lost."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CallUsage:
+        return self
+
+
+class Call:
+    """What a call carries with it wherever DSPy takes it."""
+
+    __slots__ = ("adapter", "host", "lm", "response", "usage")
+
+    def __init__(self, host: Host, lm: dspy.LM | None, adapter: Any) -> None:
+        self.host = host
+        self.lm = lm
+        self.adapter = adapter
+        self.usage = CallUsage()
+        # The last answer of a language model of the host.
+        self.response: lm15.Response | None = None
+
+    def response_text(self) -> str | None:
+        """The last answer as text, for errors about what could be made of it."""
+        return None if self.response is None else self.response.text
+
+
+def current_call() -> Call:
+    """The call that this code runs in."""
+    call = thread_local_overrides.get().get(CALL_SETTING)
+    if call is None:
         raise HostModelError(
             "a language model of the host was called outside of a call: a thread that DSPy did not start has lost "
             "the context; start it with `contextvars.copy_context().run`"
         )
-    return host  # type: ignore[no-any-return]
+    return call  # type: ignore[no-any-return]
 
 
 class _Engine:
@@ -96,29 +122,32 @@ class HostEngine(_Engine):
     """For synchronous modules, which run on threads."""
 
     def complete(self, request: lm15.Request) -> lm15.Response:
-        host = current_host()
+        call = current_call()
         if _on_event_loop():
             raise HostModelError(
                 "a synchronous call of the language model inside an async module would block the worker; "
                 "use `await predictor.acall(..)` there, or write the module without `aforward`"
             )
-        host.check_cancelled()
+        call.host.check_cancelled()
         try:
-            answer = host.callback_blocking(pb.Callback.KIND_LM, self.name, _encode(request))
+            answer = call.host.callback_blocking(pb.Callback.KIND_LM, self.name, _encode(request))
         except HostError as error:
-            _raise_for(error, request.model)
-        return _decode(answer)
+            _raise_for(error)
+        call.response = _decode(answer)
+        return call.response
 
 
 class AsyncHostEngine(_Engine):
     """For asynchronous modules."""
 
     async def complete(self, request: lm15.Request) -> lm15.Response:
+        call = current_call()
         try:
-            answer = await current_host().callback(pb.Callback.KIND_LM, self.name, _encode(request))
+            answer = await call.host.callback(pb.Callback.KIND_LM, self.name, _encode(request))
         except HostError as error:
-            _raise_for(error, request.model)
-        return _decode(answer)
+            _raise_for(error)
+        call.response = _decode(answer)
+        return call.response
 
 
 def _on_event_loop() -> bool:
@@ -142,7 +171,7 @@ def _decode(answer: bytes) -> lm15.Response:
         ) from error
 
 
-def _raise_for(error: HostError, model: str) -> NoReturn:
+def _raise_for(error: HostError) -> NoReturn:
     """Raises the error of DSPy's engines that means the same, so that DSPy retries and reports it as its own."""
     told = error.error
     attributes = codec.loads_object(told.attributes, "attributes") if told.attributes else {}
@@ -232,7 +261,7 @@ def _make(spec: str, entry: _Entry) -> dspy.LM:
             model,
             engine=HostEngine(spec, capabilities),
             async_engine=AsyncHostEngine(spec, capabilities),
-            **{"num_retries": 0, **kwargs, "cache": False},
+            **{**kwargs, "num_retries": 0, "cache": False},
         )
     except (TypeError, ValueError) as error:
         raise InvalidInput([{"field": "lm.kwargs", "problem": str(error)}], "language model") from None

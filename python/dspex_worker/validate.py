@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pydantic_core import SchemaValidator
 
 from dspex_worker.codec import describe
 from dspex_worker.errors import InvalidInput, InvalidOutput, Problem
+from dspex_worker.roles import role_of
 from dspex_worker.signature import Field, Signature
 
 # What a validation error tells about one value; more is noise.
@@ -115,15 +117,26 @@ def inputs_of_callable(target: Callable[..., Any]) -> Inputs:
             open_ended = True
         elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             required = parameter.default is parameter.empty
-            check, expected = checker(hints.get(name, Any))
+            # Signatures, modules and the like were built from their specs, and are no data any more.
+            check, expected = checker(hints.get(name, Any) if role_of(name) == "value" else Any)
             parameters[name] = Parameter(name, check, expected, required)
     return Inputs(parameters, open_ended=open_ended)
+
+
+def constructor(cls: type) -> Callable[..., Any]:
+    """What takes the arguments of a class. The metaclass of DSPy's modules hides it from `inspect`."""
+    init = cls.__init__  # type: ignore[misc]
+    if type(cls).__call__ is type.__call__ or not inspect.isfunction(init):
+        return cls
+    # Bound to nothing in particular, so that `self` is gone from its parameters.
+    return types.MethodType(init, cls)
 
 
 def type_hints(target: Any) -> dict[str, Any]:
     """The annotations of a callable as far as they can be resolved."""
     try:
-        return typing.get_type_hints(inspect.unwrap(target))
+        named = target.__init__ if isinstance(target, type) else target
+        return typing.get_type_hints(inspect.unwrap(getattr(named, "__func__", named)))
     except Exception:
         # Names that only type checkers import. Nothing is checked then.
         return {}
