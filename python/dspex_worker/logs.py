@@ -29,12 +29,12 @@ def configure(level: str) -> None:
 
 def stdout_to_stderr() -> None:
     """Prints of DSPy and of the user's modules become log lines; nothing of ours is ever on stdout."""
-    sys.stdout.flush()
-    os.dup2(2, 1)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A name in a foreign script must not end a call because of the locale.
+            # A name in a foreign script must not end a call because of the locale. Done before a descriptor
+            # is replaced: the stream asks for its position, which a file has and a pipe has not.
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    os.dup2(2, 1)
 
 
 def adopt(stderr: int) -> None:

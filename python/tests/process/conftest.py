@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+
 from carriers import Client, FramedClient, GrpcClient
 from zygote_host import WorkerProcess, ZygoteHost
 

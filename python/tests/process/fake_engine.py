@@ -86,11 +86,10 @@ class Engine:
         return pb.Payload(json=b'"a"', attachments=[attached])
 
     async def do_callback(self, argument: Any, host: Host) -> Any:
-        answers = [
+        return [
             json.loads(await host.callback(pb.Callback.KIND_TOOL, name, json.dumps(name).encode()))
             for name in argument
         ]
-        return answers
 
     async def do_callbacks_at_once(self, argument: Any, host: Host) -> Any:
         asked = (host.callback(pb.Callback.KIND_TOOL, name, b"null") for name in argument)
@@ -135,6 +134,16 @@ class Engine:
             host.event("token", "last")
 
         await self._in_thread(module)
+
+    async def do_large_event_then_small(self, argument: Any, host: Host) -> Any:
+        for body in ("x" * argument, "small", "y" * argument):
+            host.event("log", body)
+
+    async def do_flood(self, argument: Any, host: Host) -> Any:
+        for _ in range(argument):
+            host.event("log", "x" * 1_000_000)
+        await host.callback(pb.Callback.KIND_TOOL, "read everything?", b"null")
+        host.event("log", "the last")
 
     async def do_strange_event(self, argument: Any, host: Host) -> Any:
         host.event("log", {"value": float("nan")})

@@ -7,9 +7,11 @@ import json
 import time
 
 import pytest
+
+from dspex_worker.proto import worker_pb2 as pb
+
 from carriers import Client, ConnectionEnded, HostCall, call, function
 from conftest import LIMIT, MIB, Connect
-from dspex_worker.proto import worker_pb2 as pb
 
 
 async def answers_still(client: Client) -> None:
@@ -451,7 +453,7 @@ async def test_a_host_that_goes_away_stops_its_calls(connect: Connect, carrier: 
         assert await asyncio.to_thread(zygote.exited, worker) == (0, None)
         return
     while await (await call(client, "log")).done() != ["the thread ended"]:
-        await asyncio.sleep(0.01)
+        pass
 
 
 async def test_what_a_module_prints_goes_to_stderr(connect: Connect, carrier: str) -> None:
