@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 # a host that does not read.
 EVENT_BACKLOG_BYTES = 16 * 1024 * 1024
 
+# A hundred years: the event loop's clock has to be able to add it.
+_LONGEST_DEADLINE_MS = 100 * 365 * 24 * 3600 * 1000
+
 _Waiter = asyncio.Future[bytes] | concurrent.futures.Future[bytes]
 
 
@@ -84,7 +87,7 @@ class Call:
         self._events: deque[tuple[str, bytes]] = deque()
         self._seq = 0
         self._dropped = 0
-        deadline = open.deadline_ms
+        deadline = min(open.deadline_ms, _LONGEST_DEADLINE_MS)
         self._deadline = self._loop.call_later(deadline / 1000, self._expire, deadline) if deadline else None
         self._task = self._loop.create_task(self._run())
 

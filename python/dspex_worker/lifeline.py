@@ -23,10 +23,8 @@ def arm(fd: int, *, may_start_thread: bool) -> int:
 
     Returns the descriptor that has to stay open.
     """
-    if hasattr(fcntl, "F_SETSIG"):
-        fd = _own_description(fd)
-        _arm_signal(fd)
-    elif may_start_thread:
+    fd = _own_description(fd)
+    if not _arm_signal(fd) and may_start_thread:
         threading.Thread(target=_wait, args=(fd,), name="dspex-lifeline", daemon=True).start()
     return fd
 
@@ -38,31 +36,34 @@ def _own_description(fd: int) -> int:
     two processes that were given the same pipe would take it from each other.
     """
     try:
-        own = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        own = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return fd
     os.close(fd)
     return own
 
 
-def _arm_signal(fd: int) -> None:
-    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+def _arm_signal(fd: int) -> bool:
+    """Asks the kernel for SIGKILL; False: it does not know how."""
+    if not hasattr(fcntl, "F_SETSIG"):
+        return False
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+    except OSError:
+        return False  # a sandbox that has no such signals
     # The host may have ended before the signal was set up.
     poll = select.poll()
     poll.register(fd, 0)
     if any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0)):
         os._exit(0)
+    return True
 
 
 def _wait(fd: int) -> None:
-    while True:
-        try:
-            if not os.read(fd, 1):
-                break
-        except InterruptedError:
-            continue
-        except OSError:
-            break
-    os._exit(0)
+    try:
+        while os.read(fd, 1):
+            pass
+    finally:
+        os._exit(0)

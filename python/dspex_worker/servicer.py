@@ -55,7 +55,7 @@ class Link(Protocol):
     """A carrier's sending side."""
 
     def send(self, call: int, message: bytes, last: bool) -> None:
-        """Sends one encoded `Down`, in order within its call. `last`: the call's end."""
+        """Sends one encoded `Down`, in order within its call. `last`: a stream for one call ends with it."""
         ...
 
     def backlog(self) -> int:
@@ -140,7 +140,7 @@ class Servicer:
     def _finish_drain(self) -> None:
         waiting, self._awaiting_drain = self._awaiting_drain, []
         for connection in waiting:
-            connection.send(0, pb.Down(stats=self.stats()).SerializeToString())
+            connection.send(0, pb.Down(stats=self.stats()).SerializeToString(), last=True)
         if not self.drained.done():
             self.drained.set_result(None)
 

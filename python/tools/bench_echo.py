@@ -20,9 +20,9 @@ from pathlib import Path
 PYTHON = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(PYTHON), str(PYTHON / "tests" / "process")]
 
-from zygote_host import ZygoteHost  # noqa: E402
-
 from dspex_worker.proto import worker_pb2 as pb  # noqa: E402
+
+from zygote_host import ZygoteHost  # noqa: E402
 
 BATCH = 20_000
 
@@ -32,6 +32,7 @@ class Peer:
         self._socket = sock
         self._payload = payload
         self._calls = 0
+        self._rest = b""
         self._receive(1)  # Hello
         # The engine has to be given the spec that the calls are for.
         self._calls += 1
@@ -75,7 +76,24 @@ class Peer:
             if more:
                 send(b"".join(more))
 
-    _rest = b""
+    def callbacks(self, path: str, count: int) -> list[float]:
+        """Seconds of each call that asks the host once, and of nothing else."""
+        times = []
+        for _ in range(count):
+            self._calls += 1
+            target = pb.FunctionCall(path=path)
+            opened = _frame(
+                pb.Up(call=self._calls, open=pb.Open(function=target, inputs=pb.Payload(json=b'["t"]')))
+            )
+            reply = pb.CallbackReply(id=1, ok=pb.Payload(json=b"1"))
+            replied = _frame(pb.Up(call=self._calls, callback_reply=reply))
+            begun = time.perf_counter()
+            self._socket.sendall(opened)
+            self._socket.recv(65536)
+            self._socket.sendall(replied)
+            self._socket.recv(65536)
+            times.append(time.perf_counter() - begun)
+        return times
 
     def _receive_some(self) -> int:
         data = self._rest + self._socket.recv(262144)
@@ -103,6 +121,11 @@ def cpu_seconds(pid: int) -> float:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
+def median(times: list[float]) -> float:
+    """In microseconds."""
+    return sorted(times)[len(times) // 2] * 1e6
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -119,7 +142,7 @@ def main() -> None:
     for _ in range(options.rounds):
         frames = peer.frames(BATCH)
         cpu = cpu_seconds(worker.pid)
-        times = sorted(peer.one_by_one(frames))
+        times = peer.one_by_one(frames)
         alone = (cpu_seconds(worker.pid) - cpu) / BATCH
         frames = peer.frames(BATCH)
         cpu, begun = cpu_seconds(worker.pid), time.perf_counter()
@@ -127,9 +150,14 @@ def main() -> None:
         took = time.perf_counter() - begun
         together = (cpu_seconds(worker.pid) - cpu) / BATCH
         print(
-            f"1 in flight: p50 {times[BATCH // 2] * 1e6:5.1f} us, p99 {times[BATCH * 99 // 100] * 1e6:6.1f} us,"
-            f" CPU {alone * 1e6:5.1f} us   16 in flight: {BATCH / took:7.0f} calls/s, CPU {together * 1e6:5.1f} us"
+            f"1 in flight: p50 {median(times):5.1f} us, CPU {alone * 1e6:5.1f} us;"
+            f" 16 in flight: {BATCH / took:6.0f} calls/s, CPU {together * 1e6:5.1f} us"
         )
+    for path in ("callback", "callback_blocking"):
+        cpu = cpu_seconds(worker.pid)
+        times = peer.callbacks(path, 3000)
+        used = (cpu_seconds(worker.pid) - cpu) / len(times)
+        print(f"with one {path}: p50 {median(times):5.1f} us, CPU of the loop's thread {used * 1e6:5.1f} us")
     worker.release()
     host.close()
 

@@ -257,7 +257,7 @@ class GrpcClient:
         return down
 
     async def send_garbage(self) -> None:
-        raw = self._channel.stream_stream("/dspex.v1.Worker/Call")
+        raw: Any = self._channel.stream_stream("/dspex.v1.Worker/Call")
         stream: Any = raw()
         await stream.write(b"\xff\xff\xff\xff")
         try:

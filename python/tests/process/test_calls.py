@@ -261,6 +261,13 @@ async def test_a_call_within_its_deadline_is_not_disturbed(client: Client) -> No
     assert await (await call(client, "echo", 1, deadline_ms=60_000)).done() == 1
 
 
+@pytest.mark.parametrize("deadline_ms", [2**40, 2**64 - 1])
+async def test_a_deadline_beyond_all_clocks_is_none(client: Client, deadline_ms: int) -> None:
+    started = await call(client, "callback", ["tool"], deadline_ms=deadline_ms)
+    await started.answer(1)
+    assert await started.done() == [1]
+
+
 async def test_a_cancellation_for_the_deadline_is_a_deadline_error(client: Client) -> None:
     started = await call(client, "sleep", 60)
     await started.cancel(pb.Cancel.REASON_DEADLINE)

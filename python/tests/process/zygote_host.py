@@ -56,9 +56,9 @@ class ZygoteHost:
         self.carrier = carrier
         ours, theirs = socket.socketpair()
         self.control = ours
-        self.process = subprocess.Popen(
+        self.process: subprocess.Popen[bytes] = subprocess.Popen(
             [sys.executable, "-I", str(script), "zygote"],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stdout=subprocess.PIPE,
             stderr=stderr,
         )
