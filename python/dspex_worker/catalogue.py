@@ -1,7 +1,8 @@
 """What may be reached by name: an exact list, made once.
 
-A rule about prefixes is not enough. `dspy.clients.lm.os.system` begins with `dspy.`, and plain attribute access
-finds it. Here a path is a key of a dictionary; nothing is ever looked up by walking attributes that a caller names.
+A rule about prefixes is not enough. `dspy.clients.lm.os.system` begins with `dspy.`, and plain attribute
+access finds it. Here a path is a key of a dictionary; nothing is ever looked up by walking attributes that a
+caller names.
 """
 
 from __future__ import annotations
@@ -103,7 +104,9 @@ class Catalogue:
             self._denied.setdefault(f"dspy.{name}", DENIED[name])
         for module in self._modules:
             self._objects.update(_names_of(module))
-        self._names = {id(value): path for path, value in sorted(self._objects.items(), key=_preference, reverse=True)}
+        self._names = {
+            id(value): path for path, value in sorted(self._objects.items(), key=_preference, reverse=True)
+        }
 
     def paths(self) -> list[str]:
         """All paths, sorted."""
@@ -142,8 +145,8 @@ class Catalogue:
             return f"`{path}` is private: names with a leading underscore cannot be reached"
         module = path.rsplit(".", 1)[0] if "." in path else "my_team.rag"
         return (
-            f"`{path}` is outside of DSPy's public names and of the modules that were allowed; to allow the public "
-            f'names that a module of your own defines, call `Dspex::builder().allow_module("{module}")`'
+            f"`{path}` is outside of DSPy's public names and the modules that were allowed. To allow the "
+            f'public names that a module of your own defines, call `Dspex::builder().allow_module("{module}")`'
         )
 
 

@@ -1,7 +1,8 @@
 """JSON of the wire <-> Python values.
 
 What JSON cannot hold travels as an object with the single key `$dspex` (see proto/dspex/v1/worker.proto).
-Both directions have a fast path for plain data: orjson alone, guarded by checks that cost a scan of the bytes.
+Both directions have a fast path for plain data: orjson alone, guarded by checks that cost a scan of the
+bytes.
 """
 
 from __future__ import annotations
@@ -57,13 +58,15 @@ def _refuse(message: str) -> NoReturn:
     raise CodecError(message)
 
 
-# ---------------------------------------------------------------------------------------------------- decoding
+# ----------------------------------------------------------------------------------------------------
+# decoding
 
 
 def loads(data: bytes) -> Any:
     """The value of a JSON document, with `$dspex` objects resolved.
 
-    Raises `CodecError` for what is not JSON, for unknown or broken tags, and for more than `MAX_DEPTH` levels.
+    Raises `CodecError` for what is not JSON, for unknown or broken tags, and for more than `MAX_DEPTH`
+    levels.
     """
     try:
         value = orjson.loads(data)
@@ -98,7 +101,7 @@ def _loads_slowly(data: bytes, error: orjson.JSONDecodeError) -> Any:
 
 def _check_depth(value: Any) -> None:
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         inner: list[Any] = []
         for item in level:
             if type(item) is dict:
@@ -138,7 +141,9 @@ def _resolve(pair: Any) -> Any:
 
 def _resolve_int(body: Any) -> int:
     if not isinstance(body, str) or _DIGITS.fullmatch(body) is None:
-        raise CodecError(f"'{TAG}' of kind 'int' needs up to {MAX_DIGITS} decimal digits, got {describe(body)}")
+        raise CodecError(
+            f"'{TAG}' of kind 'int' needs up to {MAX_DIGITS} decimal digits, got {describe(body)}"
+        )
     return int(body)
 
 
@@ -163,7 +168,8 @@ _RESOLVERS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-# ---------------------------------------------------------------------------------------------------- encoding
+# ----------------------------------------------------------------------------------------------------
+# encoding
 
 
 def dumps(value: Any) -> bytes:
@@ -208,7 +214,10 @@ def to_wire(value: Any) -> Any:
 
 
 class _Encoder:
-    """One walk over a value. `_open` holds the containers above the current one, by identity: cycles end there."""
+    """One walk over a value.
+
+    `_open` holds the containers above the current one, by identity: cycles end there.
+    """
 
     __slots__ = ("_open",)
 
@@ -356,7 +365,10 @@ def _plain_form(value: Any) -> Any:
 
 
 def raw_fields(model: pydantic.BaseModel) -> dict[str, Any]:
-    """The fields of a model as they are. The dump of five of DSPy's types is prompt text, which cannot be read back."""
+    """The fields of a model as they are.
+
+    The dump of five of DSPy's types is prompt text, which cannot be read back.
+    """
     held = {name: getattr(model, name, None) for name in type(model).model_fields}
     return {**held, **(model.__pydantic_extra__ or {})}
 

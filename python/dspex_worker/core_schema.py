@@ -1,7 +1,7 @@
 """JSON Schema 2020-12, as schemars 1.x writes it -> pydantic core schemas.
 
-Objects become typed dictionaries and never model classes: values stay plain dictionaries with exactly the keys
-that were given, every property name is possible, and recursion needs no forward references.
+Objects become typed dictionaries and never model classes: values stay plain dictionaries with exactly the
+keys that were given, every property name is possible, and recursion needs no forward references.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pydantic_core import CoreSchema, core_schema
 
 Schema = Mapping[str, Any]
 
-# Keywords that restrict values in ways that are not expressed here. Ignoring one would let wrong values through.
+# Keywords that restrict values in ways that are not expressed here. Ignoring one would let wrong values
+# through.
 _UNSUPPORTED = frozenset(
     {
         "not",
@@ -102,7 +103,9 @@ def one_literal(node: Schema) -> tuple[tuple[Any, ...], str] | None:
             return None
         every = tuple(v for _, held in branches for v in held or ())
         notes = "; ".join(
-            f"{', '.join(str(v) for v in held or ())}: {b['description']}" for b, held in branches if "description" in b
+            f"{', '.join(str(v) for v in held or ())}: {b['description']}"
+            for b, held in branches
+            if "description" in b
         )
         return every, notes
     return None
@@ -117,7 +120,10 @@ def _literal_values(node: Schema) -> list[Any] | None:
 
 
 class SchemaReader:
-    """Reads one self-contained schema document. `name` tells its definitions from those of other documents."""
+    """Reads one self-contained schema document.
+
+    `name` tells its definitions from those of other documents.
+    """
 
     def __init__(self, root: Schema, name: str) -> None:
         self._root = root
@@ -127,17 +133,25 @@ class SchemaReader:
         self._recursive: set[str] = set()
         self._depth = 0
 
-    def complete(self) -> CoreSchema:
-        """The core schema of the whole document. Raises `UnsupportedSchema`."""
+    def complete(self, before: Callable[[Any], Any] | None = None) -> CoreSchema:
+        """The core schema of the whole document. Raises `UnsupportedSchema`.
+
+        `before` sees every value before it is validated.
+        """
         self._definitions, self._recursive, self._depth = {}, set(), 0
         whole = self._reference("#") if _refers_to_root(self._root) else self._read(self._root, "#")
+        if before is not None:
+            # Within the definitions: pydantic looks for those at the top alone.
+            whole = core_schema.no_info_before_validator_function(before, whole)
         held = [d for d in self._definitions.values() if d is not None and "ref" in d]
         return core_schema.definitions_schema(whole, held) if held else whole
 
     def resolve(self, ref: str) -> Schema:
         """What a `$ref` within the document points at."""
         if not ref.startswith("#"):
-            raise UnsupportedSchema(ref, "only references within the schema itself (`#/$defs/..`) can be followed")
+            raise UnsupportedSchema(
+                ref, "only references within the schema itself (`#/$defs/..`) can be followed"
+            )
         node: Any = self._root
         for part in ref[1:].split("/")[1:]:
             key = part.replace("~1", "/").replace("~0", "~")
@@ -187,7 +201,8 @@ class SchemaReader:
             raise UnsupportedSchema(where, f"the keyword `{wrong[0]}` has no counterpart in a type")
         if node.get("format") in ("image", "audio", "file", "history"):
             raise UnsupportedSchema(
-                where, f"the format {node['format']} is for whole fields, their options and lists, not within objects"
+                where,
+                f"the format {node['format']} is for whole fields, options and lists, not within objects",
             )
         node = self._flat(node, where)
         if "$ref" in node:
@@ -213,7 +228,7 @@ class SchemaReader:
         rest = {k: v for k, v in node.items() if k != "allOf"}
         if len(parts) == 1 and not rest.keys() & (_OBJECT_KEYWORDS | {"type", "oneOf", "anyOf", "$ref"}):
             return {**node["allOf"][0], **rest} if "allOf" in node else {**parts[0], **rest}
-        merged = rest
+        merged: Schema = rest
         for part in parts:
             merged = _merged(merged, self._flat(part, where), where)
         return merged
@@ -246,7 +261,9 @@ class SchemaReader:
         return target
 
     def _ref_name(self, ref: str) -> str:
-        own = identifier(ref.split("/")[-1]) if ref != "#" else identifier(str(self._root.get("title", "Root")))
+        own = (
+            identifier(ref.split("/")[-1]) if ref != "#" else identifier(str(self._root.get("title", "Root")))
+        )
         return f"{own}:{self._scope}"
 
     def _described(self, schema: CoreSchema, node: Schema) -> CoreSchema:
@@ -254,7 +271,10 @@ class SchemaReader:
         told = {k: node[k] for k in ("description", "default") if k in node}
         if not told or schema["type"] == "definition-ref":
             return schema
-        described: Any = {**schema, "metadata": {**(schema.get("metadata") or {}), "pydantic_js_updates": told}}
+        described: Any = {
+            **schema,
+            "metadata": {**(schema.get("metadata") or {}), "pydantic_js_updates": told},
+        }
         return described  # type: ignore[no-any-return]
 
     def _literal(self, values: tuple[Any, ...], notes: str, node: Schema) -> CoreSchema:
@@ -267,7 +287,11 @@ class SchemaReader:
     # -------------------------------------------------------------------------------------------- unions
 
     def _union(self, node: Schema, key: str, where: str) -> CoreSchema:
-        rest = {k: v for k, v in node.items() if k not in (key, "description", "title", "default", "$schema", "$defs")}
+        rest = {
+            k: v
+            for k, v in node.items()
+            if k not in (key, "description", "title", "default", "$schema", "$defs")
+        }
         branches: list[CoreSchema] = []
         nullable = False
         for index, branch in enumerate(node[key]):
@@ -289,7 +313,9 @@ class SchemaReader:
     def _typed(self, node: Schema, where: str) -> CoreSchema:
         names = type_names(node)
         if not names:
-            names = ["object"] if node.keys() & _OBJECT_KEYWORDS else ["array"] if "prefixItems" in node else []
+            names = (
+                ["object"] if node.keys() & _OBJECT_KEYWORDS else ["array"] if "prefixItems" in node else []
+            )
         if not names:
             return core_schema.any_schema()
         readers: Mapping[str, Callable[[Schema, str], CoreSchema]] = {
@@ -332,7 +358,11 @@ class SchemaReader:
         if "prefixItems" in node:
             items = [self._read(x, f"{where}/prefixItems/{i}") for i, x in enumerate(node["prefixItems"])]
             rest = node.get("items", False)
-            if least not in (None, len(items)) or (most not in (None, len(items))) or rest not in (False, True):
+            if (
+                least not in (None, len(items))
+                or (most not in (None, len(items)))
+                or rest not in (False, True)
+            ):
                 raise UnsupportedSchema(where, "tuples of a varying length have no type")
             # JSON has no tuples, and neither has what the model is shown next time.
             return core_schema.no_info_after_validator_function(list, core_schema.tuple_schema(items))
@@ -384,7 +414,9 @@ class SchemaReader:
 
     def _map(self, node: Schema, where: str) -> CoreSchema:
         if node.get("required"):
-            raise UnsupportedSchema(where, f"`{node['required'][0]}` is required, but not among the properties")
+            raise UnsupportedSchema(
+                where, f"`{node['required'][0]}` is required, but not among the properties"
+            )
         keys: CoreSchema = core_schema.str_schema()
         values: Any = node.get("additionalProperties", node.get("unevaluatedProperties", True))
         patterns = node.get("patternProperties", {})

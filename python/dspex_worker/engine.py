@@ -1,8 +1,9 @@
-"""DSPy behind one seam: `Engine.run` takes an `Open` and the host of the call, and returns what `Done` carries.
+"""DSPy behind one seam: `Engine.run` takes an `Open` and the host of the call, and returns what `Done`
+carries.
 
-Every call runs in a `dspy.context` of its own; nothing is ever configured for the whole worker after `warm`. The
-language model of the worker itself stays unset, so that code which lost its context fails instead of using the
-model of somebody else.
+Every call runs in a `dspy.context` of its own; nothing is ever configured for the whole worker after `warm`.
+The language model of the worker itself stays unset, so that code which lost its context fails instead of
+using the model of somebody else.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ _ADAPTERS: Mapping[str, Callable[[], Any]] = {
 }
 
 _NO_LM = (
-    "this call needs a language model and its session has none; give one with `Dspex::builder().lm(..)`, or to the "
-    "session or call"
+    "this call needs a language model and its session has none; give one with "
+    "`Dspex::builder().lm(..)`, or to the session or call"
 )
 
 
@@ -124,7 +125,9 @@ class Engine:
             return _prediction(result, instance if not open.instance.method else None, call)
         return codec.dumps({"value": result})
 
-    async def _run_method(self, instance: Instance, method: Method, inputs: dict[str, Any], call: Call) -> Any:
+    async def _run_method(
+        self, instance: Instance, method: Method, inputs: dict[str, Any], call: Call
+    ) -> Any:
         function = method.function
         if method.on_copy:
             function = functools.partial(function, instance.copy_of_target())
@@ -151,7 +154,9 @@ class Engine:
         args, kwargs = given.get("args", []), given.get("kwargs", {})
         unknown = sorted(given.keys() - {"args", "kwargs"})
         if unknown or not isinstance(args, list) or not isinstance(kwargs, dict):
-            problem = 'a function takes {"args": [..], "kwargs": {..}}' + (f", not `{unknown[0]}`" if unknown else "")
+            problem = 'a function takes {"args": [..], "kwargs": {..}}' + (
+                f", not `{unknown[0]}`" if unknown else ""
+            )
             raise InvalidInput([{"field": unknown[0] if unknown else "", "problem": problem}])
         target = constructor(function) if inspect.isclass(function) else function
         names = list(_positional(target))
@@ -166,8 +171,8 @@ class Engine:
     async def _in_thread(self, function: Callable[..., Any], inputs: dict[str, Any], host: Host) -> Any:
         """Runs a function on a thread, in the context of the call.
 
-        Python cannot stop a thread. A cancelled call waits here for the end of its thread, which comes with the
-        next callback: that raises `CallCancelled` within it.
+        Python cannot stop a thread. A cancelled call waits here for the end of its thread, which comes with
+        the next callback: that raises `CallCancelled` within it.
         """
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(self._threads)
@@ -252,7 +257,8 @@ def _positional(target: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
 
 
-# ------------------------------------------------------------------------------------------------ starting a worker
+# ------------------------------------------------------------------------------------------------ starting a
+# worker
 
 
 def warm(config: WorkerConfig) -> None:
@@ -312,14 +318,18 @@ def _catalogue(modules: tuple[str, ...]) -> Catalogue:
         try:
             importlib.import_module(module)
         except Exception as error:
-            problem = f"modules: `{module}` cannot be imported: {type(error).__name__}: {errors.scrub(str(error))}"
+            problem = (
+                f"modules: `{module}` cannot be imported: {type(error).__name__}: {errors.scrub(str(error))}"
+            )
             raise ConfigError(problem) from error
     return Catalogue(modules)
 
 
 def hello(config: WorkerConfig) -> dict[str, Any]:
     """What `Hello` tells of DSPy: versions, fingerprints of the public module classes, capabilities."""
-    capabilities = [name for name in ("numpy", "optuna", "litellm") if importlib.util.find_spec(name) is not None]
+    capabilities = [
+        name for name in ("numpy", "optuna", "litellm") if importlib.util.find_spec(name) is not None
+    ]
     return {
         "dspy_version": dspy.__version__,
         "python_version": platform.python_version(),

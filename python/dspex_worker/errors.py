@@ -182,7 +182,8 @@ def _frames(tb: TracebackType | None) -> list[pb.Frame]:
     return frames[-MAX_FRAMES:]
 
 
-# ---------------------------------------------------------------------------------------------------- scrubbing
+# ----------------------------------------------------------------------------------------------------
+# scrubbing
 
 _secrets: set[str] = set()  # Keys that language models of this process hold; see `keep_secret`.
 _host_paths: re.Pattern[str] | None = None
@@ -207,10 +208,20 @@ def scrub(text: str) -> str:
 def _paths() -> re.Pattern[str]:
     global _host_paths
     if _host_paths is None:
-        roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, os.getcwd(), os.path.expanduser("~"), *sys.path}
+        roots = {
+            sys.prefix,
+            sys.base_prefix,
+            sys.exec_prefix,
+            os.getcwd(),
+            os.path.expanduser("~"),
+            *sys.path,
+        }
         roots.add(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        # Longest first, so that `site-packages` goes as a whole. Roots as short as "/" would match every path.
-        useful = sorted((r.rstrip(os.sep) for r in roots if os.path.isabs(r) and len(r) > 4), key=len, reverse=True)
+        # Longest first, so that `site-packages` goes as a whole. Roots as short as "/" would match every
+        # path.
+        useful = sorted(
+            (r.rstrip(os.sep) for r in roots if os.path.isabs(r) and len(r) > 4), key=len, reverse=True
+        )
         _host_paths = re.compile("|".join(re.escape(r) for r in useful) or "(?!)")
     return _host_paths
 

@@ -18,24 +18,31 @@ from dspex_worker.lm import check_hash
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.roles import ModuleFacts
 from dspex_worker.signature import Signature, build_signature
-from dspex_worker.validate import Inputs, Outputs, Parameter, checker, constructor, inputs_of_callable, inputs_of_signature
+from dspex_worker.validate import (
+    Inputs,
+    Outputs,
+    Parameter,
+    checker,
+    constructor,
+    inputs_of_callable,
+    inputs_of_signature,
+)
 
 MAX_INSTANCES = 512
 
 _SPEC_KEYS = frozenset({"class", "signature", "args", "config", "state"})
 
-# Methods of DSPy's modules that change the instance. An instance is its spec, and calls share it: these get a copy.
-_MUTATING = frozenset(
-    {"load_state", "reset", "set_lm", "update_config", "set_criteria", "set_callbacks", "named_sub_modules"}
-)
+# Other names of a module's call. DSPy does not want `forward` to be called by itself.
+_CALLS = frozenset({"", "__call__", "acall", "forward", "aforward"})
+
+# Methods of DSPy's modules that change the instance. An instance is its spec, and calls share it: these get a
+# copy.
+_MUTATING = frozenset({"reset", "set_criteria", "update_config"})
 # Methods that reach files, run code, or need objects of Python.
 _REFUSED_METHODS: Mapping[str, str] = {
     "load": "it reads files of the machine; send the state in the spec",
     "save": "it writes files of the machine; `dump_state` returns the state",
     "set_lm": "the language model belongs to the session",
-    "forward": "DSPy wants modules to be called, which an empty method name does",
-    "aforward": "DSPy wants modules to be called, which an empty method name does",
-    "acall": "an empty method name calls the module",
     "map_named_predictors": "it takes a Python function",
     "batch": "send the calls one by one; they run at the same time",
     "load_state": "send the state in the spec",
@@ -47,7 +54,9 @@ class Method:
 
     __slots__ = ("asynchronous", "function", "inputs", "on_copy")
 
-    def __init__(self, function: Callable[..., Any], inputs: Inputs, *, asynchronous: bool, on_copy: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], inputs: Inputs, *, asynchronous: bool, on_copy: bool
+    ) -> None:
         self.function = function
         self.inputs = inputs
         self.asynchronous = asynchronous
@@ -79,7 +88,7 @@ class Instance:
 
     def method(self, name: str) -> Method:
         """A method by name; the empty name is the module's call. Raises `NotFound` or `NotAllowed`."""
-        if not name:
+        if not name or (name in _CALLS and isinstance(self.target, dspy.Module)):
             if self._call is None:
                 self._call = self._make_call()
             return self._call
@@ -113,13 +122,15 @@ class Instance:
     def _make_method(self, name: str) -> Method:
         path = f"{self.path}.{name}"
         if name.startswith("_"):
-            raise NotAllowed(f"`{path}` is private: names with a leading underscore cannot be reached", path=path)
+            raise NotAllowed(
+                f"`{path}` is private: names with a leading underscore cannot be reached", path=path
+            )
         public = public_methods(type(self.target))
         if name not in public:
             near = codec.nearest(name, public)
             hint = f"; did you mean `{near}`?" if near else f"; there are {', '.join(public)}"
             raise NotFound(f"`{self.path}` has no method `{name}`{hint}", path=path, suggestion=near)
-        if isinstance(self.target, BaseModule) and name in _REFUSED_METHODS:
+        if not callable_by_name(type(self.target), name):
             raise NotAllowed(f"`{path}` cannot be called: {_REFUSED_METHODS[name]}", path=path)
         bound = getattr(self.target, name)
         mutating = isinstance(self.target, BaseModule) and name in _MUTATING
@@ -139,19 +150,31 @@ def _call_copy(target: Any, **inputs: Any) -> Any:
 
 
 def public_methods(cls: type) -> list[str]:
-    """The names of the methods that a class has in public, sorted. Found on the class: no property is evaluated."""
+    """The names of the methods that a class has in public, sorted.
+
+    Found on the class: no property is evaluated.
+    """
     names = set()
     for base in cls.__mro__:
         if base is object:
             continue
         for name, value in vars(base).items():
-            if not name.startswith("_") and callable(getattr(value, "__func__", value)) and not isinstance(value, type):
+            if (
+                not name.startswith("_")
+                and callable(getattr(value, "__func__", value))
+                and not isinstance(value, type)
+            ):
                 names.add(name)
     return sorted(names)
 
 
+def callable_by_name(cls: type, name: str) -> bool:
+    """Whether the host may call a public method of the class."""
+    return not (issubclass(cls, BaseModule) and name in _REFUSED_METHODS)
+
+
 def is_async_module(cls: type) -> bool:
-    """Whether `acall` works: `aforward` has to be defined by the class of `forward`, or by one derived from it."""
+    """Whether `acall` works: `aforward` is defined where `forward` is, or in a class derived from there."""
     if not issubclass(cls, dspy.Module):
         return inspect.iscoroutinefunction(inspect.unwrap(cls.__call__)) if callable(cls) else False
     for base in cls.__mro__:
@@ -216,14 +239,20 @@ class Builder:
         """The instance that a spec describes. Raises `InvalidInput`, `NotFound` or `NotAllowed`."""
         path = spec.get("class")
         if not isinstance(path, str):
-            raise InvalidInput([{"field": f"{where}.class", "problem": "missing", "expected": "a dotted path"}], "spec")
+            raise InvalidInput(
+                [{"field": f"{where}.class", "problem": "missing", "expected": "a dotted path"}], "spec"
+            )
         unknown = sorted(spec.keys() - _SPEC_KEYS)
         if unknown:
             known = ", ".join(sorted(_SPEC_KEYS))
-            raise InvalidInput([{"field": f"{where}.{u}", "problem": f"unexpected; known are {known}"} for u in unknown])
+            raise InvalidInput(
+                [{"field": f"{where}.{u}", "problem": f"unexpected; known are {known}"} for u in unknown]
+            )
         cls = self._catalogue.resolve(path)
         if not inspect.isclass(cls):
-            raise InvalidInput([{"field": f"{where}.class", "problem": f"`{path}` is a function, not a class"}], "spec")
+            raise InvalidInput(
+                [{"field": f"{where}.class", "problem": f"`{path}` is a function, not a class"}], "spec"
+            )
         facts = roles.facts_of(self._catalogue.name_of(cls) or path)
         raw = spec.get("signature")
         signature = None if raw is None else build_signature(raw, f"{where}.signature")
@@ -231,7 +260,10 @@ class Builder:
         try:
             target = cls(**arguments)
         except (TypeError, ValueError) as error:
-            problem: Problem = {"field": f"{where}.args", "problem": f"`{path}` refuses its arguments: {error}"}
+            problem: Problem = {
+                "field": f"{where}.args",
+                "problem": f"`{path}` refuses its arguments: {error}",
+            }
             raise InvalidInput([problem], "spec") from error
         if spec.get("state") is not None:
             _load_state(target, spec["state"], where)
@@ -244,12 +276,18 @@ class Builder:
         args, config = spec.get("args") or {}, spec.get("config") or {}
         for name, value in (("args", args), ("config", config)):
             if not isinstance(value, dict):
-                problem: Problem = {"field": f"{where}.{name}", "problem": f"expected an object, got {codec.describe(value)}"}
+                problem: Problem = {
+                    "field": f"{where}.{name}",
+                    "problem": f"expected an object, got {codec.describe(value)}",
+                }
                 raise InvalidInput([problem], "spec")
         signature_of = inspect.signature(constructor(cls))
         open_ended = any(p.kind is p.VAR_KEYWORD for p in signature_of.parameters.values())
         if config and not open_ended:
-            problem = {"field": f"{where}.config", "problem": f"`{cls.__name__}` takes no configuration keywords"}
+            problem = {
+                "field": f"{where}.config",
+                "problem": f"`{cls.__name__}` takes no configuration keywords",
+            }
             raise InvalidInput([problem], "spec")
         given: dict[str, Any] = {**args}
         if signature is not None:
@@ -259,7 +297,9 @@ class Builder:
             _check_names(signature, facts, where)
             given["signature"] = signature.cls
         converted = {
-            name: value if name == "signature" and signature is not None else self.argument(name, value, where)
+            name: value
+            if name == "signature" and signature is not None
+            else self.argument(name, value, where)
             for name, value in given.items()
         }
         checked = inputs_of_callable(constructor(cls)).check(converted)
@@ -287,7 +327,11 @@ class Builder:
 
     def _module(self, value: Any, where: str) -> Any:
         if not isinstance(value, Mapping) or "class" not in value:
-            problem: Problem = {"field": where, "problem": f"got {codec.describe(value)}", "expected": "a spec"}
+            problem: Problem = {
+                "field": where,
+                "problem": f"got {codec.describe(value)}",
+                "expected": "a spec",
+            }
             raise InvalidInput([problem], "spec")
         return self.build(value, where).target
 
@@ -299,7 +343,10 @@ def _check_names(signature: Signature, facts: ModuleFacts, where: str) -> None:
         ("outputs", signature.outputs, facts.reserved_outputs),
     ):
         problems.extend(
-            {"field": f"{where}.signature.{side}", "problem": f"`{f.name}` is a name that this class uses itself"}
+            {
+                "field": f"{where}.signature.{side}",
+                "problem": f"`{f.name}` is a name that this class uses itself",
+            }
             for f in fields
             if f.name in taken
         )
@@ -310,7 +357,9 @@ def _check_names(signature: Signature, facts: ModuleFacts, where: str) -> None:
 def _example(value: Any, where: str) -> dspy.Example:
     """An example: an object of its fields, or `{"fields": {..}, "inputs": [names]}`."""
     if not isinstance(value, dict):
-        raise InvalidInput([{"field": where, "problem": f"got {codec.describe(value)}", "expected": "an object"}], "spec")
+        raise InvalidInput(
+            [{"field": where, "problem": f"got {codec.describe(value)}", "expected": "an object"}], "spec"
+        )
     if value.keys() == {"fields", "inputs"} and isinstance(value["fields"], dict):
         return dspy.Example(**value["fields"]).with_inputs(*value["inputs"])
     return dspy.Example(**value)
@@ -329,11 +378,13 @@ def _load_state(target: Any, state: Any, where: str) -> None:
     problems: list[Problem] = []
     if told.keys() != held.keys():
         expected = ", ".join(sorted(held)) or "none"
-        problems.append({"field": field, "problem": f"is of other predictors: {', '.join(told)}", "expected": expected})
+        problems.append(
+            {"field": field, "problem": f"is of other predictors: {', '.join(told)}", "expected": expected}
+        )
     for name in told.keys() & held.keys():
-        problem = _state_problem(told[name], held[name])
-        if problem is not None:
-            problems.append({"field": f"{field}.{name}".rstrip("."), "problem": problem})
+        found = _state_problem(told[name], held[name])
+        if found is not None:
+            problems.append({"field": f"{field}.{name}".rstrip("."), "problem": found})
     if problems:
         raise InvalidInput(problems, "spec")
     # The session's language model would be overridden by one of the state.
@@ -348,7 +399,8 @@ def _state_problem(part: Any, own: Any) -> str | None:
     if not isinstance(told, list) or len(told) != len(held):
         count = len(told) if isinstance(told, list) else 0
         return f"is of a signature with {count} fields, this one has {len(held)}"
-    # The prefixes are made of the fields' names. Only the last one may differ: that is the one that COPRO rewrites.
+    # The prefixes are made of the fields' names. Only the last one may differ: that is the one that COPRO
+    # rewrites.
     prefixes = [f.get("prefix") for f in told if isinstance(f, dict)]
     if prefixes[:-1] != [f["prefix"] for f in held[:-1]]:
         return f"is of a signature with the fields {prefixes}"

@@ -1,7 +1,7 @@
 """What DSPy's classes are, as documents: the source of the schemas that Rust code is checked against.
 
-Deterministic: the same DSPy gives the same bytes, and the same `abi_sha256` on every supported Python. What only
-people read (docs) is not part of that hash.
+Deterministic: the same DSPy gives the same bytes, and the same `abi_sha256` on every supported Python. What
+only people read (docs) is not part of that hash.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dspy.teleprompt import Teleprompter
 from dspex_worker import codec, reserved, roles
 from dspex_worker.catalogue import Catalogue
 from dspex_worker.errors import NotFound
-from dspex_worker.instances import is_async_module, public_methods
+from dspex_worker.instances import callable_by_name, is_async_module, public_methods
 from dspex_worker.roles import ModuleFacts
 from dspex_worker.type_ir import ANY, TypeReader, union
 from dspex_worker.validate import constructor
@@ -40,7 +40,19 @@ _KINDS: tuple[tuple[type, str], ...] = (
 )
 
 # The parts of a class's document that a program depends on.
-_ABI = ("name", "kind", "bases", "async", "call", "init", "init_extra", "call_extra", "outputs", "reserved", "methods")
+_ABI = (
+    "name",
+    "kind",
+    "bases",
+    "async",
+    "call",
+    "init",
+    "init_extra",
+    "call_extra",
+    "outputs",
+    "reserved",
+    "methods",
+)
 
 # Names that annotations of DSPy use, and only type checkers import.
 _NAMES: Mapping[str, Any] = {
@@ -55,7 +67,10 @@ _NAMES: Mapping[str, Any] = {
 
 
 def document_json(catalogue: Catalogue, modules: list[str]) -> bytes:
-    """The document for some modules, as canonical JSON. Raises `NotFound` for a module without public names."""
+    """The document for some modules, as canonical JSON.
+
+    Raises `NotFound` for a module without public names.
+    """
     return canonical(document(catalogue, modules))
 
 
@@ -136,23 +151,27 @@ class Introspector:
             "call_extra": [],
             "outputs": {"from_signature": False, "extra": []},
             "reserved": {"inputs": [], "outputs": [], "tools": []},
-            "methods": [self._method(cls, name) for name in public_methods(cls) if _own(cls, name)],
+            "methods": [
+                self._method(cls, n) for n in public_methods(cls) if _own(cls, n) and callable_by_name(cls, n)
+            ],
             "doc": _doc(cls),
         }
         if kind == "module":
             described.update(self._call_of_module(path, cls, facts))
+        if not described["doc"]:
+            described["doc"] = _doc(inspect.getattr_static(cls, "__init__"))
         described["abi_sha256"] = _sha256({key: _without_docs(described[key]) for key in _ABI})
         described["doc_sha256"] = _sha256(list(_docs(described)))
         return described
 
     def _constructor(self, cls: type) -> tuple[list[dict[str, Any]], bool]:
-        if issubclass(cls, BaseException) and not _is_python(cls.__init__):  # type: ignore[misc]
+        if issubclass(cls, BaseException) and not _is_python(inspect.getattr_static(cls, "__init__")):
             return [], False
         try:
             signature = inspect.signature(constructor(cls))
         except (TypeError, ValueError):
             return [], False
-        docs = {**_argument_docs(_doc(cls)), **_argument_docs(_doc(cls.__init__))}  # type: ignore[misc]
+        docs = {**_argument_docs(_doc(cls)), **_argument_docs(_doc(inspect.getattr_static(cls, "__init__")))}
         owner = next((b.__module__ for b in cls.__mro__ if "__init__" in vars(b)), cls.__module__)
         return self._parameters(signature, owner, docs)
 
@@ -195,7 +214,13 @@ class Introspector:
 
     def _method(self, cls: type, name: str) -> dict[str, Any]:
         raw = inspect.getattr_static(cls, name)
-        binding = "static" if isinstance(raw, staticmethod) else "class" if isinstance(raw, classmethod) else "method"
+        binding = (
+            "static"
+            if isinstance(raw, staticmethod)
+            else "class"
+            if isinstance(raw, classmethod)
+            else "method"
+        )
         function = inspect.unwrap(getattr(raw, "__func__", raw))
         described = self._callable(function, skip_first=binding != "static")
         return {"name": name, "binding": binding, **described}
@@ -210,7 +235,9 @@ class Introspector:
             "exports": self._exports.get(id(function), [path]),
             **self._callable(inspect.unwrap(function), skip_first=False),
         }
-        described["abi_sha256"] = _sha256(_without_docs({k: v for k, v in described.items() if k != "exports"}))
+        described["abi_sha256"] = _sha256(
+            _without_docs({k: v for k, v in described.items() if k != "exports"})
+        )
         return described
 
     def _callable(self, function: Any, *, skip_first: bool) -> dict[str, Any]:
@@ -251,7 +278,13 @@ class Introspector:
             if not required and parameter.default is None:
                 annotation = roles.PARAMETER_TYPES.get(name, Any)
         kind = self._types.read(annotation, module)
-        described = {"name": name, "role": roles.role_of(name), "required": required, "type": kind, "doc": doc}
+        described = {
+            "name": name,
+            "role": roles.role_of(name),
+            "required": required,
+            "type": kind,
+            "doc": doc,
+        }
         if not required:
             if parameter.default is None:
                 # Pythons before 3.11 read `x: int = None` as an option; the others have to be told.
@@ -272,7 +305,14 @@ class Introspector:
 def _own(cls: type, name: str) -> bool:
     """Whether a method is of DSPy or the user, not of a library below."""
     owner = next(base for base in cls.__mro__ if name in vars(base))
-    return owner.__module__.split(".")[0] not in ("pydantic", "builtins", "typing", "abc", "enum", "collections")
+    return owner.__module__.split(".")[0] not in (
+        "pydantic",
+        "builtins",
+        "typing",
+        "abc",
+        "enum",
+        "collections",
+    )
 
 
 def _is_python(function: Any) -> bool:

@@ -2,8 +2,8 @@
 
 DSPy's prompts and parsers know Python types. A field's schema becomes
 
-* a native annotation where DSPy has one that means the same (`str`, `int`, `list[str]`, `Literal`, ..): better
-  prompts, more lenient parsing;
+* a native annotation where DSPy has one that means the same (`str`, `int`, `list[str]`, `Literal`, ..):
+  better prompts, more lenient parsing;
 * a type of DSPy for the formats `image`, `audio`, `file` and `history`;
 * else a `JsonType`: an empty class that validates with a pydantic core schema made from the JSON Schema. Its
   values are plain JSON in exactly the shape that the schema describes, so that demonstrations and states stay
@@ -19,7 +19,7 @@ import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 import dspy
 import pydantic
@@ -45,7 +45,9 @@ _NULL_TEXTS = frozenset({"", "None", "null"})
 _NATIVE: Mapping[str, Any] = {"string": str, "integer": int, "number": float, "boolean": bool}
 
 # Says nothing about which values are valid, or nothing that the validator does not check again.
-_ANNOTATIONS = frozenset({"title", "description", "default", "examples", "deprecated", "$schema", "$defs", "$comment"})
+_ANNOTATIONS = frozenset(
+    {"title", "description", "default", "examples", "deprecated", "$schema", "$defs", "$comment"}
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _field_type(schema_text: str, name: str) -> FieldType:
         return _dspy_type(node) or _native_type(node, root) or _json_type(schema_text, name, root)
     except SchemaError as error:
         # A pattern of a dialect that the validator's engine does not read, most of all.
-        raise UnsupportedSchema("#", str(error).splitlines()[0]) from None
+        raise UnsupportedSchema("#", " ".join(str(error).split())) from None
 
 
 def _follow(root: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -116,7 +118,8 @@ def _follow(root: Mapping[str, Any]) -> Mapping[str, Any]:
     return node
 
 
-# ------------------------------------------------------------------------------------------------ types of DSPy
+# ------------------------------------------------------------------------------------------------ types of
+# DSPy
 
 
 def _dspy_type(node: Mapping[str, Any]) -> FieldType | None:
@@ -136,18 +139,19 @@ def _dspy_annotation(node: Any) -> tuple[Any, str]:
     kind = DSPY_FORMATS.get(node.get("format", ""))
     if kind is not None:
         expected = f"dspy.{kind.__name__}"
-        return (Optional[kind], f"{expected} or null") if "null" in type_names(node) else (kind, expected)
+        return (kind | None, f"{expected} or null") if "null" in type_names(node) else (kind, expected)
     branches = [b for b in node.get("anyOf", ()) if b != {"type": "null"}]
     if len(branches) == 1 and len(node["anyOf"]) == 2:
         inner, expected = _dspy_annotation(branches[0])
-        return (Optional[inner], f"{expected} or null") if inner is not None else (None, "")
+        return (inner | None, f"{expected} or null") if inner is not None else (None, "")
     if node.get("type") == "array":
         inner, expected = _dspy_annotation(node.get("items"))
         return (list[inner], f"list of {expected}") if inner is not None else (None, "")  # type: ignore[valid-type]
     return None, ""
 
 
-# ------------------------------------------------------------------------------------------------ native types
+# ------------------------------------------------------------------------------------------------ native
+# types
 
 
 def _native_type(node: Mapping[str, Any], root: Mapping[str, Any]) -> FieldType | None:
@@ -159,10 +163,13 @@ def _native_type(node: Mapping[str, Any], root: Mapping[str, Any]) -> FieldType 
         return FieldType(Literal[values], validator, expected, notes, None in values)
     text, nullable = _text(node, root)
     if text is not None:
-        # Texts stay `str` for DSPy whatever their constraints: every other type is read as JSON, and "007" as 7.
-        annotation = Optional[str] if nullable else str
+        # Texts stay `str` for DSPy whatever their constraints: every other type is read as JSON, and "007" as
+        # 7.
+        annotation = str | None if nullable else str
         expected = _expected({**text, "type": ["string", "null"] if nullable else "string"})
-        return FieldType(annotation, _validator(root), expected, _string_notes(text), nullable, null_text=nullable)
+        return FieldType(
+            annotation, _validator(root), expected, _string_notes(text), nullable, null_text=nullable
+        )
     annotation = _native_annotation(node)
     if annotation is None:
         return None
@@ -178,7 +185,11 @@ def _text(node: Mapping[str, Any], root: Mapping[str, Any]) -> tuple[Mapping[str
         other = next(b for b in branches if b != {"type": "null"})
         inner, _ = _text(_follow({"$defs": root.get("$defs", {}), **other}), root)
         return inner, True
-    if set(type_names(node)) in ({"string"}, {"string", "null"}) and "enum" not in node and "const" not in node:
+    if (
+        set(type_names(node)) in ({"string"}, {"string", "null"})
+        and "enum" not in node
+        and "const" not in node
+    ):
         return node, "null" in type_names(node)
     return None, False
 
@@ -225,7 +236,8 @@ def _string_notes(node: Mapping[str, Any]) -> str:
     return f"({', '.join(told)})" if told else ""
 
 
-# -------------------------------------------------------------------------------------------------- everything else
+# --------------------------------------------------------------------------------------------------
+# everything else
 
 
 def _json_type(schema_text: str, name: str, root: Mapping[str, Any]) -> FieldType:
@@ -244,7 +256,11 @@ def json_class(schema_text: str, name: str) -> type:
     def core(cls: type, source: Any, handler: Callable[[Any], CoreSchema]) -> CoreSchema:
         return _complete(schema_text, name)
 
-    body = {"__get_pydantic_core_schema__": classmethod(core), "__module__": __name__, "source": (schema_text, name)}
+    body = {
+        "__get_pydantic_core_schema__": classmethod(core),
+        "__module__": __name__,
+        "source": (schema_text, name),
+    }
     return JsonType(python_name(root, SchemaReader(root, name), name), (), body)
 
 
@@ -259,17 +275,16 @@ def _complete(schema_text: str, name: str) -> CoreSchema:
     schema = json.loads(schema_text)
     root = {} if schema is True else schema
     reader = SchemaReader(root, name)
-    whole = reader.complete()
-    if reader.is_nullable(root) and not _takes_text(reader, root):
-        return core_schema.no_info_before_validator_function(_text_to_null, whole)
-    return whole
+    if reader.is_nullable(root) and not _takes_text(reader):
+        return reader.complete(before=_text_to_null)
+    return reader.complete()
 
 
 def _text_to_null(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip() in _NULL_TEXTS else value
 
 
-def _takes_text(reader: SchemaReader, root: Mapping[str, Any]) -> bool:
+def _takes_text(reader: SchemaReader) -> bool:
     """Whether the texts for null could be values of their own."""
     try:
         SchemaValidator(reader.complete()).validate_python("None", strict=True)
@@ -302,7 +317,8 @@ def python_name(node: Any, reader: SchemaReader, name: str, depth: int = 0) -> s
         return f"list[{inner(node.get('items', True))}]"
     if kind == "object":
         return name if depth == 0 else "dict[str, Any]" if "properties" in node else "dict"
-    return _NATIVE[kind].__name__ if kind in _NATIVE else "None" if kind == "null" else "Any"
+    native = _NATIVE.get(kind or "")
+    return native.__name__ if native is not None else "None" if kind == "null" else "Any"
 
 
 def _several(node: Mapping[str, Any]) -> list[str]:
@@ -321,7 +337,12 @@ def _expected(node: Mapping[str, Any]) -> str:
         return str(node.get("title") or "a value of its JSON Schema")
     limits = [
         f"{word} {node[key]}"
-        for key, word in (("minimum", ">="), ("maximum", "<="), ("minLength", "length >="), ("maxLength", "length <="))
+        for key, word in (
+            ("minimum", ">="),
+            ("maximum", "<="),
+            ("minLength", "length >="),
+            ("maxLength", "length <="),
+        )
         if key in node
     ]
     if "pattern" in node:

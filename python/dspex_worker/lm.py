@@ -1,8 +1,8 @@
 """Language models: specs -> `dspy.LM`.
 
-Of kind "host", the model runs in the host: DSPy's engine seam is served by callbacks on the call's own stream, in
-the JSON of DSPy's own serialisation. Of kind "dspy", DSPy's client talks to the provider, with a key that exists in
-this process alone.
+Of kind "host", the model runs in the host: DSPy's engine seam is served by callbacks on the call's own
+stream, in the JSON of DSPy's own serialisation. Of kind "dspy", DSPy's client talks to the provider, with a
+key that exists in this process alone.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from dspex_worker.errors import InvalidInput, Problem, ProtocolError, keep_secre
 from dspex_worker.host import Host, HostError
 from dspex_worker.proto import worker_pb2 as pb
 
-# The key of DSPy's settings under which the current call travels. DSPy carries its settings into every thread that
-# it starts itself; a context variable of ours would get lost in `dspy.Parallel`.
+# The key of DSPy's settings under which the current call travels. DSPy carries its settings into every thread
+# that it starts itself; a context variable of ours would get lost in `dspy.Parallel`.
 CALL_SETTING = "dspex_call"
 
 MAX_LMS = 256
@@ -101,8 +101,8 @@ def current_call() -> Call:
     call = thread_local_overrides.get().get(CALL_SETTING)
     if call is None:
         raise HostModelError(
-            "a language model of the host was called outside of a call: a thread that DSPy did not start has lost "
-            "the context; start it with `contextvars.copy_context().run`"
+            "a language model of the host was called outside of a call: a thread that DSPy did not start has "
+            "lost the context; start it with `contextvars.copy_context().run`"
         )
     return call  # type: ignore[no-any-return]
 
@@ -172,7 +172,7 @@ def _decode(answer: bytes) -> lm15.Response:
 
 
 def _raise_for(error: HostError) -> NoReturn:
-    """Raises the error of DSPy's engines that means the same, so that DSPy retries and reports it as its own."""
+    """Raises the error of DSPy's engines that means the same, so that DSPy reports it as its own."""
     told = error.error
     attributes = codec.loads_object(told.attributes, "attributes") if told.attributes else {}
     make = _ERRORS.get(str(attributes.get("code")))
@@ -200,7 +200,10 @@ class _Entry:
 
 
 class Models:
-    """The language models that this worker knows, by the hash of their specs. Bounded: the host sends them again."""
+    """The language models that this worker knows, by the hash of their specs.
+
+    Bounded: the host sends them again.
+    """
 
     def __init__(self, limit: int = MAX_LMS) -> None:
         self._limit = limit
@@ -230,7 +233,9 @@ class Models:
         if made is None:
             entry = self._entries.get(spec)
             if entry is None:
-                raise ProtocolError(f"the language model {spec[:12]} is not known; it has to come in `State` first")
+                raise ProtocolError(
+                    f"the language model {spec[:12]} is not known; it has to come in `State` first"
+                )
             made = self._made[spec] = _make(spec, entry)
         self._entries.move_to_end(spec)
         return made
@@ -241,14 +246,20 @@ def _make(spec: str, entry: _Entry) -> dspy.LM:
     problems: list[Problem] = []
     kind, model, kwargs = raw.get("kind"), raw.get("model"), raw.get("kwargs") or {}
     if kind not in ("host", "dspy"):
-        problems.append({"field": "lm.kind", "problem": f"{kind!r} is unknown", "expected": '"host" or "dspy"'})
+        problems.append(
+            {"field": "lm.kind", "problem": f"{kind!r} is unknown", "expected": '"host" or "dspy"'}
+        )
     if not isinstance(model, str) or not model:
         problems.append({"field": "lm.model", "problem": "missing", "expected": '"provider/name"'})
     if not isinstance(kwargs, dict):
-        problems.append({"field": "lm.kwargs", "problem": f"got {codec.describe(kwargs)}", "expected": "an object"})
+        problems.append(
+            {"field": "lm.kwargs", "problem": f"got {codec.describe(kwargs)}", "expected": "an object"}
+        )
     else:
         refused = sorted(_REFUSED_KWARGS & kwargs.keys())
-        problems.extend({"field": f"lm.kwargs.{name}", "problem": "not settable by a spec"} for name in refused)
+        problems.extend(
+            {"field": f"lm.kwargs.{name}", "problem": "not settable by a spec"} for name in refused
+        )
     if problems:
         raise InvalidInput(problems, "language model")
     try:

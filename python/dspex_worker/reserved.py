@@ -25,7 +25,16 @@ EVERYWHERE = frozenset(
 )
 
 # Keyword arguments that `Predict`, or the machinery around its call, takes for itself.
-INPUTS = EVERYWHERE | {"completions", "config", "demos", "instance", "lm", "new_signature", "prediction", "self"}
+INPUTS = EVERYWHERE | {
+    "completions",
+    "config",
+    "demos",
+    "instance",
+    "lm",
+    "new_signature",
+    "prediction",
+    "self",
+}
 
 # Outputs are read by item, never by attribute: `items` or `copy` are as good as any name.
 OUTPUTS = EVERYWHERE

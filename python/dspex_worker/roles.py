@@ -1,7 +1,7 @@
 """What DSPy's own annotations do not tell about its parameters and classes.
 
-Measured with DSPy 3.4.1. `tests/test_roles.py` compares the tables with the real package, so that a new version
-of DSPy cannot make them wrong unnoticed.
+Measured with DSPy 3.4.1. `tests/test_roles.py` compares the tables with the real package, so that a new
+version of DSPy cannot make them wrong unnoticed.
 """
 
 from __future__ import annotations
@@ -113,7 +113,9 @@ class ModuleFacts:
 
 
 _MAX_ITERS = Argument("max_iters", int, doc="The maximum number of iterations of this call.")
-_CONFIG = Argument("config", dict[str, Any], doc="Keyword arguments for the language model, for this call alone.")
+_CONFIG = Argument(
+    "config", dict[str, Any], doc="Keyword arguments for the language model, for this call alone."
+)
 _REASONING = Output("reasoning", str, "The model's reasoning, which it wrote before the other outputs.")
 
 FACTS: Mapping[str, ModuleFacts] = {
@@ -165,7 +167,9 @@ FACTS: Mapping[str, ModuleFacts] = {
     "dspy.Refine": ModuleFacts(from_signature=False, exclusive=True),
     "dspy.MultiChainComparison": ModuleFacts(
         call_extra=(
-            Argument("completions", list[dict[str, Any]], required=True, doc="The attempts to compare, M of them."),
+            Argument(
+                "completions", list[dict[str, Any]], required=True, doc="The attempts to compare, M of them."
+            ),
         ),
         extra_outputs=(Output("rationale", str, "The corrected reasoning."),),
         reserved_inputs=frozenset({"rationale"}),

@@ -1,7 +1,7 @@
 """The structured signature of a spec -> `dspy.Signature`.
 
-Signatures are made from fields, never from texts: DSPy's own parser of texts imports modules. Every signature gets
-`FieldInfo`s of its own, because DSPy writes into them.
+Signatures are made from fields, never from texts: DSPy's own parser of texts imports modules. Every signature
+gets `FieldInfo`s of its own, because DSPy writes into them.
 """
 
 from __future__ import annotations
@@ -47,13 +47,16 @@ class Signature:
 
 
 def build_signature(raw: Any, where: str = "signature") -> Signature:
-    """The signature that a spec describes: `{"name", "instructions", "inputs", "outputs"}` or `{"text", "instructions"}`.
+    """The signature that a spec describes: `{"name", "instructions", "inputs", "outputs"}` or `{"text",
+    "instructions"}`.
 
     Raises `InvalidInput` with all problems at once.
     """
     if not isinstance(raw, Mapping):
         hint = ' (as {"text": ".."} for the text form)' if isinstance(raw, str) else ""
-        raise InvalidInput([{"field": where, "problem": f"expected an object{hint}, got {describe(raw)}"}], "spec")
+        raise InvalidInput(
+            [{"field": where, "problem": f"expected an object{hint}, got {describe(raw)}"}], "spec"
+        )
     reader = _Reader(where)
     sides = reader.text(raw["text"]) if "text" in raw else raw
     inputs = reader.side(sides, "inputs", reserved.INPUTS)
@@ -95,7 +98,9 @@ class _Reader:
         if not isinstance(raws, Sequence) or isinstance(raws, str) or not raws:
             self._wrong(f"{self._where}.{side}", "expected a list of at least one field")
             return ()
-        fields = (self._field(raw, f"{self._where}.{side}[{i}]", side[:-1], taken) for i, raw in enumerate(raws))
+        fields = (
+            self._field(raw, f"{self._where}.{side}[{i}]", side[:-1], taken) for i, raw in enumerate(raws)
+        )
         return tuple(f for f in fields if f is not None)
 
     def _field(self, raw: Any, where: str, side: str, taken: frozenset[str]) -> Field | None:
@@ -106,7 +111,9 @@ class _Reader:
         if problem is not None or not isinstance(name, str):
             return self._wrong(f"{where}.name", f"{name!r}: {problem}")
         if name in taken:
-            return self._wrong(f"{where}.name", f"`{name}` cannot be an {side} field: DSPy uses the name itself")
+            return self._wrong(
+                f"{where}.name", f"`{name}` cannot be an {side} field: DSPy uses the name itself"
+            )
         if name in self._seen:
             return self._wrong(f"{where}.name", f"`{name}` is already an {self._seen[name]} field")
         self._seen[name] = side
@@ -119,8 +126,10 @@ class _Reader:
             return self._wrong(f"{where}.schema", f"field `{name}`: {error}")
         return Field(name, of, desc, raw.get("default", _NO_DEFAULT))
 
-    def _wrong(self, field: str, problem: str) -> None:
+    def _wrong(self, field: str, problem: str) -> Field | None:
+        """Notes a problem. There is no field then."""
         self.problems.append({"field": field, "problem": problem})
+        return None
 
 
 def _signature_class(
@@ -135,9 +144,12 @@ def _signature_class(
     with warnings.catch_warnings():
         # Names such as `json` shadow methods that nobody calls on a signature.
         warnings.filterwarnings("ignore", message="Field name .* shadows an attribute", category=UserWarning)
-        warnings.filterwarnings("ignore", message="Field .* has conflict with protected namespace", category=UserWarning)
-        made = dspy.signatures.make_signature(fields, instructions, name, custom_types={})
-    return made  # type: ignore[no-any-return]
+        warnings.filterwarnings(
+            "ignore", message="Field .* has conflict with protected namespace", category=UserWarning
+        )
+        return dspy.signatures.make_signature(  # type: ignore[no-any-return]
+            fields, instructions, name, custom_types={}
+        )
 
 
 def _settings(field: Field) -> dict[str, Any]:

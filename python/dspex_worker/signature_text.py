@@ -1,8 +1,9 @@
 """The text form of signatures, `question, k: int -> answer: float`, into structured fields.
 
-Stricter than DSPy's own parser, and without its reach: DSPy's imports the module that a type's name begins with,
-and looks names up in the frames of its callers. Here the types are those listed in `_SCALARS` and `_DSPY`, with
-`list[..]`, `dict[str, ..]`, `Optional[..]`, `.. | None` and `Literal[..]` around them, and nothing else.
+Stricter than DSPy's own parser, and without its reach: DSPy's imports the module that a type's name begins
+with, and looks names up in the frames of its callers. Here the types are those listed in `_SCALARS` and
+`_DSPY`, with `list[..]`, `dict[str, ..]`, `Optional[..]`, `.. | None` and `Literal[..]` around them, and
+nothing else.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _SCALARS: dict[str, Any] = {
     "Any": True,
 }
 _DSPY: dict[str, Any] = {
-    f"dspy.{name}": {"type": "object", "format": name.lower()} for name in ("Image", "Audio", "File", "History")
+    f"dspy.{name}": {"type": "object", "format": name.lower()}
+    for name in ("Image", "Audio", "File", "History")
 }
 _GENERIC = ("list", "dict", "Optional", "Literal")
 
@@ -107,7 +109,9 @@ class _Parser:
         if problem is not None:
             self._fail(f"`{name}`: {problem}", token)
         if name in taken:
-            self._fail(f"`{name}` cannot be an {side} field: DSPy uses the name itself; choose another one", token)
+            self._fail(
+                f"`{name}` cannot be an {side} field: DSPy uses the name itself; choose another one", token
+            )
         if name in seen:
             self._fail(f"`{name}` is already an {seen[name]} field", token)
         seen[name] = side
@@ -174,7 +178,9 @@ class _Parser:
             return int(token.text)
         if token.kind == "name" and token.text in ("True", "False", "None"):
             return {"True": True, "False": False, "None": None}[token.text]
-        return self._fail(f"`Literal` holds strings, integers, booleans and None, found {_show(token)}", token)
+        return self._fail(
+            f"`Literal` holds strings, integers, booleans and None, found {_show(token)}", token
+        )
 
     def _unknown_type(self, name: str, token: _Token) -> NoReturn:
         known = list(dict.fromkeys([*_SCALARS, *_DSPY, *_GENERIC]))
@@ -233,7 +239,7 @@ def _union(branches: list[Any]) -> Any:
         return True
     flat: list[Any] = []
     for branch in branches:
-        for part in branch["anyOf"] if "anyOf" in branch else [branch]:
+        for part in branch.get("anyOf", [branch]):
             if part not in flat:
                 flat.append(part)
     if len(flat) == 1:

@@ -1,7 +1,7 @@
 """Python annotations -> the small language of types in which schemas of classes are written.
 
-The same annotation gives the same type on every supported Python: versions differ in what they resolve, and in
-whether `x: int = None` means an option.
+The same annotation gives the same type on every supported Python: versions differ in what they resolve, and
+in whether `x: int = None` means an option.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ MAX_DEPTH = 16
 
 
 class TypeReader:
-    """Reads annotations. `name_of` tells the public path of a class; `names` are for what only type checkers import."""
+    """Reads annotations.
+
+    `name_of` tells the public path of a class; `names` are for what only type checkers import.
+    """
 
     def __init__(self, name_of: Callable[[Any], str | None], names: Mapping[str, Any]) -> None:
         self._name_of = name_of

@@ -1,7 +1,7 @@
 """Inputs before DSPy sees them, outputs before the host does.
 
-DSPy validates neither: a missing or misspelt input is a log line, a wrong type goes into the prompt as text, and
-constraints at the top level of an output are not looked at.
+DSPy validates neither: a missing or misspelt input is a log line, a wrong type goes into the prompt as text,
+and constraints at the top level of an output are not looked at.
 """
 
 from __future__ import annotations
@@ -64,12 +64,16 @@ class Inputs:
             try:
                 checked[name] = value if parameter.check is None else parameter.check(value)
             except (pydantic.ValidationError, TypeError, ValueError) as error:
-                problems.append({"field": name, "problem": told(error, value), "expected": parameter.expected})
+                problems.append(
+                    {"field": name, "problem": told(error, value), "expected": parameter.expected}
+                )
         for parameter in self._required:
             if parameter.name in given:
                 continue
             if parameter.required:
-                problems.append({"field": parameter.name, "problem": "missing", "expected": parameter.expected})
+                problems.append(
+                    {"field": parameter.name, "problem": "missing", "expected": parameter.expected}
+                )
             elif parameter.default is not None:
                 checked[parameter.name] = parameter.default()
         if problems:
@@ -135,7 +139,7 @@ def constructor(cls: type) -> Callable[..., Any]:
 def type_hints(target: Any) -> dict[str, Any]:
     """The annotations of a callable as far as they can be resolved."""
     try:
-        named = target.__init__ if isinstance(target, type) else target
+        named = vars(target).get("__init__", target) if isinstance(target, type) else target
         return typing.get_type_hints(inspect.unwrap(getattr(named, "__func__", named)))
     except Exception:
         # Names that only type checkers import. Nothing is checked then.
@@ -175,7 +179,9 @@ class Outputs:
             try:
                 checked[field.name] = field.type.accept_parsed(value)
             except (pydantic.ValidationError, TypeError, ValueError) as error:
-                problems.append({"field": field.name, "problem": told(error, value), "expected": field.type.expected})
+                problems.append(
+                    {"field": field.name, "problem": told(error, value), "expected": field.type.expected}
+                )
         if problems:
             raise InvalidOutput(problems, lm_response=response())
         return checked

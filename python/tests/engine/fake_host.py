@@ -25,14 +25,19 @@ def response(text: str, model: str = "test/model", **usage: int) -> dict[str, An
 
 def chat(**fields: Any) -> str:
     """An answer as the chat adapter asks for it."""
-    parts = [f"[[ ## {name} ## ]]\n{value if isinstance(value, str) else json.dumps(value)}" for name, value in fields.items()]
+    parts = [
+        f"[[ ## {name} ## ]]\n{value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in fields.items()
+    ]
     return "\n\n".join([*parts, "[[ ## completed ## ]]"])
 
 
 def lm_error(code: str | None, message: str = "no", **fields: Any) -> HostError:
     """What the host sends when its model fails."""
     attributes = {"code": code, **fields.pop("attributes", {})} if code else {}
-    error = pb.Error(kind=pb.Error.KIND_LM, message=message, attributes=json.dumps(attributes).encode(), **fields)
+    error = pb.Error(
+        kind=pb.Error.KIND_LM, message=message, attributes=json.dumps(attributes).encode(), **fields
+    )
     return HostError(error)
 
 
@@ -100,7 +105,9 @@ def text_signature(text: str, instructions: str | None = None) -> dict[str, Any]
     return {"text": text, "instructions": instructions}
 
 
-def fields_signature(inputs: dict[str, Any], outputs: dict[str, Any], instructions: str | None = "Do it.") -> dict[str, Any]:
+def fields_signature(
+    inputs: dict[str, Any], outputs: dict[str, Any], instructions: str | None = "Do it."
+) -> dict[str, Any]:
     """A structured signature out of names and schemas."""
 
     def side(fields: dict[str, Any]) -> list[dict[str, Any]]:
@@ -129,7 +136,12 @@ async def call(
 
 
 async def call_function(
-    engine: Engine, path: str, *args: Any, host: FakeHost | None = None, lm: pb.LmSpec | None = None, **kwargs: Any
+    engine: Engine,
+    path: str,
+    *args: Any,
+    host: FakeHost | None = None,
+    lm: pb.LmSpec | None = None,
+    **kwargs: Any,
 ) -> Any:
     data = json.dumps({"args": list(args), "kwargs": kwargs}).encode()
     session = pb.SessionView(lm=lm.hash if lm else "")
