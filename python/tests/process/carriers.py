@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import grpc
@@ -13,9 +14,12 @@ import grpc.aio
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.proto.worker_pb2_grpc import WorkerStub
 
-from zygote_host import PATIENCE_S, WorkerProcess
+from zygote_host import PATIENCE_S, WorkerProcess, ZygoteHost
 
+MIB = 1024 * 1024
 FRAGMENT = 256 * 1024
+# The workers' limit for one message: small enough to go beyond it in a test.
+LIMIT = 8 * MIB
 
 
 class ConnectionEnded(Exception):
@@ -114,6 +118,10 @@ class Client(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+# `await connect("framed", token="..")` forks a worker and connects to it.
+Connect = Callable[..., Awaitable[tuple[Client, WorkerProcess, ZygoteHost]]]
 
 
 async def call(client: Client, path: str, argument: Any = None, **fields: Any) -> HostCall:

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from carriers import Client, FramedClient, GrpcClient
+from carriers import LIMIT, Client, Connect, FramedClient, GrpcClient
 from zygote_host import WorkerProcess, ZygoteHost
-
-MIB = 1024 * 1024
-# Small enough to go beyond it in a test.
-LIMIT = 8 * MIB
-
-Fork = Callable[..., WorkerProcess]
-Connect = Callable[..., Awaitable[tuple[Client, WorkerProcess, ZygoteHost]]]
 
 _names = itertools.count()
 

@@ -10,8 +10,7 @@ import pytest
 
 from dspex_worker.proto import worker_pb2 as pb
 
-from carriers import Client, ConnectionEnded, HostCall, call, function
-from conftest import LIMIT, MIB, Connect
+from carriers import LIMIT, MIB, Client, Connect, ConnectionEnded, HostCall, call, function
 
 
 async def answers_still(client: Client) -> None:

@@ -10,8 +10,7 @@ import pytest
 
 from dspex_worker.proto import worker_pb2 as pb
 
-from carriers import ConnectionEnded, FramedClient, HostCall, call, function
-from conftest import LIMIT, MIB, Connect
+from carriers import LIMIT, MIB, Connect, ConnectionEnded, FramedClient, HostCall, call, function
 
 
 def frame(up: pb.Up) -> bytes:

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from carriers import FramedClient, GrpcClient, call
-from conftest import Connect
+from carriers import Connect, FramedClient, GrpcClient, call
 from zygote_host import FAKE, PATIENCE_S, ZygoteHost, alive, gone_within, read_until
 
 
