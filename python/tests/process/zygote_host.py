@@ -54,6 +54,8 @@ class ZygoteHost:
         init: bool = True,
     ) -> None:
         self.carrier = carrier
+        # What the zygote said of its engine, for tests that share it.
+        self.hello: dict[str, Any] = {}
         ours, theirs = socket.socketpair()
         self.control = ours
         self.process: subprocess.Popen[bytes] = subprocess.Popen(
