@@ -210,6 +210,13 @@ async def test_cancelling_wakes_a_thread_that_waits_for_the_host(client: Client)
     assert await (await call(client, "log")).done() == ["the thread was told"]
 
 
+async def test_cancelling_wakes_an_event_loop_of_another_thread(client: Client) -> None:
+    started = await call(client, "callback_from_another_loop", "tool")
+    await started.expect("callback")
+    await started.cancel()
+    assert (await started.failed()).kind == pb.Error.KIND_CANCELLED
+
+
 async def test_a_cancelled_call_ends_only_when_its_thread_did(client: Client) -> None:
     started = await call(client, "spin")
     await started.expect("event")
