@@ -120,7 +120,11 @@ class Engine:
         inputs = method.inputs.check(codec.loads_object(open.inputs.json, "inputs"))
         call = self._call(open.session, host)
         with _context(call):
-            result = await self._run_method(instance, method, inputs, call)
+            try:
+                result = await self._run_method(instance, method, inputs, call)
+            except ValueError as error:
+                _raise_for_surrogates(error, inputs)
+                raise
         if isinstance(result, dspy.Prediction):
             return _prediction(result, instance if not open.instance.method else None, call)
         return codec.dumps({"value": result})
@@ -226,6 +230,16 @@ def _context(call: Call) -> Iterator[None]:
         if call.lm is None and str(error).startswith("No LM is loaded"):
             raise LMNotConfiguredError(_NO_LM) from None
         raise
+
+
+def _raise_for_surrogates(error: ValueError, inputs: Mapping[str, Any]) -> None:
+    """DSPy says that a prompt holds a lone surrogate; this says which input brought it."""
+    if "lone surrogate" not in str(error):
+        return
+    problem = "holds half of a surrogate pair, which no language model can be sent"
+    fields = [name for name, value in inputs.items() if b'"$dspex":["str",' in codec.dumps(value)]
+    if fields:
+        raise InvalidInput([{"field": name, "problem": problem} for name in fields]) from error
 
 
 def _checked(host: Host, function: Callable[..., Any], inputs: dict[str, Any]) -> Any:

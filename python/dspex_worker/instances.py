@@ -273,7 +273,7 @@ class Builder:
         self, cls: type, spec: Mapping[str, Any], signature: Signature | None, facts: ModuleFacts, where: str
     ) -> dict[str, Any]:
         """The keyword arguments for the constructor. Raises `InvalidInput` with all problems."""
-        args, config = spec.get("args") or {}, spec.get("config") or {}
+        args, config = ({} if spec.get(key) is None else spec[key] for key in ("args", "config"))
         for name, value in (("args", args), ("config", config)):
             if not isinstance(value, dict):
                 problem: Problem = {

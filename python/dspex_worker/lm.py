@@ -244,7 +244,8 @@ class Models:
 def _make(spec: str, entry: _Entry) -> dspy.LM:
     raw = entry.raw
     problems: list[Problem] = []
-    kind, model, kwargs = raw.get("kind"), raw.get("model"), raw.get("kwargs") or {}
+    kind, model, kwargs = raw.get("kind"), raw.get("model"), raw.get("kwargs")
+    kwargs = {} if kwargs is None else kwargs
     if kind not in ("host", "dspy"):
         problems.append(
             {"field": "lm.kind", "problem": f"{kind!r} is unknown", "expected": '"host" or "dspy"'}

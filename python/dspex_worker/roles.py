@@ -47,6 +47,9 @@ ROLES: Mapping[str, str] = {
     "rationale_field": "host_only",
     "rationale_field_type": "host_only",
     "interpreter": "host_only",
+    # Of `dspy.Image`: the worker would fetch an address that a caller names.
+    "download": "host_only",
+    "verify": "host_only",
 }
 
 # Types of parameters that DSPy leaves without an annotation.
@@ -133,7 +136,7 @@ FACTS: Mapping[str, ModuleFacts] = {
             _REASONING,
         ),
         reserved_inputs=frozenset(
-            {"max_iters", "next_thought", "next_tool_args", "next_tool_name", "reasoning", "trajectory"}
+            {"max_iters", "module", "next_thought", "next_tool_args", "next_tool_name", "reasoning", "trajectory"}
         ),
         reserved_outputs=frozenset({"reasoning", "self", "trajectory"}),
         reserved_tools=frozenset({"finish"}),

@@ -128,22 +128,35 @@ def inputs_of_callable(target: Callable[..., Any]) -> Inputs:
 
 
 def constructor(cls: type) -> Callable[..., Any]:
-    """What takes the arguments of a class. The metaclass of DSPy's modules hides it from `inspect`."""
-    init = cls.__init__  # type: ignore[misc]
-    if type(cls).__call__ is type.__call__ or not inspect.isfunction(init):
+    """What takes the arguments of a class.
+
+    The metaclass of DSPy's modules hides it from `inspect`, and so does pydantic where a model has its own.
+    """
+    init = inspect.getattr_static(cls, "__init__", None)
+    hidden = type(cls).__call__ is not type.__call__ or issubclass(cls, pydantic.BaseModel)
+    if not hidden or not inspect.isfunction(init) or init is pydantic.BaseModel.__init__:
         return cls
     # Bound to nothing in particular, so that `self` is gone from its parameters.
     return types.MethodType(init, cls)
 
 
 def type_hints(target: Any) -> dict[str, Any]:
-    """The annotations of a callable as far as they can be resolved."""
-    try:
-        named = vars(target).get("__init__", target) if isinstance(target, type) else target
-        return typing.get_type_hints(inspect.unwrap(getattr(named, "__func__", named)))
-    except Exception:
-        # Names that only type checkers import. Nothing is checked then.
-        return {}
+    """The annotations of a callable, as far as they can be resolved.
+
+    One by one: a name that only type checkers import must not hide the types of the other parameters.
+    """
+    named = vars(target).get("__init__", target) if isinstance(target, type) else target
+    function = inspect.unwrap(getattr(named, "__func__", named))
+    namespace = getattr(function, "__globals__", {})
+    hints: dict[str, Any] = {}
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        holder = type("Holder", (), {"__annotations__": {name: annotation}})
+        try:
+            hints[name] = typing.get_type_hints(holder, namespace, include_extras=True)[name]
+        except Exception:
+            # Nothing is known, so nothing is checked.
+            continue
+    return hints
 
 
 def checker(annotation: Any) -> tuple[Callable[[Any], Any] | None, str]:
