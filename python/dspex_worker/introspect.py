@@ -145,7 +145,7 @@ class Introspector:
             "flags": list(facts.flags),
             "requires": list(facts.requires),
             "async": is_async_module(cls),
-            "call": None,
+            "call": "none",
             "init": init,
             "init_extra": init_extra,
             "call_extra": [],
@@ -190,7 +190,7 @@ class Introspector:
             ]
             call = "inputs"
         elif entry is None:
-            extra, call = [], None
+            extra, call = [], "none"
         else:
             extra, open_ended = self._parameters(_unbound(entry), cls.__module__, _argument_docs(_doc(entry)))
             call = "inputs" if open_ended and not extra else "args"
