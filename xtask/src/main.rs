@@ -1,5 +1,6 @@
 //! Chores of the repository: `cargo xtask <name>`.
 
+mod figures;
 mod proto;
 mod schema;
 
@@ -17,6 +18,14 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Measure the project's figures and print them with their goals.
+    Figures {
+        /// The figures to measure; all of them without one.
+        names: Vec<String>,
+        /// One JSON document instead of text.
+        #[arg(long)]
+        json: bool,
+    },
     /// Regenerate the checked-in protocol code.
     Proto {
         /// Change nothing; fail if the checked-in code is stale.
@@ -37,6 +46,7 @@ enum Chore {
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
     match Args::parse().chore {
+        Chore::Figures { names, json } => figures::run(root, &names, json),
         Chore::Proto { check, python } => proto::run(root, python.as_deref(), check),
         Chore::Schema { check } => schema::run(root, check),
     }
