@@ -23,6 +23,7 @@
 
 mod de;
 mod error;
+mod key;
 mod ser;
 mod tag;
 
