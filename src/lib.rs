@@ -1,1 +1,50 @@
-//! dspex
+//! Python's DSPy, the real one, as a typed and supervised part of Rust programs.
+//!
+//! * **Typed at compile time.** [`#[dspy_module]`](dspy_module) turns a struct into a DSPy module with typed inputs
+//!   and outputs. A class, keyword or field that DSPy would reject is a compile error. No Python is needed to build.
+//! * **Supervised at run time.** DSPy runs in a pool of Python worker processes that start in milliseconds, are
+//!   cancelled for real, are replaced when they die, and never outlive the program.
+//! * **The program stays in charge.** Language models can be Rust functions; sessions, instances and keys live in Rust.
+//!
+//! ```no_run
+//! use dspex::prelude::*;
+//!
+//! #[derive(FieldType, Debug)]
+//! enum Urgency {
+//!     Low,
+//!     High,
+//! }
+//!
+//! /// Triage a support ticket.
+//! #[dspy_module("dspy.ChainOfThought")]
+//! struct Triage {
+//!     /// What the customer wrote.
+//!     #[input]
+//!     ticket: String,
+//!     #[output]
+//!     urgency: Urgency,
+//!     #[output]
+//!     tags: Vec<String>,
+//! }
+//!
+//! # async fn run() -> dspex::Result<()> {
+//! let dspex = Dspex::builder().lm(Lm::new("openai/gpt-4o-mini")).start().await?;
+//! let out = Triage::call(&dspex, TriageInputs { ticket: "The checkout is down".into() }).await?;
+//! println!("{:?} {:?} because {}", out.urgency, out.tags, out.reasoning);
+//! # Ok(()) }
+//! ```
+
+pub use dspex_macros::{FieldType, dspy_module};
+pub use dspex_runtime::*;
+
+#[doc(hidden)]
+pub use dspex_runtime::__private;
+
+/// What most programs need: `use dspex::prelude::*;`.
+pub mod prelude {
+    pub use dspex_macros::{FieldType, dspy_module};
+    pub use dspex_runtime::{
+        Adapter, Caller, Dspex, Error, FieldType, Instance, InstanceSpec, LanguageModel, Lm, LmError,
+        LmRequest, LmResponse, Module, Prediction, Session, SessionConfig,
+    };
+}

@@ -1,1 +1,32 @@
-//! dspex-runtime
+//! The runtime of dspex: Python's DSPy in a supervised pool of workers, behind a typed Rust API.
+//!
+//! Most programs use the facade crate `dspex`, which adds the macros. The layers, each of which calls only the one
+//! below it:
+//!
+//! * `api`: what a program uses ([`Dspex`], [`Session`], [`Instance`], ..),
+//! * `bridge`: typed calls to messages and back,
+//! * [`pool`]: processes, places, carriers, the Python environment.
+
+mod api;
+mod bridge;
+mod error;
+pub mod lm;
+pub mod pool;
+mod proto;
+pub mod testing;
+pub mod wire;
+
+pub use api::{
+    Adapter, Availability, Caller, Dspex, DspexBuilder, Dspy, DynInstance, FieldType, Health, Instance,
+    InstanceSpec, Module, Prediction, Run, Session, SessionConfig, Sessions, Status, TokenUsage,
+};
+pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
+pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
+pub use pool::{Carrier, Endpoint, Load, PoolError};
+
+/// What generated code uses. Not part of the public API.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::api::{Definition, call, create};
+    pub use {schemars, serde, serde_json};
+}

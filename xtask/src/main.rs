@@ -1,2 +1,43 @@
-//! Chores.
-fn main() {}
+//! Chores of the repository: `cargo xtask <name>`.
+
+mod proto;
+mod schema;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Chores of the dspex repository")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Regenerate the checked-in protocol code.
+    Proto {
+        /// Change nothing; fail if the checked-in code is stale.
+        #[arg(long)]
+        check: bool,
+        /// An interpreter with grpcio-tools, for the Python stubs.
+        #[arg(long)]
+        python: Option<PathBuf>,
+    },
+    /// Regenerate the built-in snapshot of DSPy's API.
+    Schema {
+        /// Change nothing; fail if the snapshot is stale.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
+    match Args::parse().chore {
+        Chore::Proto { check, python } => proto::run(root, python.as_deref(), check),
+        Chore::Schema { check } => schema::run(root, check),
+    }
+}

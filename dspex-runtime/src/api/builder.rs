@@ -1,0 +1,197 @@
+//! How a [`Dspex`] is set up.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::Dspex;
+use super::dspex::Runtime;
+use super::session::{Adapter, Registry};
+use crate::bridge::Bridge;
+use crate::error::{Error, Result};
+use crate::lm::Lm;
+use crate::pool::env::{EnvConfig, Environment};
+use crate::pool::{Carrier, Endpoint, FleetConfig, Pool, PoolConfig, PoolError};
+
+/// The time that a call may take when nothing else is said.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
+
+/// Sets up and starts a [`Dspex`]. Every setting has a default that suits a first program.
+///
+/// ```no_run
+/// # async fn run() -> dspex_runtime::Result<()> {
+/// use std::time::Duration;
+/// use dspex_runtime::{Dspex, Lm};
+///
+/// let dspex = Dspex::builder()
+///     .lm(Lm::new("openai/gpt-4o-mini").temperature(0.2))
+///     .workers(4)
+///     .deadline(Duration::from_secs(60))
+///     .allow_module("my_team.rag")
+///     .python_path("python")
+///     .start()
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing runs before `start`"]
+pub struct DspexBuilder {
+    lm: Option<Lm>,
+    adapter: Adapter,
+    deadline: Duration,
+    pool: PoolConfig,
+    env: EnvConfig,
+    endpoints: Vec<Endpoint>,
+    token: Option<SecretString>,
+}
+
+impl DspexBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            lm: None,
+            adapter: Adapter::default(),
+            deadline: DEFAULT_DEADLINE,
+            pool: PoolConfig::default(),
+            env: EnvConfig::new(),
+            endpoints: Vec::new(),
+            token: None,
+        }
+    }
+
+    /// The language model of every call that has no other. Without one, calls that need a model fail.
+    pub fn lm(mut self, lm: impl Into<Lm>) -> Self {
+        self.lm = Some(lm.into());
+        self
+    }
+
+    /// How DSPy turns signatures into prompts, and answers into values. Default: DSPy's own choice.
+    pub fn adapter(mut self, adapter: Adapter) -> Self {
+        self.adapter = adapter;
+        self
+    }
+
+    /// How long a call may take, waiting for a worker included. Default: 5 minutes.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// How many Python processes run. Default: 2; at least 1. One serves hundreds of calls that wait for a model, so
+    /// more than the machine's cores seldom helps.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.pool.workers = workers.max(1);
+        self
+    }
+
+    /// How many calls one worker runs at once. Default: 32; at least 1.
+    pub fn in_flight_per_worker(mut self, calls: usize) -> Self {
+        self.pool.in_flight_per_worker = calls.max(1);
+        self
+    }
+
+    /// How many calls may wait for a worker before [`PoolError::Saturated`] answers at once. Default: 1024.
+    pub fn queue_limit(mut self, calls: usize) -> Self {
+        self.pool.queue_limit = calls;
+        self
+    }
+
+    /// The largest message, either way, in bytes. Default: 64 MiB.
+    pub fn max_message_bytes(mut self, bytes: u64) -> Self {
+        self.pool.max_message_bytes = bytes;
+        self
+    }
+
+    /// How long a cancelled call may go on in Python before its worker is killed and replaced. Default: 5 s.
+    pub fn cancel_grace(mut self, grace: Duration) -> Self {
+        self.pool.cancel_grace = grace;
+        self
+    }
+
+    /// How long the first worker may take to be ready, once the environment is there. Default: 60 s.
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.pool.start_timeout = timeout;
+        self
+    }
+
+    /// In how many threads one worker runs DSPy modules that have no async form. Default: 8; at least 1.
+    pub fn sync_threads(mut self, threads: usize) -> Self {
+        self.pool.sync_threads = threads.max(1);
+        self
+    }
+
+    /// Lets calls reach the public classes and functions of a Python module besides DSPy.
+    pub fn allow_module(mut self, module: impl Into<String>) -> Self {
+        self.pool.modules.push(module.into());
+        self
+    }
+
+    /// A directory in which Python looks for your modules.
+    pub fn python_path(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.pool.python_path.push(dir.into());
+        self
+    }
+
+    /// How messages reach local workers. Default: [`Carrier::Framed`].
+    pub fn carrier(mut self, carrier: Carrier) -> Self {
+        self.pool.carrier = carrier;
+        self
+    }
+
+    /// Where the Python environment comes from. Default: provisioned from the embedded lock into the user's cache,
+    /// or the interpreter that `DSPEX_PYTHON` names.
+    pub fn environment(mut self, env: EnvConfig) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// Uses a worker that an operator started with `python -m dspex_worker serve --listen ..`, instead of local ones.
+    /// May be given several times.
+    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.endpoints.push(endpoint);
+        self
+    }
+
+    /// The secret that the operator gave to the endpoints.
+    pub fn token(mut self, token: impl Into<SecretString>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Provides the Python environment where it is missing, starts the workers, and completes when the first one is
+    /// ready.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Env`] where Python or the environment cannot be provided, [`Error::Pool`] where no worker starts,
+    /// [`Error::Lm`] for a language model that is set up wrongly.
+    pub async fn start(self) -> Result<Dspex> {
+        if let Some(lm) = &self.lm {
+            lm.validate()?;
+        }
+        let fleet = if self.endpoints.is_empty() {
+            local_fleet(self.env).await?
+        } else {
+            FleetConfig::Endpoints { addresses: self.endpoints, token: self.token }
+        };
+        let pool = Pool::start(self.pool, fleet).await?;
+        let runtime = Runtime {
+            bridge: Bridge::new(pool),
+            sessions: Registry::default(),
+            lm: self.lm,
+            adapter: self.adapter,
+            deadline: self.deadline,
+        };
+        Ok(Dspex { runtime: Arc::new(runtime) })
+    }
+}
+
+async fn local_fleet(env: EnvConfig) -> Result<FleetConfig> {
+    let provisioning = tokio::task::spawn_blocking(move || Environment::provision(&env));
+    let environment = provisioning.await.map_err(|error| {
+        let source = std::io::Error::other(error);
+        Error::Pool(PoolError::Io { what: "the environment's provisioning was interrupted", source })
+    })??;
+    Ok(FleetConfig::Local { python: environment.python, worker_dir: environment.worker_dir })
+}

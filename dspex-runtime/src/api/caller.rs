@@ -1,0 +1,97 @@
+//! Who can be called on: a [`Dspex`](super::Dspex) or a [`Session`](super::Session).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::dspex::Runtime;
+use super::session::{Adapter, SessionState};
+use crate::bridge::{Request, Spec, Target};
+use crate::error::{Error, Result};
+use crate::lm::Lm;
+use crate::proto::Payload;
+use crate::wire;
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for crate::api::Dspex {}
+    impl Sealed for crate::api::Session {}
+}
+
+/// Something that calls can be made on: a [`Dspex`](super::Dspex), with its language model, or a
+/// [`Session`](super::Session), with the session's.
+pub trait Caller: sealed::Sealed + Sync {
+    /// What calls see.
+    #[doc(hidden)]
+    fn context(&self) -> CallContext;
+}
+
+/// What a call takes from where it was made.
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct CallContext {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) session: Option<Arc<SessionState>>,
+}
+
+/// What one call sets for itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallOptions {
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) idempotent: bool,
+    pub(crate) lm: Option<Lm>,
+    pub(crate) adapter: Option<Adapter>,
+}
+
+impl CallContext {
+    /// Runs a call to its end.
+    pub(crate) async fn run(&self, target: Target, inputs: Bytes, options: &CallOptions) -> Result<Payload> {
+        let session = self.session.as_deref();
+        if let Some(session) = session {
+            session.ensure_open()?;
+        }
+        let lm = options.lm.clone().or_else(|| session.and_then(SessionState::lm));
+        let adapter = options.adapter.or_else(|| session.and_then(SessionState::adapter));
+        let request = Request {
+            target,
+            inputs,
+            session: session.map(|session| session.id().to_owned()).unwrap_or_default(),
+            lm: lm.or_else(|| self.runtime.lm.clone()),
+            adapter: adapter.unwrap_or(self.runtime.adapter).name(),
+            deadline: options.deadline.unwrap_or(self.runtime.deadline),
+            idempotent: options.idempotent,
+        };
+        match session {
+            Some(session) => tokio::select! {
+                biased;
+                () = session.closed() => Err(Error::Cancelled(format!("the session `{}` was deleted", session.id()))),
+                result = self.runtime.bridge.run(&request) => result,
+            },
+            None => self.runtime.bridge.run(&request).await,
+        }
+    }
+
+    /// Has a worker build the instance, so that what is wrong with its spec is known at once.
+    pub(crate) async fn check(&self, spec: &Arc<Spec>) -> Result<()> {
+        // Building changes nothing, so it may be tried again.
+        let options = CallOptions { idempotent: true, ..CallOptions::default() };
+        self.run(Target::Check(spec.clone()), Bytes::new(), &options).await.map(drop)
+    }
+}
+
+/// Writes a call's inputs for the wire.
+pub(crate) fn encode<T: Serialize + ?Sized>(inputs: &T) -> Result<Bytes> {
+    let what = || "the inputs cannot be sent".to_owned();
+    wire::to_vec(inputs).map(Bytes::from).map_err(|source| Error::Wire { what: what(), source })
+}
+
+/// Reads what a call answered.
+pub(crate) fn decode<T: DeserializeOwned>(payload: &Payload, class: &str) -> Result<T> {
+    wire::from_slice(&payload.json).map_err(|source| Error::Wire {
+        what: format!("the answer of `{class}` does not fit its Rust type"),
+        source,
+    })
+}

@@ -1,0 +1,148 @@
+//! [`Dspex`]: the handle of everything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::caller::{CallContext, Caller};
+use super::dspy::{Dspy, InstanceSpec};
+use super::health::Health;
+use super::session::{Adapter, Registry, Session, SessionConfig, Sessions};
+use super::{DspexBuilder, Prediction};
+use crate::bridge::Bridge;
+use crate::error::Result;
+use crate::lm::Lm;
+use crate::pool::Load;
+
+/// A running dspex: Python workers with the real DSPy, sessions, and the default language model.
+///
+/// Cheap to clone; all clones are the same. When the last one is dropped, every Python process ends at once; for
+/// calls to finish first, use [`shutdown`](Dspex::shutdown).
+///
+/// ```no_run
+/// # async fn run() -> dspex_runtime::Result<()> {
+/// use dspex_runtime::{Dspex, Lm};
+///
+/// let dspex = Dspex::builder().lm(Lm::new("openai/gpt-4o-mini")).workers(2).start().await?;
+/// let answer = dspex.predict("question -> answer", &serde_json::json!({"question": "What is 6 times 7?"})).await?;
+/// println!("{}", answer["answer"]);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Dspex {
+    pub(crate) runtime: Arc<Runtime>,
+}
+
+/// What all handles share.
+pub(crate) struct Runtime {
+    pub(crate) bridge: Bridge,
+    pub(crate) sessions: Registry,
+    pub(crate) lm: Option<Lm>,
+    pub(crate) adapter: Adapter,
+    pub(crate) deadline: Duration,
+}
+
+impl Dspex {
+    /// Sets one up.
+    pub fn builder() -> DspexBuilder {
+        DspexBuilder::new()
+    }
+
+    /// The sessions.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(self.clone())
+    }
+
+    /// A session without a name, which ends when its last handle is dropped.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        self.sessions().temporary(SessionConfig::new())
+    }
+
+    /// DSPy by dotted paths, without a session.
+    #[must_use]
+    pub fn dspy(&self) -> Dspy {
+        Dspy::new(self.context())
+    }
+
+    /// Answers a signature given as text, with `dspy.Predict`.
+    ///
+    /// The text is DSPy's own form, `question, k: int -> answer: float, tags: list[str]`, and read more strictly.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`](crate::Error::InvalidInput) for a signature or inputs that do not fit, and whatever
+    /// the call ends with.
+    pub async fn predict(
+        &self,
+        signature: &str,
+        inputs: &(impl Serialize + ?Sized),
+    ) -> Result<Prediction<Value>> {
+        self.ask("dspy.Predict", signature, inputs).await
+    }
+
+    /// The same with `dspy.ChainOfThought`, whose answer has a `reasoning` too.
+    ///
+    /// # Errors
+    ///
+    /// As [`predict`](Dspex::predict).
+    pub async fn chain_of_thought(
+        &self,
+        signature: &str,
+        inputs: &(impl Serialize + ?Sized),
+    ) -> Result<Prediction<Value>> {
+        self.ask("dspy.ChainOfThought", signature, inputs).await
+    }
+
+    async fn ask(
+        &self,
+        class: &str,
+        signature: &str,
+        inputs: &(impl Serialize + ?Sized),
+    ) -> Result<Prediction<Value>> {
+        let spec = InstanceSpec::new(class).signature(json!({"text": signature}));
+        self.dspy().predict_once(spec, inputs).await
+    }
+
+    /// How the pool is, computed from what it does.
+    ///
+    /// A worker is asked to build a predictor, so `Healthy` means that calls are answered.
+    pub async fn health_check(&self) -> Health {
+        Health::compute(self).await
+    }
+
+    /// The pool's load now.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.runtime.bridge.pool().load()
+    }
+
+    /// The process ids of the workers that take calls now.
+    #[must_use]
+    pub fn worker_pids(&self) -> Vec<u32> {
+        self.runtime.bridge.pool().links().iter().map(|link| link.hello().pid).collect()
+    }
+
+    /// Takes no new calls, lets those that run finish for at most `patience`, then ends every Python process.
+    pub async fn shutdown(&self, patience: Duration) {
+        self.runtime.bridge.pool().shutdown(patience).await;
+    }
+}
+
+impl Caller for Dspex {
+    fn context(&self) -> CallContext {
+        CallContext { runtime: self.runtime.clone(), session: None }
+    }
+}
+
+impl std::fmt::Debug for Dspex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dspex")
+            .field("lm", &self.runtime.lm)
+            .field("load", &self.load())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,146 @@
+//! Typed instances, and the one way in which a typed call runs.
+
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::caller::{CallContext, CallOptions, Caller, decode, encode};
+use super::{Adapter, Module, Prediction, Session};
+use crate::bridge::{Spec, Target};
+use crate::error::Result;
+use crate::lm::Lm;
+
+/// An instance of a DSPy module in a session.
+///
+/// It is data, a spec that any worker can build in milliseconds, so the loss of a worker does not touch it, and
+/// many calls may run on it at once. Cheap to clone.
+///
+/// ```no_run
+/// # use dspex_runtime::{Instance, Module, Result};
+/// # use std::time::Duration;
+/// # async fn run<M: Module<Inputs = String>>(triage: Instance<M>) -> Result<()> {
+/// let outputs = triage.execute("The checkout is down".into()).await?;
+/// let prediction = triage.run("The checkout is down".into()).deadline(Duration::from_secs(20)).await?;
+/// println!("{} tokens", prediction.usage().total_tokens());
+/// # Ok(()) }
+/// ```
+pub struct Instance<M> {
+    session: Session,
+    spec: Arc<Spec>,
+    module: PhantomData<fn() -> M>,
+}
+
+impl<M: Module> Instance<M> {
+    pub(crate) fn new(session: Session, spec: Arc<Spec>) -> Self {
+        Self { session, spec, module: PhantomData }
+    }
+
+    /// Calls the module.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the call ends with; see [`Error`](crate::Error).
+    pub async fn execute(&self, inputs: M::Inputs) -> Result<M::Outputs> {
+        Ok(self.run(inputs).await?.into_outputs())
+    }
+
+    /// Calls the module with settings for this one call, and answers with what came along: `.await` it.
+    pub fn run(&self, inputs: M::Inputs) -> Run<M> {
+        Run::new(self.session.context(), self.spec.clone(), inputs)
+    }
+
+    /// The session that the instance belongs to.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The content address of the instance's spec: equal for equal class, signature and arguments.
+    #[must_use]
+    pub fn spec_hash(&self) -> &str {
+        &self.spec.hash
+    }
+}
+
+impl<M> Clone for Instance<M> {
+    fn clone(&self) -> Self {
+        Self { session: self.session.clone(), spec: self.spec.clone(), module: PhantomData }
+    }
+}
+
+impl<M> std::fmt::Debug for Instance<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance").field("class", &self.spec.class).field("session", &self.session).finish()
+    }
+}
+
+/// One call with its settings. It starts when it is awaited.
+#[must_use = "a call starts when it is awaited"]
+pub struct Run<M: Module> {
+    context: CallContext,
+    spec: Arc<Spec>,
+    inputs: Result<Bytes>,
+    options: CallOptions,
+    module: PhantomData<fn() -> M>,
+}
+
+impl<M: Module> Run<M> {
+    pub(crate) fn new(context: CallContext, spec: Arc<Spec>, inputs: M::Inputs) -> Self {
+        let inputs = encode(&inputs);
+        Self { context, spec, inputs, options: CallOptions::default(), module: PhantomData }
+    }
+
+    /// How long the call may take, waiting for a worker included.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.options.deadline = Some(deadline);
+        self
+    }
+
+    /// The call may be run again if its worker is lost. Without this, such a call ends with
+    /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown).
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.options.idempotent = idempotent;
+        self
+    }
+
+    /// The language model of this call.
+    pub fn lm(mut self, lm: impl Into<Lm>) -> Self {
+        self.options.lm = Some(lm.into());
+        self
+    }
+
+    /// The adapter of this call.
+    pub fn adapter(mut self, adapter: Adapter) -> Self {
+        self.options.adapter = Some(adapter);
+        self
+    }
+
+    async fn finish(self) -> Result<Prediction<M::Outputs>> {
+        let class = self.spec.class.clone();
+        let target = Target::Instance { spec: self.spec, method: String::new() };
+        let payload = self.context.run(target, self.inputs?, &self.options).await?;
+        decode(&payload, &class)
+    }
+}
+
+impl<M: Module> IntoFuture for Run<M> {
+    type Output = Result<Prediction<M::Outputs>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.finish())
+    }
+}
+
+impl<M: Module> std::fmt::Debug for Run<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run")
+            .field("class", &self.spec.class)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,24 @@
+//! The public API: [`Dspex`], sessions, typed modules and instances, and the untyped door to DSPy.
+//!
+//! Generated code calls only this layer.
+
+mod builder;
+mod caller;
+mod dspex;
+mod dspy;
+mod health;
+mod instance;
+mod module;
+mod prediction;
+mod session;
+
+pub use builder::DspexBuilder;
+pub(crate) use caller::CallContext;
+pub use caller::Caller;
+pub use dspex::Dspex;
+pub use dspy::{Availability, Dspy, DynInstance, InstanceSpec};
+pub use health::{Health, Status};
+pub use instance::{Instance, Run};
+pub use module::{Definition, FieldType, Module, call, create};
+pub use prediction::{Prediction, TokenUsage};
+pub use session::{Adapter, Session, SessionConfig, Sessions};

@@ -1,0 +1,96 @@
+//! What `#[dspy_module]` implements, and the types that can be fields.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{CallContext, Caller, Instance, Run, Session};
+use crate::bridge::{Spec, signature_of};
+use crate::error::{Error, Result};
+
+/// A type that can be an input or output of a signature, or part of one.
+///
+/// Implemented for everything that serde and schemars know: numbers, `String`, `bool`, `Vec`, `Option`, maps, tuples.
+/// For your own structs and enums derive it: `#[derive(FieldType)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field of a DSPy signature",
+    label = "not a field type",
+    note = "derive it: `#[derive(FieldType)]`; or implement serde's `Serialize` and `Deserialize` and schemars' `JsonSchema`"
+)]
+pub trait FieldType: Serialize + DeserializeOwned + JsonSchema {}
+
+impl<T: Serialize + DeserializeOwned + JsonSchema> FieldType for T {}
+
+/// A DSPy module as a Rust type. `#[dspy_module("dspy.Predict")]` implements it; nobody needs to by hand.
+pub trait Module: Sized + Send + Sync + 'static {
+    /// What the module takes.
+    type Inputs: Serialize + JsonSchema + Send + Sync;
+    /// What it answers: the signature's outputs and what the class adds, such as `reasoning`.
+    type Outputs: DeserializeOwned + JsonSchema + Send;
+
+    /// The class, the signature and the constructor's arguments.
+    #[doc(hidden)]
+    fn definition() -> &'static Definition;
+}
+
+/// What the macro knows about a module at compile time.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
+    /// The struct's name.
+    pub name: &'static str,
+    /// The class's dotted path.
+    pub class: &'static str,
+    /// The hash of the class's ABI in the schema that the code was checked against.
+    pub fingerprint: Option<&'static str>,
+    /// The instructions; `None` leaves them to DSPy.
+    pub instructions: Option<&'static str>,
+    /// The names of the inputs, in order.
+    pub inputs: &'static [&'static str],
+    /// The names of the outputs that the signature declares, in order.
+    pub outputs: &'static [&'static str],
+    /// The names of the outputs that the class adds.
+    pub extra_outputs: &'static [&'static str],
+    /// The constructor's keyword arguments as a JSON object.
+    pub args: &'static str,
+}
+
+/// The spec of a module: built at its first use, once in the life of the program.
+pub(crate) fn spec_of<M: Module>() -> Result<Arc<Spec>> {
+    static SPECS: OnceLock<RwLock<HashMap<TypeId, Arc<Spec>>>> = OnceLock::new();
+    let specs = SPECS.get_or_init(RwLock::default);
+    // Insertion cannot leave a half-written map.
+    if let Some(spec) = specs.read().unwrap_or_else(PoisonError::into_inner).get(&TypeId::of::<M>()) {
+        return Ok(spec.clone());
+    }
+    let definition = M::definition();
+    let signature = signature_of::<M::Inputs, M::Outputs>(definition)?;
+    let args: Map<String, Value> = serde_json::from_str(definition.args).map_err(|error| Error::Schema {
+        module: definition.name.to_owned(),
+        problem: format!("its constructor arguments are no JSON object: {error}"),
+    })?;
+    let spec = Spec::new(definition.class, Some(signature), args).with_fingerprint(definition.fingerprint);
+    let spec = Arc::new(spec);
+    specs.write().unwrap_or_else(PoisonError::into_inner).insert(TypeId::of::<M>(), spec.clone());
+    Ok(spec)
+}
+
+/// `Module::create` of generated code.
+#[doc(hidden)]
+pub async fn create<M: Module>(session: &Session) -> Result<Instance<M>> {
+    let spec = spec_of::<M>()?;
+    session.context().check(&spec).await?;
+    Ok(Instance::new(session.clone(), spec))
+}
+
+/// `Module::call` of generated code.
+#[doc(hidden)]
+pub async fn call<M: Module, C: Caller + ?Sized>(caller: &C, inputs: M::Inputs) -> Result<M::Outputs> {
+    let context: CallContext = caller.context();
+    Ok(Run::<M>::new(context, spec_of::<M>()?, inputs).await?.into_outputs())
+}

@@ -1,0 +1,253 @@
+//! The run of one call: a place at a worker, the messages, the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{Spec, callbacks, errors};
+use crate::error::{Error, Phase, Result};
+use crate::lm::Lm;
+use crate::pool::transport::{Call, Inbound, SendError};
+use crate::pool::{Lease, LeaseError, Pool, PoolError};
+use crate::proto::{self, Open, Payload, SessionView, cancel, down, open, up};
+
+/// A call that its worker's loss left undone is run again at most this often, where that is allowed.
+const RETRIES: usize = 2;
+
+/// What a call is about.
+pub(crate) enum Target {
+    /// A method of an instance; empty: the call of the module itself.
+    Instance {
+        /// What the instance is.
+        spec: Arc<Spec>,
+        /// The method's name.
+        method: String,
+    },
+    /// Builds an instance and calls nothing.
+    Check(Arc<Spec>),
+    /// A function or class by its path.
+    Function(String),
+    /// Descriptions of modules.
+    Introspect(Vec<String>),
+}
+
+impl Target {
+    fn spec(&self) -> Option<&Arc<Spec>> {
+        match self {
+            Self::Instance { spec, .. } | Self::Check(spec) => Some(spec),
+            Self::Function(_) | Self::Introspect(_) => None,
+        }
+    }
+
+    /// What errors call it.
+    fn name(&self) -> &str {
+        match self {
+            Self::Instance { spec, .. } | Self::Check(spec) => &spec.class,
+            Self::Function(path) => path,
+            Self::Introspect(_) => "introspection",
+        }
+    }
+
+    fn to_wire(&self) -> open::Target {
+        match self {
+            Self::Instance { spec, method } => open::Target::Instance(proto::InstanceCall {
+                spec: spec.hash.clone(),
+                method: method.clone(),
+            }),
+            Self::Check(spec) => open::Target::Check(proto::Check { spec: spec.hash.clone() }),
+            Self::Function(path) => open::Target::Function(proto::FunctionCall { path: path.clone() }),
+            Self::Introspect(modules) => {
+                open::Target::Introspect(proto::Introspect { modules: modules.clone() })
+            }
+        }
+    }
+}
+
+/// Everything about one call.
+pub(crate) struct Request {
+    /// What it is about.
+    pub(crate) target: Target,
+    /// Its inputs as JSON; empty where it takes none.
+    pub(crate) inputs: bytes::Bytes,
+    /// The session's id; empty without one.
+    pub(crate) session: String,
+    /// The language model that it uses.
+    pub(crate) lm: Option<Lm>,
+    /// `""`, `chat`, `json` or `xml`.
+    pub(crate) adapter: &'static str,
+    /// From now until it must have ended, queueing included.
+    pub(crate) deadline: Duration,
+    /// May be run again if its worker was lost.
+    pub(crate) idempotent: bool,
+}
+
+/// Runs calls on a pool.
+pub(crate) struct Bridge {
+    pool: Pool,
+}
+
+impl Bridge {
+    /// A bridge over a running pool.
+    pub(crate) fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// The pool below.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Runs a call to its end. Dropping the future cancels it in Python.
+    pub(crate) async fn run(&self, request: &Request) -> Result<Payload> {
+        if let Some(lm) = &request.lm {
+            lm.validate()?;
+        }
+        let deadline = Instant::now() + request.deadline;
+        let mut attempt = 0;
+        loop {
+            let lease = self.pool.lease(Some(deadline)).await.map_err(|error| lease_error(error, request))?;
+            check_fingerprint(&lease, request)?;
+            match self.attempt(lease, request, deadline).await? {
+                Attempt::Ended(result) => return result,
+                Attempt::NeverStarted => {}
+                Attempt::Lost(reason) if !request.idempotent || attempt >= RETRIES => {
+                    return Err(Error::OutcomeUnknown { reason });
+                }
+                Attempt::Lost(reason) => {
+                    attempt += 1;
+                    tracing::info!(target: "dspex::bridge", attempt, %reason, "an idempotent call is run again");
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, lease: Lease, request: &Request, deadline: Instant) -> Result<Attempt> {
+        let Lease { link, permit } = lease;
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        let open = Open {
+            target: Some(request.target.to_wire()),
+            inputs: Some(Payload { json: request.inputs.clone(), attachments: Vec::new() }),
+            // The worker's own deadline is a safety net behind the host's; it comes a little later.
+            deadline_ms: u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX).saturating_add(250),
+            session: Some(SessionView {
+                id: request.session.clone(),
+                lm: request.lm.as_ref().map(|lm| lm.spec().hash.clone()).unwrap_or_default(),
+                adapter: request.adapter.to_owned(),
+                ..SessionView::default()
+            }),
+            token: self.pool.token().to_owned(),
+            ..Open::default()
+        };
+        let mut call = match link.open(open, permit) {
+            Ok(call) => call,
+            Err(SendError::Lost) => {
+                // The supervisor learns of the loss in its own task; let it, before the next lease is asked for.
+                tokio::task::yield_now().await;
+                return Ok(Attempt::NeverStarted);
+            }
+            Err(SendError::TooLarge { size, limit }) => {
+                return Err(Error::TooLarge { what: "the request", size, limit });
+            }
+        };
+        let mut callbacks = JoinSet::new();
+        let mut expiry = std::pin::pin!(tokio::time::sleep_until(deadline));
+        loop {
+            let inbound = tokio::select! {
+                biased;
+                inbound = call.next() => inbound,
+                () = &mut expiry => {
+                    call.cancel(cancel::Reason::Deadline);
+                    return Err(Error::DeadlineExceeded { after: request.deadline, phase: Phase::Running });
+                }
+            };
+            match inbound {
+                Inbound::Message(down::Kind::Done(done)) => {
+                    return Ok(Attempt::Ended(Ok(done.output.unwrap_or_default())));
+                }
+                Inbound::Message(down::Kind::Failed(failed)) => {
+                    let error = failed.error.unwrap_or_default();
+                    return Ok(Attempt::Ended(Err(errors::from_wire(
+                        error,
+                        request.target.name(),
+                        request.deadline,
+                    ))));
+                }
+                Inbound::Message(down::Kind::Callback(callback)) => {
+                    while callbacks.try_join_next().is_some() {}
+                    callbacks.spawn(callbacks::serve(callback, request.lm.clone(), call.sender()));
+                }
+                Inbound::Message(down::Kind::NeedState(need)) => send_state(&call, &need, request)?,
+                Inbound::Message(down::Kind::Event(event)) => {
+                    tracing::debug!(target: "dspex::bridge", seq = event.seq, kind = %event.r#type, "event");
+                }
+                Inbound::Message(_) => {}
+                Inbound::TooLarge(size) => {
+                    call.cancel(cancel::Reason::Requested);
+                    let limit = self.pool.max_message_bytes();
+                    return Err(Error::TooLarge { what: "the answer", size, limit });
+                }
+                Inbound::Lost => return Ok(Attempt::Lost(call.link().lost_reason().to_owned())),
+            }
+        }
+    }
+}
+
+/// How one try ended.
+enum Attempt {
+    Ended(Result<Payload>),
+    /// The worker was gone before anything was sent.
+    NeverStarted,
+    /// The worker went while it had the call.
+    Lost(String),
+}
+
+fn send_state(call: &Call, need: &proto::NeedState, request: &Request) -> Result<()> {
+    let mut state = proto::State::default();
+    for hash in &need.specs {
+        let spec =
+            request.target.spec().filter(|spec| spec.hash == *hash).ok_or_else(|| unknown("spec", hash))?;
+        state.specs.push(proto::Spec { hash: hash.clone(), json: spec.json.clone().into() });
+    }
+    for hash in &need.lms {
+        let lm =
+            request.lm.as_ref().filter(|lm| lm.spec().hash == *hash).ok_or_else(|| unknown("model", hash))?;
+        let spec = lm.spec();
+        let api_key = spec.api_key.as_ref().map(|key| key.expose_secret().to_owned()).unwrap_or_default();
+        state.lms.push(proto::LmSpec { hash: hash.clone(), json: spec.json.clone().into(), api_key });
+    }
+    match call.send(up::Kind::State(state)) {
+        // The loss itself arrives as the call's end.
+        Ok(()) | Err(SendError::Lost) => Ok(()),
+        Err(SendError::TooLarge { size, limit }) => {
+            Err(Error::TooLarge { what: "the instance's spec", size, limit })
+        }
+    }
+}
+
+fn unknown(what: &str, hash: &str) -> Error {
+    Error::Protocol(format!("the worker asked for the {what} {hash}, which the call did not name"))
+}
+
+fn lease_error(error: LeaseError, request: &Request) -> Error {
+    match error {
+        LeaseError::Saturated(load) => PoolError::Saturated(load).into(),
+        LeaseError::Deadline => Error::DeadlineExceeded { after: request.deadline, phase: Phase::Queued },
+        LeaseError::Down(cause) => PoolError::Down(cause).into(),
+        LeaseError::Closed => PoolError::Closed.into(),
+    }
+}
+
+/// The worker's class must be the one that the code was checked against.
+fn check_fingerprint(lease: &Lease, request: &Request) -> Result<()> {
+    let Some(spec) = request.target.spec() else { return Ok(()) };
+    let hello = lease.link.hello();
+    match (spec.fingerprint, hello.fingerprints.get(&spec.class)) {
+        (Some(compiled), Some(running)) if compiled != running => {
+            Err(Error::SchemaMismatch { class: spec.class.clone(), dspy_version: hello.dspy_version.clone() })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,70 @@
+//! What Python asks of the host within a call.
+
+use std::panic::AssertUnwindSafe;
+
+use bytes::Bytes;
+use futures::FutureExt;
+
+use super::errors;
+use crate::lm::{Lm, LmRequest};
+use crate::pool::transport::CallSender;
+use crate::proto::callback::Kind;
+use crate::proto::{self, Callback, CallbackReply, Payload, callback_reply, up};
+
+/// Serves one callback and answers it. Dropping the future abandons the host function.
+pub(crate) async fn serve(callback: Callback, lm: Option<Lm>, reply_to: CallSender) {
+    let id = callback.id;
+    let what = format!("{:?} `{}`", callback.kind(), callback.name);
+    // A host function that panics fails its callback; it must not take the call or the host with it.
+    let result = match AssertUnwindSafe(dispatch(callback, lm)).catch_unwind().await {
+        Ok(result) => result,
+        Err(panic) => {
+            let text = panic_text(panic.as_ref());
+            tracing::error!(target: "dspex::bridge", callback = %what, panic = %text, "a host function panicked");
+            Err(errors::callback_failure(format!("the host function panicked: {text}")))
+        }
+    };
+    let result = match result {
+        Ok(json) => callback_reply::Result::Ok(Payload { json, attachments: Vec::new() }),
+        Err(error) => callback_reply::Result::Error(error),
+    };
+    let reply = CallbackReply { id, result: Some(result) };
+    if let Err(error) = reply_to.send(up::Kind::CallbackReply(reply)) {
+        let failure = errors::callback_failure(format!("the answer could not be sent: {error}"));
+        let result = Some(callback_reply::Result::Error(failure));
+        let _ = reply_to.send(up::Kind::CallbackReply(CallbackReply { id, result }));
+    }
+}
+
+async fn dispatch(callback: Callback, lm: Option<Lm>) -> Result<Bytes, proto::Error> {
+    match callback.kind() {
+        Kind::Lm => complete(callback, lm).await,
+        kind => Err(errors::callback_failure(format!("this host serves no callbacks of {kind:?}"))),
+    }
+}
+
+async fn complete(callback: Callback, lm: Option<Lm>) -> Result<Bytes, proto::Error> {
+    let lm = lm.filter(|lm| lm.spec().hash == callback.name);
+    let Some((lm, model)) = lm.as_ref().and_then(|lm| Some((lm, lm.host_model()?))) else {
+        return Err(errors::callback_failure("the call has no host model of that address".to_owned()));
+    };
+    let payload = callback.payload.unwrap_or_default();
+    let request: LmRequest = serde_json::from_slice(&payload.json)
+        .map_err(|error| errors::callback_failure(format!("DSPy's request could not be read: {error}")))?;
+    let mut response = model.complete_erased(request).await.map_err(|error| errors::lm_to_wire(&error))?;
+    if response.model.is_empty() {
+        // DSPy insists on a name, and counts usage by it.
+        lm.model().clone_into(&mut response.model);
+    }
+    serde_json::to_vec(&response)
+        .map(Bytes::from)
+        .map_err(|error| errors::callback_failure(format!("the model's answer could not be sent: {error}")))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

@@ -1,0 +1,12 @@
+//! From typed calls to the wire and back: instances as content-addressed specs, the run of one call, the
+//! callbacks that it makes, and the errors that it ends with.
+
+mod call;
+mod callbacks;
+mod errors;
+mod signature;
+mod spec;
+
+pub(crate) use call::{Bridge, Request, Target};
+pub(crate) use signature::signature_of;
+pub(crate) use spec::Spec;

@@ -1,0 +1,250 @@
+//! Everything that a call can end with, besides its answer.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::lm::LmError;
+use crate::pool::PoolError;
+use crate::pool::env::EnvError;
+use crate::wire::WireError;
+
+/// A result with dspex's error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The Python environment could not be provided.
+    #[error(transparent)]
+    Env(#[from] EnvError),
+    /// The pool could not serve; nothing of the call ran.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The language model failed; the same tree as DSPy's `LMError`.
+    #[error("the language model failed: {0}")]
+    Lm(#[from] LmError),
+    /// Inputs are missing, unknown or of a wrong type. Nothing was sent to a model.
+    #[error("invalid inputs for `{target}`: {problems}")]
+    InvalidInput {
+        /// The class or function.
+        target: String,
+        /// What is wrong with which field.
+        problems: Problems,
+    },
+    /// The model's answer does not fit the signature.
+    #[error("the model's answer does not fit the signature of `{target}`: {problems}")]
+    InvalidOutput {
+        /// The class.
+        target: String,
+        /// What is wrong with which field.
+        problems: Problems,
+        /// What the model said, where it is known.
+        lm_response: Option<String>,
+    },
+    /// Python raised.
+    #[error(transparent)]
+    Python(Box<PyError>),
+    /// No such class, function or method.
+    #[error("{0}")]
+    NotFound(String),
+    /// A path outside DSPy's public API and the modules that were named.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// The deadline passed. Where the call ran already, it was cancelled in Python.
+    #[error("the deadline of {after:?} passed {phase}")]
+    DeadlineExceeded {
+        /// The deadline.
+        after: Duration,
+        /// Where the call was.
+        phase: Phase,
+    },
+    /// The call was cancelled: by its session's end, the pool's, or the worker.
+    #[error("the call was cancelled: {0}")]
+    Cancelled(String),
+    /// The worker was lost while it ran the call, so nobody knows how far it came. Calls marked as
+    /// [idempotent](crate::Run::idempotent) are tried again instead.
+    #[error(
+        "the worker was lost while it ran the call ({reason}); whether it took effect is unknown; mark the call as idempotent to have it tried again"
+    )]
+    OutcomeUnknown {
+        /// What became of the worker.
+        reason: String,
+    },
+    /// A message over the limit of the pool.
+    #[error("{what} of {size} bytes is over the limit of {limit} bytes; raise `max_message_bytes`")]
+    TooLarge {
+        /// Which message.
+        what: &'static str,
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The code was compiled against another `dspy` than the workers run.
+    #[error(
+        "`{class}` differs between the schema that this program was compiled with and DSPy {dspy_version} in the worker; rebuild with the schema of that version, or install the locked one"
+    )]
+    SchemaMismatch {
+        /// The class.
+        class: String,
+        /// The version that the worker runs.
+        dspy_version: String,
+    },
+    /// A Rust value could not be sent, or an answer could not be read as the type that was asked for.
+    #[error("{what}: {source}")]
+    Wire {
+        /// Which value.
+        what: String,
+        /// Why.
+        source: WireError,
+    },
+    /// A type's JSON Schema cannot serve as a field of a signature.
+    #[error("`{module}` cannot be a DSPy module: {problem}")]
+    Schema {
+        /// The module's struct.
+        module: String,
+        /// Why.
+        problem: String,
+    },
+    /// No session with this id.
+    #[error("there is no session `{0}`; it was never created, or it was deleted")]
+    SessionNotFound(String),
+    /// A session with this id exists.
+    #[error("a session `{0}` exists already; use `sessions().get` to reach it")]
+    SessionExists(String),
+    /// The two sides broke the protocol; a bug of dspex, or a worker of another version.
+    #[error("the protocol was broken: {0}")]
+    Protocol(String),
+}
+
+impl Error {
+    /// Whether the same call may succeed later without any change.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Lm(error) => error.is_retryable(),
+            Self::Pool(error) => matches!(error, PoolError::Saturated(_) | PoolError::Down(_)),
+            Self::DeadlineExceeded { .. } | Self::OutcomeUnknown { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// Where a call was when its deadline passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// It waited for a place at a worker; nothing of it ran.
+    Queued,
+    /// It ran in Python.
+    Running,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Queued => "while the call waited for a worker",
+            Self::Running => "while the call ran",
+        })
+    }
+}
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[non_exhaustive]
+pub struct Problem {
+    /// The field, and the path within it: `person.age`.
+    pub field: String,
+    /// What is wrong, in words.
+    pub problem: String,
+    /// What would be right.
+    #[serde(default)]
+    pub expected: Option<String>,
+}
+
+/// All that is wrong with a call's inputs or outputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl std::fmt::Display for Problems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, Problem { field, problem, expected }) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            if field.is_empty() {
+                f.write_str(problem)?;
+            } else {
+                write!(f, "`{field}`: {problem}")?;
+            }
+            if let Some(expected) = expected {
+                write!(f, " (expected {expected})")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A Python exception.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PyError {
+    /// The qualified class: `dspy.utils.exceptions.AdapterParseError`.
+    pub class: String,
+    /// The qualified base classes, nearest first, without `object`.
+    pub mro: Vec<String>,
+    /// What `str(error)` says.
+    pub message: String,
+    /// The exception that this one was raised from.
+    pub cause: Option<Box<PyError>>,
+    /// Where it was raised, outermost first.
+    pub frames: Vec<PyFrame>,
+    /// What the exception carries, as far as JSON can hold it.
+    pub attributes: Map<String, Value>,
+}
+
+impl PyError {
+    /// Whether the exception is of this class or derived from it. The name may be qualified or not.
+    ///
+    /// ```
+    /// # fn check(error: &dspex_runtime::PyError) -> bool {
+    /// error.is_instance("ValueError") || error.is_instance("dspy.utils.exceptions.DSPyError")
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_instance(&self, class: &str) -> bool {
+        std::iter::once(&self.class)
+            .chain(&self.mro)
+            .any(|name| name == class || name.rsplit('.').next().is_some_and(|short| short == class))
+    }
+}
+
+impl std::fmt::Display for PyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.class, self.message)?;
+        if let Some(frame) = self.frames.last() {
+            write!(f, " (in {}.{}, line {})", frame.module, frame.function, frame.line)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for PyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+/// One line of a Python traceback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PyFrame {
+    /// The module's dotted name.
+    pub module: String,
+    /// The function.
+    pub function: String,
+    /// The line in the module's file.
+    pub line: u32,
+}

@@ -1,0 +1,88 @@
+//! How a pool is set up.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// Which carrier moves the messages to local workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Carrier {
+    /// Length-delimited frames over an inherited unix socket: the fast one, and the default.
+    #[default]
+    Framed,
+    /// gRPC over a unix socket in a private directory.
+    Grpc,
+}
+
+/// A worker that an operator started with `python -m dspex_worker serve --listen ..`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// A unix socket's path.
+    Unix(PathBuf),
+    /// `host:port`.
+    Tcp(String),
+}
+
+/// Everything that a pool needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct PoolConfig {
+    /// Worker processes.
+    pub(crate) workers: usize,
+    /// Calls that one worker runs at once.
+    pub(crate) in_flight_per_worker: usize,
+    /// Calls that may wait for a place.
+    pub(crate) queue_limit: usize,
+    /// The largest message, either way, in bytes.
+    pub(crate) max_message_bytes: u64,
+    /// How long a cancelled call may go on in Python before its worker is killed.
+    pub(crate) cancel_grace: Duration,
+    /// How long the zygote may take to import and warm DSPy, and a worker to say Hello.
+    pub(crate) start_timeout: Duration,
+    /// Threads in which one worker runs modules that are not async-capable.
+    pub(crate) sync_threads: usize,
+    /// Python modules besides DSPy whose public classes and functions may be called.
+    pub(crate) modules: Vec<String>,
+    /// Directories that Python searches for them.
+    pub(crate) python_path: Vec<PathBuf>,
+    /// The carrier for local workers.
+    pub(crate) carrier: Carrier,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            workers: 2,
+            in_flight_per_worker: 32,
+            queue_limit: 1024,
+            max_message_bytes: 64 << 20,
+            cancel_grace: Duration::from_secs(5),
+            start_timeout: Duration::from_secs(60),
+            sync_threads: 8,
+            modules: Vec::new(),
+            python_path: Vec::new(),
+            carrier: Carrier::default(),
+        }
+    }
+}
+
+/// Where workers come from.
+#[derive(Clone, Debug)]
+pub(crate) enum FleetConfig {
+    /// Forked from a zygote on this machine.
+    Local {
+        /// The interpreter.
+        python: PathBuf,
+        /// The directory that holds `run.py` and the worker's package.
+        worker_dir: PathBuf,
+    },
+    /// Started by an operator.
+    Endpoints {
+        /// One slot each.
+        addresses: Vec<Endpoint>,
+        /// The secret that the operator gave them.
+        token: Option<SecretString>,
+    },
+}

@@ -1,0 +1,59 @@
+//! What can go wrong below a call: the environment, the processes, the places.
+
+use super::scheduler::Load;
+
+/// Why the pool cannot serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// The Python process could not be started at all.
+    #[error("`{python}` could not be started: {source}; check the interpreter, or unset DSPEX_PYTHON")]
+    Spawn {
+        /// The interpreter.
+        python: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Python started, and importing or warming DSPy or one of the named modules failed.
+    #[error("the Python environment does not work: {class}: {message}")]
+    Import {
+        /// The Python exception's class.
+        class: String,
+        /// Its message.
+        message: String,
+    },
+    /// Python ended before it was ready.
+    #[error("the Python process ended before it was ready; its last lines were:\n{last_lines}")]
+    Died {
+        /// What it wrote last.
+        last_lines: String,
+    },
+    /// Python was not ready in time.
+    #[error(
+        "no worker was ready within {seconds} s; raise `start_timeout`, or look at the events of `dspex::python`"
+    )]
+    StartTimeout {
+        /// The limit in seconds.
+        seconds: u64,
+    },
+    /// All places are taken and the queue is full.
+    #[error(
+        "the pool is saturated: {} of {} places taken, {} of {} waiting; slow down, or raise `workers`, `in_flight_per_worker` or `queue_limit`",
+        .0.in_flight, .0.capacity, .0.queued, .0.queue_limit
+    )]
+    Saturated(Load),
+    /// No worker runs, and none can be started.
+    #[error("no worker can be started: {0}")]
+    Down(String),
+    /// The pool was shut down.
+    #[error("the pool was shut down")]
+    Closed,
+    /// An operating system call failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}

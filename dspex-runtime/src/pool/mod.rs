@@ -1,0 +1,136 @@
+//! The pool: Python worker processes that start in milliseconds, take calls, and are replaced when they die.
+//!
+//! * [`env`] provides the Python environment,
+//! * `zygote` is the warm process that forks workers, `slot` the life of one worker as a pure function, and
+//!   `supervisor` the one owner of both,
+//! * `scheduler` hands out places, `transport` moves the messages.
+//!
+//! Above this folder nobody knows of processes: [`Pool::lease`] gives a place at some worker, and dropping what
+//! it gives puts everything back.
+
+pub(crate) mod config;
+pub mod env;
+mod error;
+#[cfg(test)]
+mod fake_worker;
+mod logs;
+pub(crate) mod scheduler;
+mod slot;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+pub(crate) mod transport;
+mod zygote;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{Carrier, Endpoint};
+pub(crate) use config::{FleetConfig, PoolConfig};
+pub use error::PoolError;
+pub use scheduler::Load;
+use scheduler::Scheduler;
+pub(crate) use scheduler::{Lease, LeaseError};
+use secrecy::ExposeSecret;
+use supervisor::{Event, Supervisor};
+use transport::Link;
+
+/// A running pool. Dropping it ends every Python process at once.
+pub(crate) struct Pool {
+    scheduler: Arc<Scheduler>,
+    supervisor: mpsc::UnboundedSender<Event>,
+    closed: CancellationToken,
+    token: String,
+    max_message_bytes: u64,
+    size: usize,
+}
+
+impl Pool {
+    /// Starts the workers; completes when the first one is ready.
+    pub(crate) async fn start(mut config: PoolConfig, fleet: FleetConfig) -> Result<Self, PoolError> {
+        let token = match &fleet {
+            // A secret per start, for the carriers on which somebody else could speak.
+            FleetConfig::Local { .. } => match config.carrier {
+                Carrier::Framed => String::new(),
+                Carrier::Grpc => {
+                    uuid::Uuid::new_v4().simple().to_string() + &uuid::Uuid::new_v4().simple().to_string()
+                }
+            },
+            FleetConfig::Endpoints { addresses, token } => {
+                config.workers = addresses.len();
+                token.as_ref().map(|token| token.expose_secret().to_owned()).unwrap_or_default()
+            }
+        };
+        let config = Arc::new(config);
+        let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
+        let (started, ready) = oneshot::channel();
+        let closed = CancellationToken::new();
+        let (task, inbox, supervisor) =
+            Supervisor::new(config.clone(), fleet, scheduler.clone(), token.clone(), started)?;
+        // From here on, leaving early drops the pool, and that ends what was started.
+        let max_message_bytes = config.max_message_bytes;
+        let pool = Self {
+            scheduler,
+            supervisor,
+            closed: closed.clone(),
+            token,
+            max_message_bytes,
+            size: config.workers,
+        };
+        tokio::spawn(task.run(inbox, closed));
+        match tokio::time::timeout(config.start_timeout, ready).await {
+            Ok(Ok(result)) => result.map(|()| pool),
+            Ok(Err(_)) => Err(PoolError::Closed),
+            Err(_) => Err(PoolError::StartTimeout { seconds: config.start_timeout.as_secs() }),
+        }
+    }
+
+    /// A place at the least loaded worker.
+    pub(crate) async fn lease(&self, deadline: Option<Instant>) -> Result<Lease, LeaseError> {
+        self.scheduler.lease(deadline).await
+    }
+
+    /// The secret that workers check; empty where the carrier needs none.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The largest message, either way, in bytes.
+    pub(crate) fn max_message_bytes(&self) -> u64 {
+        self.max_message_bytes
+    }
+
+    /// The workers that were asked for.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The load now.
+    pub(crate) fn load(&self) -> Load {
+        self.scheduler.load()
+    }
+
+    /// The workers that take calls now.
+    pub(crate) fn links(&self) -> Vec<Arc<Link>> {
+        self.scheduler.links()
+    }
+
+    /// Takes no new calls, waits for those that run, at most for `patience`, then ends every process.
+    pub(crate) async fn shutdown(&self, patience: Duration) {
+        self.scheduler.refuse(LeaseError::Closed);
+        let (done, ended) = oneshot::channel();
+        if self.supervisor.send(Event::Shutdown(patience, done)).is_ok() {
+            let _ = ended.await;
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.closed.cancel();
+    }
+}

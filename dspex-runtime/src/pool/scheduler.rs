@@ -1,0 +1,225 @@
+//! Who gets a place at which worker: least loaded first, a bounded queue, nothing lost.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::transport::Link;
+
+/// The pool's load, as figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Load {
+    /// Workers that take calls now.
+    pub ready_workers: usize,
+    /// Calls that run, counting cancelled ones that Python has not yet ended.
+    pub in_flight: usize,
+    /// Calls that may run at once, over all ready workers.
+    pub capacity: usize,
+    /// Calls that wait for a place.
+    pub queued: usize,
+    /// Calls that may wait at most.
+    pub queue_limit: usize,
+}
+
+/// Why no place was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LeaseError {
+    /// All places taken and the queue full.
+    Saturated(Load),
+    /// The deadline passed in the queue.
+    Deadline,
+    /// No worker runs and none can be started.
+    Down(String),
+    /// The pool was shut down.
+    Closed,
+}
+
+/// A place at a worker.
+pub(crate) struct Lease {
+    /// The worker.
+    pub(crate) link: Arc<Link>,
+    /// Given back on drop.
+    pub(crate) permit: Permit,
+}
+
+/// The right to run one call at one worker; dropping it gives the place to the next in the queue.
+pub(crate) struct Permit {
+    scheduler: Arc<Scheduler>,
+    slot: usize,
+    generation: u64,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.scheduler.release(self.slot, self.generation);
+    }
+}
+
+/// Hands out places.
+pub(crate) struct Scheduler {
+    state: Mutex<State>,
+    in_flight_per_worker: usize,
+    queue_limit: usize,
+}
+
+struct State {
+    slots: Vec<Slot>,
+    queue: VecDeque<oneshot::Sender<Result<Lease, LeaseError>>>,
+    refusal: Option<LeaseError>,
+}
+
+#[derive(Default)]
+struct Slot {
+    generation: u64,
+    link: Option<Arc<Link>>,
+    in_flight: usize,
+}
+
+impl Scheduler {
+    /// A scheduler of `slots` empty slots.
+    pub(crate) fn new(slots: usize, in_flight_per_worker: usize, queue_limit: usize) -> Arc<Self> {
+        let slots = (0..slots).map(|_| Slot::default()).collect();
+        let state = State { slots, queue: VecDeque::new(), refusal: None };
+        Arc::new(Self { state: Mutex::new(state), in_flight_per_worker, queue_limit })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing under this lock panics, so a poisoned state is still whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A worker takes calls from now on.
+    pub(crate) fn publish(self: &Arc<Self>, slot: usize, generation: u64, link: Arc<Link>) {
+        let mut state = self.lock();
+        state.slots[slot] = Slot { generation, link: Some(link), in_flight: 0 };
+        if !matches!(state.refusal, Some(LeaseError::Closed)) {
+            state.refusal = None;
+        }
+        self.serve_queue(state);
+    }
+
+    /// A worker takes no more calls. Those that run keep their places.
+    pub(crate) fn withdraw(&self, slot: usize, generation: u64) {
+        let mut state = self.lock();
+        let slot = &mut state.slots[slot];
+        if slot.generation == generation {
+            slot.link = None;
+        }
+    }
+
+    /// No worker can be started: whoever waits or comes is told why, until one is published.
+    pub(crate) fn refuse(&self, refusal: LeaseError) {
+        let waiting = {
+            let mut state = self.lock();
+            state.refusal = Some(refusal.clone());
+            std::mem::take(&mut state.queue)
+        };
+        for waiter in waiting {
+            let _ = waiter.send(Err(refusal.clone()));
+        }
+    }
+
+    /// A place at the least loaded worker, now or when one is free.
+    pub(crate) async fn lease(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Lease, LeaseError> {
+        let waiting = {
+            let mut state = self.lock();
+            if let Some(refusal) = &state.refusal {
+                return Err(refusal.clone());
+            }
+            // Whoever waits already comes first.
+            if state.queue.is_empty()
+                && let Some(lease) = self.take_place(&mut state)
+            {
+                return Ok(lease);
+            }
+            state.queue.retain(|waiter| !waiter.is_closed());
+            if state.queue.len() >= self.queue_limit {
+                return Err(LeaseError::Saturated(self.load_of(&state)));
+            }
+            let (waiter, waiting) = oneshot::channel();
+            state.queue.push_back(waiter);
+            waiting
+        };
+        let granted = match deadline {
+            Some(deadline) => {
+                tokio::time::timeout_at(deadline, waiting).await.map_err(|_| LeaseError::Deadline)?
+            }
+            None => waiting.await,
+        };
+        granted.unwrap_or(Err(LeaseError::Closed))
+    }
+
+    fn take_place(self: &Arc<Self>, state: &mut State) -> Option<Lease> {
+        let limit = self.in_flight_per_worker;
+        let (index, slot) = state
+            .slots
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, slot)| {
+                slot.in_flight < limit && slot.link.as_ref().is_some_and(|link| !link.is_lost())
+            })
+            .min_by_key(|(_, slot)| slot.in_flight)?;
+        let link = slot.link.clone()?;
+        slot.in_flight += 1;
+        let permit = Permit { scheduler: self.clone(), slot: index, generation: slot.generation };
+        Some(Lease { link, permit })
+    }
+
+    fn release(self: &Arc<Self>, slot: usize, generation: u64) {
+        let mut state = self.lock();
+        let slot = &mut state.slots[slot];
+        // A place at an earlier generation died with its worker.
+        if slot.generation == generation {
+            slot.in_flight = slot.in_flight.saturating_sub(1);
+        }
+        if !state.queue.is_empty() {
+            self.serve_queue(state);
+        }
+    }
+
+    /// Gives free places to those who wait. Sends outside the lock: a lease that nobody takes gives its place
+    /// back, which takes the lock again.
+    fn serve_queue(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        let mut granted = Vec::new();
+        while let Some(waiter) = state.queue.pop_front() {
+            if waiter.is_closed() {
+                continue;
+            }
+            match self.take_place(&mut state) {
+                Some(lease) => granted.push((waiter, lease)),
+                None => {
+                    state.queue.push_front(waiter);
+                    break;
+                }
+            }
+        }
+        drop(state);
+        for (waiter, lease) in granted {
+            let _ = waiter.send(Ok(lease));
+        }
+    }
+
+    /// The load now.
+    pub(crate) fn load(&self) -> Load {
+        self.load_of(&self.lock())
+    }
+
+    fn load_of(&self, state: &State) -> Load {
+        let ready = state.slots.iter().filter(|slot| slot.link.is_some()).count();
+        Load {
+            ready_workers: ready,
+            in_flight: state.slots.iter().map(|slot| slot.in_flight).sum(),
+            capacity: ready * self.in_flight_per_worker,
+            queued: state.queue.iter().filter(|waiter| !waiter.is_closed()).count(),
+            queue_limit: self.queue_limit,
+        }
+    }
+
+    /// The workers that take calls now.
+    pub(crate) fn links(&self) -> Vec<Arc<Link>> {
+        self.lock().slots.iter().filter_map(|slot| slot.link.clone()).collect()
+    }
+}

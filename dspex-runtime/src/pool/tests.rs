@@ -1,0 +1,154 @@
+//! Places, calls and their ends, against a fake worker that speaks the true protocol.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::fake_worker::FakeWorker;
+use super::scheduler::LeaseError;
+use super::transport::{Inbound, LinkError, LinkLimits, SendError};
+use crate::proto::{self, Cancel, Fragment, Hello, Open, Payload, cancel, down, up};
+
+const LIMITS: LinkLimits =
+    LinkLimits { max_message_bytes: 1 << 20, cancel_grace: Duration::from_millis(100) };
+
+fn open_of(bytes: usize) -> Open {
+    let inputs = Some(Payload { json: vec![b' '; bytes].into(), attachments: Vec::new() });
+    Open { inputs, ..Open::default() }
+}
+
+fn json_of(inbound: Inbound) -> String {
+    match inbound {
+        Inbound::Message(down::Kind::Done(done)) => {
+            String::from_utf8(done.output.expect("an output").json.to_vec()).expect("text")
+        }
+        other => panic!("not done: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_call_gets_its_own_answer_among_others() {
+    let (mut worker, scheduler) = FakeWorker::ready(LIMITS, 8, 8).await;
+    let (one, two) = (scheduler.lease(None).await.unwrap(), scheduler.lease(None).await.unwrap());
+    let mut first = one.link.open(open_of(1), one.permit).unwrap();
+    let mut second = two.link.open(open_of(1), two.permit).unwrap();
+    let (a, _) = worker.receive().await;
+    let (b, _) = worker.receive().await;
+    worker.done(b, "\"second\"").await;
+    worker.done(a, "\"first\"").await;
+    assert_eq!(json_of(first.next().await), "\"first\"");
+    assert_eq!(json_of(second.next().await), "\"second\"");
+}
+
+#[tokio::test]
+async fn a_dropped_call_is_cancelled_and_keeps_its_place_until_the_worker_says_that_it_ended() {
+    let (mut worker, scheduler) = FakeWorker::ready(LIMITS, 1, 8).await;
+    let lease = scheduler.lease(None).await.unwrap();
+    let call = lease.link.open(open_of(1), lease.permit).unwrap();
+    let (id, _) = worker.receive().await;
+    drop(call);
+    let (cancelled, kind) = worker.receive().await;
+    assert_eq!(cancelled, id);
+    assert_eq!(kind, up::Kind::Cancel(Cancel { reason: cancel::Reason::Dropped.into() }));
+    assert_eq!(scheduler.load().in_flight, 1, "Python still works on it");
+    let soon = Instant::now() + Duration::from_millis(20);
+    assert_eq!(scheduler.lease(Some(soon)).await.err(), Some(LeaseError::Deadline));
+    worker.send(id, down::Kind::Failed(proto::Failed::default())).await;
+    let lease = scheduler.lease(None).await.unwrap();
+    assert_eq!(scheduler.load().in_flight, 1);
+    drop(lease);
+    assert_eq!(scheduler.load().in_flight, 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_ignores_a_cancellation_is_given_up() {
+    let (mut worker, scheduler) = FakeWorker::ready(LIMITS, 1, 8).await;
+    let lease = scheduler.lease(None).await.unwrap();
+    let link = lease.link.clone();
+    drop(link.open(open_of(1), lease.permit).unwrap());
+    let _ = worker.receive().await;
+    link.lost().await;
+    assert!(link.lost_reason().contains("ignored its cancellation"), "{}", link.lost_reason());
+}
+
+#[tokio::test]
+async fn a_lost_worker_ends_every_call_on_it() {
+    let (worker, scheduler) = FakeWorker::ready(LIMITS, 8, 8).await;
+    let (one, two) = (scheduler.lease(None).await.unwrap(), scheduler.lease(None).await.unwrap());
+    let link = one.link.clone();
+    let mut first = one.link.open(open_of(1), one.permit).unwrap();
+    let mut second = two.link.open(open_of(1), two.permit).unwrap();
+    drop(worker);
+    assert!(matches!(first.next().await, Inbound::Lost));
+    assert!(matches!(second.next().await, Inbound::Lost));
+    let third = scheduler.lease(Some(Instant::now())).await;
+    assert!(third.is_err(), "a lost worker takes no calls even before the supervisor knows");
+    assert!(link.is_lost());
+}
+
+#[tokio::test]
+async fn a_full_queue_answers_at_once_with_its_figures() {
+    let (_worker, scheduler) = FakeWorker::ready(LIMITS, 1, 1).await;
+    let held = scheduler.lease(None).await.unwrap();
+    let waiting = tokio::spawn({
+        let scheduler = scheduler.clone();
+        async move { scheduler.lease(None).await.map(|lease| lease.link.hello().pid) }
+    });
+    while scheduler.load().queued == 0 {
+        tokio::task::yield_now().await;
+    }
+    let Err(LeaseError::Saturated(load)) = scheduler.lease(None).await else { panic!("it had a place") };
+    assert_eq!((load.in_flight, load.capacity, load.queued, load.queue_limit), (1, 1, 1, 1));
+    drop(held);
+    assert!(waiting.await.unwrap().is_ok(), "the place goes to the one who waited");
+}
+
+#[tokio::test]
+async fn a_caller_that_stops_waiting_leaves_no_trace_in_the_queue() {
+    let (_worker, scheduler) = FakeWorker::ready(LIMITS, 1, 1).await;
+    let held = scheduler.lease(None).await.unwrap();
+    let soon = Instant::now() + Duration::from_millis(5);
+    assert_eq!(scheduler.lease(Some(soon)).await.err(), Some(LeaseError::Deadline));
+    assert_eq!(scheduler.load().queued, 0);
+    drop(held);
+    assert!(scheduler.lease(None).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_is_refused_before_it_is_sent() {
+    let (_worker, scheduler) = FakeWorker::ready(LIMITS, 1, 1).await;
+    let lease = scheduler.lease(None).await.unwrap();
+    let refused = lease.link.open(open_of(2 << 20), lease.permit).err();
+    assert!(matches!(refused, Some(SendError::TooLarge { limit: 1_048_576, .. })), "{refused:?}");
+    assert_eq!(scheduler.load().in_flight, 0, "the place is free again");
+}
+
+#[tokio::test]
+async fn an_answer_over_the_limit_reaches_its_call_as_that() {
+    let (mut worker, scheduler) = FakeWorker::ready(LIMITS, 1, 1).await;
+    let lease = scheduler.lease(None).await.unwrap();
+    let mut call = lease.link.open(open_of(1), lease.permit).unwrap();
+    let (id, _) = worker.receive().await;
+    let fragment = Fragment { data: vec![0; 10].into(), last: false, total: 5 << 20 };
+    worker.send(id, down::Kind::Fragment(fragment)).await;
+    assert!(matches!(call.next().await, Inbound::TooLarge(5_242_880)));
+}
+
+#[tokio::test]
+async fn garbage_on_the_socket_ends_the_link_and_says_why() {
+    let (mut worker, link) = FakeWorker::connect(LIMITS).await;
+    worker.send_raw(&[3, 0, 0, 0, 0xff, 0xff, 0xff]).await;
+    link.lost().await;
+    assert!(link.lost_reason().contains("broken frame"), "{}", link.lost_reason());
+    let (mut worker, link) = FakeWorker::connect(LIMITS).await;
+    worker.send_raw(&[0xff, 0xff, 0xff, 0xff]).await;
+    link.lost().await;
+    assert!(link.lost_reason().contains("4294967295 bytes"), "{}", link.lost_reason());
+}
+
+#[tokio::test]
+async fn a_worker_of_another_protocol_is_refused() {
+    let hello = Hello { protocol: 99, ..Hello::default() };
+    let (_worker, link) = FakeWorker::connect_as(hello, LIMITS).await;
+    assert!(matches!(link.err(), Some(LinkError::Version { got: 99 })));
+}

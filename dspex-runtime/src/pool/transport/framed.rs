@@ -1,0 +1,189 @@
+//! The framed carrier: length-delimited messages over one unix socket, all calls side by side.
+
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Buf, BytesMut};
+use prost::Message;
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Notify;
+
+use super::assembly::{Assembly, Received};
+use super::outbox::{FRAGMENT_BYTES, Outbox};
+use super::{CallTable, Carrier, Link, LinkError, LinkLimits};
+use crate::proto::{Down, Hello, Up, down};
+
+/// Larger frames are a broken peer: whole messages are fragmented well below.
+const MAX_FRAME_BYTES: usize = FRAGMENT_BYTES + 64 * 1024;
+
+/// Sets a link up over a connected socket; completes when the worker has said who it is.
+pub(crate) async fn connect(stream: UnixStream, limits: LinkLimits) -> Result<Arc<Link>, LinkError> {
+    let (read, write) = stream.into_split();
+    let mut frames = Frames { read, buffer: BytesMut::with_capacity(64 * 1024) };
+    let hello = expect_hello(&mut frames).await?;
+    let calls = CallTable::new();
+    let writer = Writer::start(write, calls.clone());
+    let link = Link::new(Carrier::Framed(writer), calls.clone(), hello, limits)?;
+    tokio::spawn(read_all(frames, calls, limits));
+    Ok(link)
+}
+
+async fn expect_hello(frames: &mut Frames) -> Result<Hello, LinkError> {
+    match frames.next().await.map_err(LinkError::Carrier)?.kind {
+        Some(down::Kind::Hello(hello)) => Ok(hello),
+        _ => Err(LinkError::Carrier("the first message was not Hello".into())),
+    }
+}
+
+/// Reads frames until the peer is gone.
+async fn read_all(mut frames: Frames, calls: Arc<CallTable>, limits: LinkLimits) {
+    let mut assembly = Assembly::new(limits.max_message_bytes);
+    let reason = loop {
+        let message = tokio::select! {
+            message = frames.next() => message,
+            () = calls.lost.cancelled() => break String::new(),
+        };
+        let received = match message {
+            Ok(message) => assembly.receive(message),
+            Err(reason) => break reason,
+        };
+        match received {
+            Ok(Received::Message(message)) => {
+                if message.kind.as_ref().is_some_and(super::is_end) {
+                    assembly.forget(message.call);
+                }
+                calls.deliver(message);
+            }
+            Ok(Received::Partial) => {}
+            Ok(Received::TooLarge { call, size }) => calls.deliver_too_large(call, size),
+            Err(error) => break format!("the worker sent a broken message: {error}"),
+        }
+    };
+    calls.lose(reason);
+}
+
+struct Frames {
+    read: OwnedReadHalf,
+    buffer: BytesMut,
+}
+
+impl Frames {
+    async fn next(&mut self) -> Result<Down, String> {
+        loop {
+            if self.buffer.len() >= 4 {
+                let length =
+                    u32::from_le_bytes([self.buffer[0], self.buffer[1], self.buffer[2], self.buffer[3]]);
+                let length = length as usize;
+                if length > MAX_FRAME_BYTES {
+                    return Err(format!("the worker sent a frame of {length} bytes"));
+                }
+                if self.buffer.len() >= 4 + length {
+                    self.buffer.advance(4);
+                    let frame = self.buffer.split_to(length).freeze();
+                    return Down::decode(frame)
+                        .map_err(|error| format!("the worker sent a broken frame: {error}"));
+                }
+                self.buffer.reserve(4 + length - self.buffer.len());
+            }
+            match self.read.read_buf(&mut self.buffer).await {
+                Ok(0) => return Err("the worker closed its socket".into()),
+                Ok(_) => {}
+                Err(error) => return Err(format!("the worker's socket failed: {error}")),
+            }
+        }
+    }
+}
+
+/// The sending half. Whoever sends a small message while nothing else waits writes it at once; the rest is
+/// written by a task of its own.
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    socket: OwnedWriteHalf,
+    outbox: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    outbox: Outbox,
+    // The task is in the middle of a write: nobody else may write.
+    writing: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // Queueing cannot panic half-way, so the state is whole.
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Writer {
+    fn start(socket: OwnedWriteHalf, calls: Arc<CallTable>) -> Self {
+        let shared = Arc::new(Shared { socket, outbox: Mutex::default(), wake: Notify::new() });
+        tokio::spawn(write_all(shared.clone(), calls));
+        Self { shared }
+    }
+
+    /// Queues a message, and writes it where that needs no waiting.
+    pub(crate) fn send(&self, message: Up) {
+        let mut state = self.shared.lock();
+        state.outbox.push(message);
+        if !state.writing && state.outbox.only_small() {
+            let ready = state.outbox.ready();
+            while !ready.is_empty() {
+                match self.shared.socket.try_write(ready) {
+                    Ok(written) => ready.advance(written),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    // Full, or broken: the task finds out which.
+                    Err(_) => break,
+                }
+            }
+            if ready.is_empty() {
+                return;
+            }
+        }
+        drop(state);
+        self.shared.wake.notify_one();
+    }
+}
+
+async fn write_all(shared: Arc<Shared>, calls: Arc<CallTable>) {
+    loop {
+        let next = {
+            let mut state = shared.lock();
+            let next = state.outbox.next();
+            state.writing = next.is_some();
+            next
+        };
+        let Some(bytes) = next else {
+            tokio::select! {
+                () = shared.wake.notified() => continue,
+                () = calls.lost.cancelled() => return,
+            }
+        };
+        let written = tokio::select! {
+            written = write_chunk(&shared.socket, bytes) => written,
+            () = calls.lost.cancelled() => return,
+        };
+        if let Err(error) = written {
+            return calls.lose(format!("the worker's socket failed: {error}"));
+        }
+    }
+}
+
+async fn write_chunk(socket: &OwnedWriteHalf, mut bytes: BytesMut) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        socket.writable().await?;
+        match socket.try_write(&bytes) {
+            Ok(written) => bytes.advance(written),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,395 @@
+//! The way to one worker: calls multiplexed over a carrier.
+//!
+//! [`Link`] is the seam. Two carriers stand behind it, [`framed`] (the default for local workers) and [`grpc`];
+//! everything above sees only calls ([`Call`]) that send [`up::Kind`] and receive [`Inbound`].
+//!
+//! A call occupies its place at the worker (its [`Permit`]) until the worker itself has said that the call ended,
+//! even where the caller stopped waiting long before. So a place is never given away while Python still works.
+
+mod assembly;
+pub(crate) mod framed;
+pub(crate) mod grpc;
+mod outbox;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::pool::scheduler::Permit;
+use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Up, cancel, down, up};
+
+/// What a call receives.
+#[derive(Debug)]
+pub(crate) enum Inbound {
+    /// A message of the worker.
+    Message(down::Kind),
+    /// The worker's answer is over the limit and was not taken.
+    TooLarge(u64),
+    /// The worker is gone, or the way to it.
+    Lost,
+}
+
+/// Why a message could not be sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    /// Over the limit of this host or of the worker.
+    #[error("a message of {size} bytes is over the limit of {limit} bytes")]
+    TooLarge {
+        /// The message's size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The worker is gone; the message did not leave.
+    #[error("the worker is gone")]
+    Lost,
+}
+
+/// Why a link could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LinkError {
+    /// The carrier broke.
+    #[error("the worker could not be reached: {0}")]
+    Carrier(String),
+    /// The peer speaks another version, or no dspex at all.
+    #[error(
+        "the worker speaks protocol {got} and this host speaks {PROTOCOL_VERSION}; use the same dspex version on both sides"
+    )]
+    Version {
+        /// What the worker said.
+        got: u32,
+    },
+}
+
+/// Limits of a link.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LinkLimits {
+    /// The largest message, either way, in bytes.
+    pub(crate) max_message_bytes: u64,
+    /// How long a cancelled call may go on before its worker is given up.
+    pub(crate) cancel_grace: Duration,
+}
+
+/// A connection to one worker.
+pub(crate) struct Link {
+    carrier: Carrier,
+    calls: Arc<CallTable>,
+    next_call: AtomicU64,
+    hello: Hello,
+    limits: LinkLimits,
+    runtime: tokio::runtime::Handle,
+}
+
+enum Carrier {
+    Framed(framed::Writer),
+    Grpc(grpc::Client),
+}
+
+impl Link {
+    fn new(
+        carrier: Carrier,
+        calls: Arc<CallTable>,
+        hello: Hello,
+        limits: LinkLimits,
+    ) -> Result<Arc<Self>, LinkError> {
+        if hello.protocol != PROTOCOL_VERSION {
+            return Err(LinkError::Version { got: hello.protocol });
+        }
+        let runtime = tokio::runtime::Handle::current();
+        Ok(Arc::new(Self { carrier, calls, next_call: AtomicU64::new(1), hello, limits, runtime }))
+    }
+
+    /// Who the worker said it is.
+    pub(crate) fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// Starts a call. The permit is held until the worker says that the call ended.
+    pub(crate) fn open(self: &Arc<Self>, open: Open, permit: Permit) -> Result<Call, SendError> {
+        let id = self.next_call.fetch_add(1, Ordering::Relaxed);
+        let message = Up { call: id, kind: Some(up::Kind::Open(open)) };
+        self.check_size(&message)?;
+        let (inbox, messages) = mpsc::unbounded_channel();
+        self.calls.insert(id, inbox, permit)?;
+        let call = Call { id, link: self.clone(), messages, ended: false };
+        match &self.carrier {
+            Carrier::Framed(writer) => writer.send(message),
+            Carrier::Grpc(client) => client.open(message, self.calls.clone(), self.limits),
+        }
+        Ok(call)
+    }
+
+    /// Completes when the worker is gone, however it went.
+    pub(crate) async fn lost(&self) {
+        self.calls.lost.cancelled().await;
+    }
+
+    /// Whether the worker is gone.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.calls.lost.is_cancelled()
+    }
+
+    /// Why the link was lost, in words.
+    pub(crate) fn lost_reason(&self) -> &str {
+        self.calls.reason.get().map_or("the connection ended", String::as_str)
+    }
+
+    /// Ends the link after its last call. Framed, the worker belongs to this host and ends itself as well; over gRPC
+    /// it may serve others, so it is only left alone.
+    pub(crate) fn drain(&self) {
+        match &self.carrier {
+            Carrier::Framed(writer) => {
+                writer.send(Up { call: 0, kind: Some(up::Kind::Drain(crate::proto::Drain {})) });
+            }
+            Carrier::Grpc(_) => self.calls.lose_when_idle(),
+        }
+    }
+
+    /// Gives the worker up: every call on it is told, and the supervisor replaces it.
+    pub(crate) fn give_up(&self, reason: String) {
+        self.calls.lose(reason);
+    }
+
+    fn check_size(&self, message: &Up) -> Result<(), SendError> {
+        let size = message.encoded_len() as u64;
+        let limit = match self.hello.max_message_bytes {
+            0 => self.limits.max_message_bytes,
+            peer => peer.min(self.limits.max_message_bytes),
+        };
+        if size > limit { Err(SendError::TooLarge { size, limit }) } else { Ok(()) }
+    }
+
+    fn send(&self, call: u64, kind: up::Kind) -> Result<(), SendError> {
+        let message = Up { call, kind: Some(kind) };
+        self.check_size(&message)?;
+        if self.is_lost() {
+            return Err(SendError::Lost);
+        }
+        match &self.carrier {
+            Carrier::Framed(writer) => writer.send(message),
+            Carrier::Grpc(client) => client.send(message),
+        }
+        Ok(())
+    }
+
+    /// Tells the worker to stop the call, and gives the worker up if it does not within the grace period.
+    fn cancel(self: &Arc<Self>, call: u64, reason: cancel::Reason) {
+        if !self.calls.mark_cancelled(call) {
+            return;
+        }
+        let _ = self.send(call, up::Kind::Cancel(Cancel { reason: reason.into() }));
+        let link = Arc::downgrade(self);
+        let (grace, lost) = (self.limits.cancel_grace, self.calls.lost.clone());
+        self.runtime.spawn(async move {
+            tokio::select! {
+                () = lost.cancelled() => {}
+                () = tokio::time::sleep(grace) => {
+                    if let Some(link) = link.upgrade().filter(|link| link.calls.contains(call)) {
+                        link.give_up(format!("a call ignored its cancellation for {grace:?}"));
+                    }
+                }
+            }
+        });
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Hello { worker, generation, pid, .. } = &self.hello;
+        f.debug_struct("Link")
+            .field("worker", worker)
+            .field("generation", generation)
+            .field("pid", pid)
+            .finish()
+    }
+}
+
+/// One call on its way. Dropping it before its end cancels it in Python.
+pub(crate) struct Call {
+    id: u64,
+    link: Arc<Link>,
+    messages: mpsc::UnboundedReceiver<Inbound>,
+    ended: bool,
+}
+
+impl Call {
+    /// What arrives next. After `Done`, `Failed`, `TooLarge` or `Lost` nothing more comes.
+    pub(crate) async fn next(&mut self) -> Inbound {
+        // The table drops the sender only after it sent the call's end, so `None` cannot come before one.
+        let inbound = self.messages.recv().await.unwrap_or(Inbound::Lost);
+        self.ended = match &inbound {
+            Inbound::Message(kind) => is_end(kind),
+            Inbound::Lost => true,
+            Inbound::TooLarge(_) => false,
+        };
+        inbound
+    }
+
+    /// Sends a message of this call.
+    pub(crate) fn send(&self, kind: up::Kind) -> Result<(), SendError> {
+        self.link.send(self.id, kind)
+    }
+
+    /// A handle for tasks that answer the call's callbacks.
+    pub(crate) fn sender(&self) -> CallSender {
+        CallSender { id: self.id, link: self.link.clone() }
+    }
+
+    /// Asks Python to stop. The call's end still arrives.
+    pub(crate) fn cancel(&self, reason: cancel::Reason) {
+        self.link.cancel(self.id, reason);
+    }
+
+    /// The worker that runs the call.
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.link.cancel(self.id, cancel::Reason::Dropped);
+        }
+    }
+}
+
+/// Sends messages of one call from elsewhere.
+#[derive(Clone)]
+pub(crate) struct CallSender {
+    id: u64,
+    link: Arc<Link>,
+}
+
+impl CallSender {
+    /// Sends a message of this call.
+    pub(crate) fn send(&self, kind: up::Kind) -> Result<(), SendError> {
+        self.link.send(self.id, kind)
+    }
+}
+
+/// The calls that are on their way over one link.
+pub(crate) struct CallTable {
+    calls: Mutex<HashMap<u64, Entry>>,
+    lost: CancellationToken,
+    reason: OnceLock<String>,
+    draining: AtomicBool,
+}
+
+struct Entry {
+    inbox: mpsc::UnboundedSender<Inbound>,
+    cancelled: bool,
+    // Held for its `Drop`: the place at the worker.
+    _permit: Permit,
+}
+
+impl CallTable {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            calls: Mutex::default(),
+            lost: CancellationToken::new(),
+            reason: OnceLock::new(),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Entry>> {
+        // No panic can happen under this lock, so a poisoned map is still whole.
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn insert(
+        &self,
+        id: u64,
+        inbox: mpsc::UnboundedSender<Inbound>,
+        permit: Permit,
+    ) -> Result<(), SendError> {
+        let mut calls = self.lock();
+        // Checked under the lock: `lose` takes it too, so that no call is added behind its back.
+        if self.lost.is_cancelled() {
+            return Err(SendError::Lost);
+        }
+        calls.insert(id, Entry { inbox, cancelled: false, _permit: permit });
+        Ok(())
+    }
+
+    fn contains(&self, id: u64) -> bool {
+        self.lock().contains_key(&id)
+    }
+
+    /// Marks a call; false if it ended or was marked before.
+    fn mark_cancelled(&self, id: u64) -> bool {
+        match self.lock().get_mut(&id) {
+            Some(entry) => !std::mem::replace(&mut entry.cancelled, true),
+            None => false,
+        }
+    }
+
+    /// Hands a message to its call.
+    fn deliver(&self, message: Down) {
+        let Some(kind) = message.kind else { return };
+        let end = is_end(&kind);
+        let mut calls = self.lock();
+        if end {
+            let entry = calls.remove(&message.call);
+            drop(calls);
+            if let Some(Entry { inbox, _permit: permit, .. }) = entry {
+                // The place is free before the caller goes on, so that it finds it free.
+                drop(permit);
+                let _ = inbox.send(Inbound::Message(kind));
+            }
+            self.lose_if_drained();
+        } else if let Some(entry) = calls.get(&message.call) {
+            let _ = entry.inbox.send(Inbound::Message(kind));
+        }
+    }
+
+    fn deliver_too_large(&self, call: u64, size: u64) {
+        if let Some(entry) = self.lock().get(&call) {
+            let _ = entry.inbox.send(Inbound::TooLarge(size));
+        }
+    }
+
+    /// Ends one call whose own stream broke.
+    fn lose_call(&self, call: u64) {
+        let entry = self.lock().remove(&call);
+        if let Some(entry) = entry {
+            let _ = entry.inbox.send(Inbound::Lost);
+        }
+        self.lose_if_drained();
+    }
+
+    /// Ends the link when its last call ended, now or later.
+    fn lose_when_idle(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.lose_if_drained();
+    }
+
+    fn lose_if_drained(&self) {
+        if self.draining.load(Ordering::Acquire) && self.lock().is_empty() {
+            self.lose("the link was drained".to_owned());
+        }
+    }
+
+    /// Ends every call.
+    fn lose(&self, reason: String) {
+        let _ = self.reason.set(reason);
+        let calls = {
+            let mut calls = self.lock();
+            self.lost.cancel();
+            std::mem::take(&mut *calls)
+        };
+        for (_, entry) in calls {
+            let _ = entry.inbox.send(Inbound::Lost);
+        }
+    }
+}
+
+fn is_end(kind: &down::Kind) -> bool {
+    matches!(kind, down::Kind::Done(_) | down::Kind::Failed(_))
+}

@@ -1,0 +1,213 @@
+//! The zygote: one warm Python process that forks workers on demand.
+//!
+//! The host talks to it over the unix socket that is its standard input, one JSON message a line; file
+//! descriptors for new workers travel beside the lines. Every Python process also inherits the read end of a
+//! pipe of its own, its *lifeline*, on which nothing is ever written: when the host goes, by whatever cause, the
+//! kernel closes the other end and kills the process. Closing a lifeline is also how the host kills a worker.
+
+use std::io::IoSlice;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::process::Stdio;
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader, Interest};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use super::config::{Carrier, PoolConfig};
+use super::logs::{self, Tail};
+
+/// What the zygote reports.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub(crate) enum Report {
+    /// DSPy is imported and warm.
+    Ready {
+        /// Milliseconds that it took.
+        #[serde(default)]
+        warm_ms: f64,
+    },
+    /// It could not be imported or warmed; the zygote ends itself.
+    Failed {
+        /// What Python raised.
+        error: InitError,
+    },
+    /// A worker runs.
+    Forked {
+        /// The worker's name.
+        worker: String,
+        /// Its generation.
+        generation: u64,
+        /// Its process id.
+        pid: u32,
+    },
+    /// A worker ended.
+    Exited {
+        /// The worker's name.
+        worker: String,
+        /// Its generation.
+        generation: u64,
+        /// Its exit code, if it ended by itself.
+        code: Option<i32>,
+        /// The signal that ended it.
+        signal: Option<i32>,
+    },
+    /// The zygote itself is gone. Never sent by it.
+    #[serde(skip)]
+    Gone {
+        /// What it wrote last.
+        last_lines: String,
+    },
+}
+
+/// Why Python could not start.
+#[derive(Debug, Deserialize)]
+pub(crate) struct InitError {
+    /// The exception's class.
+    pub(crate) class: String,
+    /// Its message.
+    pub(crate) message: String,
+}
+
+/// A handle on the running zygote. Dropping it ends the zygote; workers live on by their own lifelines.
+pub(crate) struct Zygote {
+    control: tokio::net::unix::OwnedWriteHalf,
+    carrier: Carrier,
+    // Held for their `Drop`.
+    _lifeline: OwnedFd,
+    _child: Child,
+}
+
+/// What a new worker inherits, and what stays with the host.
+pub(crate) struct WorkerEnds {
+    /// The host's end of the call socket (framed carrier only).
+    pub(crate) socket: Option<UnixStream>,
+    /// Closing it kills the worker.
+    pub(crate) lifeline: OwnedFd,
+    /// What the worker writes last.
+    pub(crate) tail: Tail,
+}
+
+impl Zygote {
+    /// Starts the process; reports arrive on `reports`, the last of them [`Report::Gone`].
+    pub(crate) async fn start(
+        python: &Path,
+        worker_dir: &Path,
+        config: &PoolConfig,
+        token: &str,
+        reports: mpsc::UnboundedSender<Report>,
+    ) -> std::io::Result<Self> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        let (stderr, stderr_end) = std::io::pipe()?;
+        let child = Command::new(python)
+            // Isolated: no user site, no PYTHON* variables, no current directory in the search path.
+            .args(["-I", "-X", "utf8"])
+            .arg(worker_dir.join("run.py"))
+            .arg("zygote")
+            .env("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::from(OwnedFd::from(stderr_end.try_clone()?)))
+            .stderr(Stdio::from(OwnedFd::from(stderr_end)))
+            // A Ctrl-C in the terminal is the host's to handle.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let tail = logs::follow("zygote".into(), tokio_pipe(stderr.into())?);
+        ours.set_nonblocking(true)?;
+        let (read, control) = UnixStream::from_std(ours)?.into_split();
+        tokio::spawn(read_reports(read, tail, reports));
+        let (lifeline_end, lifeline) = std::io::pipe()?;
+        let zygote = Self { control, carrier: config.carrier, _lifeline: lifeline.into(), _child: child };
+        let carrier = match config.carrier {
+            Carrier::Framed => "framed",
+            Carrier::Grpc => "grpc",
+        };
+        let init = json!({
+            "op": "init",
+            "carrier": carrier,
+            "config": {
+                "modules": config.modules,
+                "python_path": config.python_path,
+                "max_message_bytes": config.max_message_bytes,
+                "sync_threads": config.sync_threads,
+                "token": token,
+            },
+        });
+        zygote.send(&init, &[lifeline_end.as_fd()]).await?;
+        Ok(zygote)
+    }
+
+    /// Asks for a worker. It answers on the returned socket, or listens at `listen` (gRPC carrier).
+    pub(crate) async fn fork(
+        &self,
+        worker: &str,
+        generation: u64,
+        listen: Option<&Path>,
+    ) -> std::io::Result<WorkerEnds> {
+        let (lifeline_end, lifeline) = std::io::pipe()?;
+        let (stderr, stderr_end) = std::io::pipe()?;
+        let mut message = json!({"op": "fork", "worker": worker, "generation": generation});
+        let socket = match self.carrier {
+            Carrier::Framed => {
+                let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+                self.send(&message, &[theirs.as_fd(), lifeline_end.as_fd(), stderr_end.as_fd()]).await?;
+                ours.set_nonblocking(true)?;
+                Some(UnixStream::from_std(ours)?)
+            }
+            Carrier::Grpc => {
+                message["listen"] = json!(listen.map(|path| format!("unix:{}", path.display())));
+                self.send(&message, &[lifeline_end.as_fd(), stderr_end.as_fd()]).await?;
+                None
+            }
+        };
+        let tail = logs::follow(worker.to_owned(), tokio_pipe(stderr.into())?);
+        Ok(WorkerEnds { socket, lifeline: lifeline.into(), tail })
+    }
+
+    /// One line, with descriptors beside its first byte.
+    async fn send(&self, message: &serde_json::Value, descriptors: &[BorrowedFd<'_>]) -> std::io::Result<()> {
+        let mut line = message.to_string().into_bytes();
+        line.push(b'\n');
+        let stream: &UnixStream = self.control.as_ref();
+        let mut sent = 0;
+        while sent < line.len() {
+            sent += stream
+                .async_io(Interest::WRITABLE, || {
+                    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+                    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+                    if sent == 0 {
+                        ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+                    }
+                    let bytes = [IoSlice::new(&line[sent..])];
+                    rustix::net::sendmsg(stream, &bytes, &mut ancillary, SendFlags::NOSIGNAL)
+                        .map_err(Into::into)
+                })
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+fn tokio_pipe(read_end: OwnedFd) -> std::io::Result<tokio::net::unix::pipe::Receiver> {
+    tokio::net::unix::pipe::Receiver::from_owned_fd(read_end)
+}
+
+async fn read_reports(read: OwnedReadHalf, tail: Tail, reports: mpsc::UnboundedSender<Report>) {
+    let mut lines = BufReader::new(read).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        match serde_json::from_str(&line) {
+            Ok(report) => {
+                if reports.send(report).is_err() {
+                    return;
+                }
+            }
+            Err(error) => tracing::warn!(target: "dspex::pool", %error, "the zygote sent an unknown report"),
+        }
+    }
+    let _ = reports.send(Report::Gone { last_lines: tail.text() });
+}

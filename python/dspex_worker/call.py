@@ -1,0 +1,338 @@
+"""One call: from its Open to exactly one Done or Failed, and the host as its module sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import json
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from dspex_worker.host import CallCancelled, HostError
+from dspex_worker.proto import worker_pb2 as pb
+
+if TYPE_CHECKING:
+    from dspex_worker.servicer import Connection, Engine
+
+log = logging.getLogger(__name__)
+
+# Events are dropped (their numbers are not reused, so the host sees the gap) while more than this waits for
+# a host that does not read.
+EVENT_BACKLOG_BYTES = 16 * 1024 * 1024
+
+# A hundred years: the event loop's clock has to be able to add it.
+_LONGEST_DEADLINE_MS = 100 * 365 * 24 * 3600 * 1000
+
+_Waiter = asyncio.Future[bytes] | concurrent.futures.Future[bytes]
+
+
+def error(kind: pb.Error.Kind.ValueType, message: str, **attributes: Any) -> pb.Error:
+    """An error of the worker itself, without an exception behind it."""
+    encoded = json.dumps(attributes).encode() if attributes else b""
+    return pb.Error(kind=kind, message=message, attributes=encoded)
+
+
+def cancelled(reason: pb.Cancel.Reason.ValueType) -> pb.Error:
+    """How a call ends that the host cancelled for `reason`."""
+    if reason == pb.Cancel.REASON_DEADLINE:
+        return error(pb.Error.KIND_DEADLINE, "the call's deadline passed")
+    why = {
+        pb.Cancel.REASON_DROPPED: "the host no longer waits for it",
+        pb.Cancel.REASON_SHUTDOWN: "the host is shutting down",
+    }.get(reason, "the host asked for it")
+    return error(pb.Error.KIND_CANCELLED, f"the call was cancelled: {why}")
+
+
+class Call:
+    """The `Host` of one running call."""
+
+    __slots__ = (
+        "_callbacks",
+        "_connection",
+        "_deadline",
+        "_dropped",
+        "_ended",
+        "_engine",
+        "_events",
+        "_loop",
+        "_loop_thread",
+        "_open",
+        "_seq",
+        "_started",
+        "_state",
+        "_task",
+        "_verdict",
+        "_waiting",
+        "call_id",
+    )
+
+    def __init__(self, connection: Connection, call_id: int, open: pb.Open) -> None:
+        self.call_id = call_id
+        self._connection = connection
+        self._open = open
+        self._engine: Engine = connection.engine
+        self._loop = connection.loop
+        self._loop_thread = connection.loop_thread
+        # What the call ends with, unless its result is faster: set once it is cancelled.
+        self._verdict: pb.Error | None = None
+        self._started = False
+        self._ended = False
+        self._callbacks = 0
+        self._waiting: dict[int, _Waiter] = {}
+        self._state: asyncio.Future[pb.State] | None = None
+        # Appended to from any thread, emptied on the loop's.
+        self._events: deque[tuple[str, bytes]] = deque()
+        self._seq = 0
+        self._dropped = 0
+        deadline = min(open.deadline_ms, _LONGEST_DEADLINE_MS)
+        self._deadline = self._loop.call_later(deadline / 1000, self._expire, deadline) if deadline else None
+        self._task = self._loop.create_task(self._run())
+
+    # What the connection does with it (on the loop's thread).
+
+    def abort(self, verdict: pb.Error) -> None:
+        """Stops the module; the call ends with `verdict` when it really stopped."""
+        if self._ended:
+            return
+        if self._verdict is None:
+            self._verdict = verdict
+        # A task that has not started would end without running any of `_run`.
+        if self._started:
+            self._task.cancel()
+        self._release()
+
+    def reply(self, reply: pb.CallbackReply) -> None:
+        """Hands the host's answer to whoever waits for it."""
+        waiter = self._waiting.pop(reply.id, None)
+        if waiter is None:
+            return
+        match reply.WhichOneof("result"):
+            case "ok":
+                _settle(waiter.set_result, reply.ok.json)
+            case "error":
+                _settle(waiter.set_exception, HostError(reply.error))
+            case _:
+                problem = error(pb.Error.KIND_PROTOCOL, "the host's callback reply has no result")
+                _settle(waiter.set_exception, HostError(problem))
+
+    def learn(self, state: pb.State) -> None:
+        """Takes specs, asked for or not."""
+        if self._state is not None and not self._state.done():
+            self._state.set_result(state)
+            return
+        try:
+            self._engine.learn(state)
+        except Exception as exc:
+            self.abort(self._describe(exc))
+
+    # What the module does with it.
+
+    async def callback(self, kind: int, name: str, payload: bytes) -> bytes:
+        if threading.get_ident() != self._loop_thread:
+            # DSPy runs async tools of sync modules in a loop of their thread.
+            return await asyncio.wrap_future(self._ask_from_thread(kind, name, payload))
+        if self._verdict is not None or self._ended:
+            raise asyncio.CancelledError
+        waiter: asyncio.Future[bytes] = self._loop.create_future()
+        self._ask(waiter, kind, name, payload)
+        return await waiter
+
+    def callback_blocking(self, kind: int, name: str, payload: bytes) -> bytes:
+        if threading.get_ident() == self._loop_thread:
+            raise RuntimeError(
+                f"a blocking callback ({name!r}) from the worker's event loop would never get its answer: "
+                "await the asynchronous one, or run the caller on a thread"
+            )
+        return self._ask_from_thread(kind, name, payload).result()
+
+    def event(self, type: str, body: object) -> None:
+        if self._ended:
+            return
+        self._events.append((type, body if isinstance(body, bytes) else _json(body)))
+        if threading.get_ident() == self._loop_thread:
+            self._flush_events()
+        else:
+            self._from_thread(self._flush_events)
+
+    def check_cancelled(self) -> None:
+        if self._verdict is not None:
+            raise CallCancelled
+
+    # The call's own life.
+
+    async def _run(self) -> None:
+        self._started = True
+        try:
+            if self._verdict is not None:
+                raise asyncio.CancelledError
+            specs, lms = self._engine.missing(self._open)
+            if specs or lms:
+                await self._fetch(specs, lms)
+            message = self._done(await self._engine.run(self._open, self))
+        except GeneratorExit:
+            raise  # the loop is gone, and the process with it
+        except BaseException as exc:
+            message = self._failed(self._judge(exc))
+        self._end(message)
+
+    async def _fetch(self, specs: list[str], lms: list[str]) -> None:
+        self._state = self._loop.create_future()
+        self._send(pb.Down(call=self.call_id, need_state=pb.NeedState(specs=specs, lms=lms)))
+        self._engine.learn(await self._state)
+        specs, lms = self._engine.missing(self._open)
+        if specs or lms:
+            lacking = ", ".join([*specs, *lms])
+            raise HostError(error(pb.Error.KIND_PROTOCOL, f"the host's State does not hold {lacking}"))
+
+    def _judge(self, exc: BaseException) -> pb.Error:
+        """The error that a call ends with which ended by an exception."""
+        verdict = self._verdict
+        if verdict is None:
+            return self._describe(exc)
+        if not isinstance(exc, asyncio.CancelledError | CallCancelled):
+            verdict.cause.CopyFrom(self._describe(exc))
+        return verdict
+
+    def _describe(self, exc: BaseException) -> pb.Error:
+        if isinstance(exc, HostError) and exc.error.kind == pb.Error.KIND_PROTOCOL:
+            return exc.error
+        try:
+            return self._engine.failed(exc)
+        except Exception:
+            log.exception("the engine cannot describe %s", type(exc).__qualname__)
+            cls = type(exc)
+            described = error(pb.Error.KIND_PYTHON, _text(exc))
+            setattr(described, "class", f"{cls.__module__}.{cls.__qualname__}")
+            return described
+
+    def _done(self, output: pb.Payload) -> bytes:
+        message = pb.Down(call=self.call_id, done=pb.Done(output=output)).SerializeToString()
+        limit = self._connection.max_message_bytes
+        if len(message) <= limit:
+            return message
+        text = f"the call's result of {len(message)} bytes is over the limit of {limit} bytes for one message"
+        return self._failed(error(pb.Error.KIND_TOO_LARGE, text, size=len(message), limit=limit))
+
+    def _failed(self, failure: pb.Error) -> bytes:
+        down = pb.Down(call=self.call_id, failed=pb.Failed(error=failure))
+        if down.ByteSize() > self._connection.max_message_bytes:
+            # The attributes, causes or message are too much; the kind and the class always fit.
+            short = pb.Error(kind=failure.kind, message=failure.message[:4096], retryable=failure.retryable)
+            setattr(short, "class", getattr(failure, "class"))
+            down = pb.Down(call=self.call_id, failed=pb.Failed(error=short))
+        return down.SerializeToString()
+
+    def _end(self, message: bytes) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._events:
+            self._flush_events()
+        self._ended = True
+        if self._waiting:
+            self._release()
+        self._connection.end(self, message)
+
+    def _expire(self, deadline_ms: int) -> None:
+        self.abort(error(pb.Error.KIND_DEADLINE, f"the call's deadline of {deadline_ms} ms passed"))
+
+    def _release(self) -> None:
+        """Wakes everyone who waits for an answer of the host that nobody needs any more."""
+        waiting, self._waiting = self._waiting, {}
+        for waiter in waiting.values():
+            if isinstance(waiter, asyncio.Future):
+                waiter.cancel()
+            else:
+                _settle(waiter.set_exception, CallCancelled())
+
+    def _send(self, down: pb.Down) -> None:
+        self._connection.send(self.call_id, down.SerializeToString())
+
+    # Callbacks and events.
+
+    def _ask_from_thread(self, kind: int, name: str, payload: bytes) -> concurrent.futures.Future[bytes]:
+        self.check_cancelled()
+        waiter: concurrent.futures.Future[bytes] = concurrent.futures.Future()
+        self._from_thread(self._ask, waiter, kind, name, payload)
+        return waiter
+
+    def _ask(self, waiter: _Waiter, kind: int, name: str, payload: bytes) -> None:
+        if self._verdict is not None or self._ended:
+            # The call was cancelled, or is over, while the thread's request was on its way.
+            _settle(waiter.set_exception, CallCancelled())
+            return
+        if self._events:
+            self._flush_events()
+        self._callbacks += 1
+        try:
+            body = pb.Payload(json=payload)
+            asked = pb.Callback(id=self._callbacks, kind=kind, name=name, payload=body)  # type: ignore[arg-type]
+            message = pb.Down(call=self.call_id, callback=asked).SerializeToString()
+        except (TypeError, ValueError) as exc:
+            # A name that is not Unicode, a payload that is not bytes.
+            _settle(waiter.set_exception, exc)
+            return
+        limit = self._connection.max_message_bytes
+        if len(message) > limit:
+            what = f"a callback to {name!r} of {len(message)} bytes"
+            text = f"{what} is over the limit of {limit} bytes for one message"
+            refused = error(pb.Error.KIND_TOO_LARGE, text, size=len(message), limit=limit)
+            _settle(waiter.set_exception, HostError(refused))
+            return
+        self._waiting[self._callbacks] = waiter
+        self._connection.send(self.call_id, message)
+
+    def _flush_events(self) -> None:
+        events = self._events
+        while events:
+            type, body = events.popleft()
+            if self._ended:
+                continue
+            self._seq += 1
+            message = pb.Down(call=self.call_id, event=pb.Event(seq=self._seq, type=type, json=body))
+            encoded = message.SerializeToString()
+            over = len(encoded) > self._connection.max_message_bytes
+            if over or self._connection.backlog() > EVENT_BACKLOG_BYTES:
+                self._dropped += 1
+                if self._dropped == 1:
+                    why = f"of {len(encoded)} bytes is too large" if over else "finds the host not reading"
+                    log.warning("call %d: event %d (%s) %s: dropped", self.call_id, self._seq, type, why)
+            else:
+                self._connection.send(self.call_id, encoded)
+
+    def _from_thread(self, function: Callable[..., None], *args: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            # The loop is closed: the worker is ending, and this thread is what is left of a call.
+            raise CallCancelled from None
+
+
+def _settle(settle: Callable[[Any], None], value: object) -> None:
+    """Sets a future's end, unless whoever waited for it gave up first."""
+    try:
+        settle(value)
+    except (asyncio.InvalidStateError, concurrent.futures.InvalidStateError):
+        pass
+
+
+def _json(body: object) -> bytes:
+    try:
+        return json.dumps(body, allow_nan=False, ensure_ascii=False, default=_opaque).encode()
+    except (TypeError, ValueError, RecursionError):
+        # NaN, a lone surrogate, a cycle: an event informs, so it goes out as what can be said of it.
+        return json.dumps(_opaque(body)).encode()
+
+
+def _opaque(value: object) -> dict[str, Any]:
+    text = repr(value)[:1024].encode("utf-8", "replace").decode()
+    return {"$dspex": ["opaque", {"type": type(value).__qualname__, "repr": text}]}
+
+
+def _text(exc: BaseException) -> str:
+    try:
+        return str(exc).encode("utf-8", "backslashreplace").decode()
+    except Exception:
+        return "an exception whose text cannot be made"

@@ -1,0 +1,171 @@
+"""gRPC: one bidirectional stream per call, beside the standard health service.
+
+Messages are handled as bytes on both sides, so that the same limits, fragments and errors apply as on
+frames: an oversized message would leave a gRPC stream hanging, so none is ever sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from typing import Any
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+
+from dspex_worker.call import error
+from dspex_worker.fragments import Outgoing, ProtocolViolation
+from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.servicer import Connection, Servicer
+
+log = logging.getLogger(__name__)
+
+SERVICE = pb.DESCRIPTOR.services_by_name["Worker"].full_name
+
+# Well above the largest fragment: a peer that does not split its messages gets a clean status.
+_MESSAGE_BYTES = 1024 * 1024
+_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MESSAGE_BYTES),
+    # Hosts may ping an idle connection; the default answers a few of those with GOAWAY.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
+    # Two workers on one port would share its calls at random.
+    ("grpc.so_reuseport", 0),
+)
+
+
+class BindError(Exception):
+    """The address cannot be listened on."""
+
+
+class _Stream:
+    """The sending side of one stream (`servicer.Link`)."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Outgoing] = deque()
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        # Nothing comes after what is queued.
+        self._closed = False
+        self.violation: ProtocolViolation | None = None
+
+    def send(self, call: int, message: bytes, last: bool) -> None:
+        self._queue.append(Outgoing(call, message))
+        self._bytes += len(message)
+        self._closed = self._closed or last
+        self._wake.set()
+
+    def backlog(self) -> int:
+        return self._bytes
+
+    def close(self, violation: ProtocolViolation | None = None) -> None:
+        self.violation = violation
+        self._closed = True
+        self._wake.set()
+
+    async def next(self) -> bytes | None:
+        """The next encoded `Down`; None: the stream is at its end."""
+        while not self._queue:
+            if self._closed:
+                return None
+            self._wake.clear()
+            await self._wake.wait()
+        if self.violation is not None:
+            return None
+        head = self._queue[0]
+        left = head.left
+        piece = head.take()
+        self._bytes -= left - head.left
+        if not head.left:
+            self._queue.popleft()
+        return piece
+
+
+class GrpcCarrier:
+    """A server for the streams of any number of hosts."""
+
+    def __init__(self, servicer: Servicer) -> None:
+        self._servicer = servicer
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._health: Any = health_aio.HealthServicer()
+        handler: Any = grpc.stream_stream_rpc_method_handler(self._call)
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(SERVICE, {"Call": handler}),)
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+
+    async def start(self, address: str) -> str:
+        """Listens on `unix:/path` or `HOST:PORT`; returns the bound address, its port chosen if it was 0."""
+        path = address.removeprefix("unix:") if address.startswith("unix:") else None
+        # A socket in the file system is for its owner alone.
+        mask = os.umask(0o077) if path is not None else None
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError as exc:
+            raise BindError(f"cannot listen on {address}: {exc}") from None
+        finally:
+            if mask is not None:
+                os.umask(mask)
+        await self._server.start()
+        for name in ("", SERVICE):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        if path is not None:
+            return address
+        host = address.rpartition(":")[0]
+        return f"{host}:{port}"
+
+    async def drain_announced(self) -> None:
+        """Tells health checks that no new calls are taken."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace: float) -> None:
+        """Ends the server; streams get `grace` seconds to take what was sent."""
+        await self._server.stop(grace)
+
+    async def _call(self, _requests: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        stream = _Stream()
+        connection = self._servicer.connect(stream, trusted=False, single_call=True)
+        reader = self._servicer.loop.create_task(_read(context, connection, stream))
+        try:
+            while (piece := await stream.next()) is not None:
+                await context.write(piece)
+        finally:
+            # Also where the host cancelled the stream, or went away.
+            reader.cancel()
+            connection.lost()
+        if stream.violation is not None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(stream.violation))
+
+
+async def _read(
+    context: grpc.aio.ServicerContext[bytes, bytes], connection: Connection, stream: _Stream
+) -> None:
+    try:
+        while True:
+            message: Any = await context.read()
+            if message is grpc.aio.EOF:
+                break
+            connection.receive(message)
+    except ProtocolViolation as exc:
+        log.error("a peer broke the protocol: %s; ending the stream", exc)
+        stream.close(exc)
+        return
+    except grpc.aio.UsageError:
+        return  # the stream is over
+    except Exception:
+        log.exception("a stream cannot be read")
+        stream.close(ProtocolViolation("the worker cannot go on with this stream; see its log"))
+        return
+    if connection.idle:
+        stream.close()
+    else:
+        # Nobody could answer its callbacks, nor cancel it.
+        text = (
+            "the host closed its side of the stream before the call ended: keep it open until Done or Failed"
+        )
+        connection.abort_calls(error(pb.Error.KIND_CANCELLED, text))

@@ -1,0 +1,167 @@
+"""The command line: `zygote` for the host, `serve` for an operator."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import sys
+from pathlib import Path
+
+from dspex_worker import __version__
+
+_DESCRIPTION = "The Python side of dspex: runs DSPy for a Rust host."
+
+
+class UsageError(Exception):
+    """Options that do not go together; the message says what to change."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command that `argv` names; returns the exit code of the process."""
+    parser = argparse.ArgumentParser(prog="dspex_worker", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"dspex_worker {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("zygote", help="fork workers for a host, whose control socket is the standard input")
+    _add_serve(commands.add_parser("serve", help="serve gRPC to any host, until SIGTERM"))
+    options = parser.parse_args(argv)
+    if options.command == "zygote":
+        from dspex_worker import zygote
+
+        return zygote.main()
+    try:
+        return _serve(options)
+    except UsageError as exc:
+        print(f"dspex_worker serve: {exc}", file=sys.stderr)
+        return 2
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--listen", required=True, metavar="ADDRESS", help="unix:/path or HOST:PORT; port 0: any that is free"
+    )
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="the secret that every call has to show (whitespace around it is ignored)",
+    )
+    parser.add_argument(
+        "--module",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a module of your own that hosts may call; repeatable",
+    )
+    parser.add_argument(
+        "--python-path",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="where to look for modules; repeatable",
+    )
+    parser.add_argument(
+        "--port-file", type=Path, metavar="FILE", help="is given the bound address, atomically"
+    )
+    parser.add_argument("--name", default="serve", help="what the worker calls itself in Hello")
+    parser.add_argument(
+        "--sync-threads",
+        type=int,
+        default=8,
+        metavar="N",
+        help="concurrent calls of modules without an async form",
+    )
+    parser.add_argument(
+        "--grace", type=float, default=30.0, metavar="SECONDS", help="how long SIGTERM lets running calls end"
+    )
+    parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from dspex_worker import logs, worker
+    from dspex_worker.config import ConfigError, WorkerConfig
+
+    token = _read_token(options.token_file)
+    _check_address(options.listen, token)
+    try:
+        config = WorkerConfig.from_json(
+            {
+                "modules": options.module,
+                "python_path": [str(Path(path).resolve()) for path in options.python_path],
+                "sync_threads": options.sync_threads,
+                "token": token,
+                "worker": options.name,
+                "log_level": options.log_level,
+            }
+        )
+    except ConfigError as exc:
+        raise UsageError(str(exc)) from None
+    logs.stdout_to_stderr()
+    logs.configure(config.log_level)
+    try:
+        facts = worker.prepare(config)
+        worker.preload("grpc")
+    except ImportError as exc:
+        print(f"dspex_worker serve: {exc}", file=sys.stderr)
+        return worker.EXIT_INIT
+
+    from dspex_worker.carrier.grpc_carrier import BindError
+
+    def announce(address: str) -> None:
+        if options.port_file is not None:
+            _write_atomically(options.port_file, f"{address}\n")
+        print(f"dspex_worker serves at {address}", file=sys.stderr, flush=True)
+
+    code = worker.EXIT_INIT
+    try:
+        code = worker.serve_grpc(config, facts, options.listen, announce=announce, grace_s=options.grace)
+    except BindError as exc:
+        print(f"dspex_worker serve: {exc}", file=sys.stderr)
+    finally:
+        logs.flush()
+        # Threads of cancelled calls would be waited for at a normal end.
+        os._exit(code)
+
+
+def _read_token(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        token = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"--token-file: cannot read {path}: {exc}") from None
+    if not token:
+        raise UsageError(
+            f"--token-file: {path} is empty; put the secret into it, e.g. `openssl rand -hex 32 > {path}`"
+        )
+    return token
+
+
+def _check_address(listen: str, token: str) -> None:
+    if listen.startswith("unix:"):
+        if len(listen) == len("unix:"):
+            raise UsageError("--listen: unix: needs a path, as in unix:/run/dspex/worker.sock")
+        return
+    host, separator, port = listen.rpartition(":")
+    if not separator or not host or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"--listen: expected unix:/path or HOST:PORT, got {listen!r}")
+    if not token and not _is_loopback(host):
+        raise UsageError(
+            f"--listen: {host} can be reached from other machines, and without a token anyone there could run"
+            " code in this worker: pass --token-file, or listen on 127.0.0.1 or a unix socket"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False  # a name, which may stand for anything
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.replace(path)

@@ -1,0 +1,352 @@
+"""DSPy behind one seam: `Engine.run` takes an `Open` and the host of the call, and returns what `Done`
+carries.
+
+Every call runs in a `dspy.context` of its own; nothing is ever configured for the whole worker after `warm`.
+The language model of the worker itself stays unset, so that code which lost its context fails instead of
+using the model of somebody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib
+import importlib.util
+import inspect
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+# Before the first import of DSPy: LiteLLM would fetch its price list from the network.
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+import anyio
+import anyio.to_thread
+import dspy
+from dspy._vendor.lm15.serde import response_from_dict
+from dspy.utils.exceptions import LMNotConfiguredError
+
+from dspex_worker import acceleration, codec, errors, introspect
+from dspex_worker.catalogue import Catalogue
+from dspex_worker.config import ConfigError, WorkerConfig
+from dspex_worker.errors import InvalidInput, ProtocolError
+from dspex_worker.host import Host
+from dspex_worker.instances import Builder, Instance, Instances, Method
+from dspex_worker.lm import CALL_SETTING, Call, Models
+from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.validate import constructor, inputs_of_callable
+
+# The adapters of a session, by the names of the wire. They keep no state of their calls.
+_ADAPTERS: Mapping[str, Callable[[], Any]] = {
+    "": dspy.ChatAdapter,
+    "chat": dspy.ChatAdapter,
+    "json": dspy.JSONAdapter,
+    "xml": dspy.XMLAdapter,
+}
+
+_NO_LM = (
+    "this call needs a language model and its session has none; give one with "
+    "`Dspex::builder().lm(..)`, or to the session or call"
+)
+
+
+# The same for all calls.
+_SETTINGS: Mapping[str, Any] = {
+    "disable_history": True,
+    "track_usage": True,
+    "send_stream": None,
+    "caller_predict": None,
+    "caller_modules": None,
+    # Inputs are validated before.
+    "warn_on_type_mismatch": False,
+}
+
+
+class Engine:
+    """What one worker holds of DSPy: specs, instances and language models. For one event loop."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        _prepare(config)
+        self._catalogue = catalogue_of(config)
+        self._instances = Instances(self._catalogue, int(config.settings.get("max_instances", 512)))
+        self._models = Models(int(config.settings.get("max_lms", 256)))
+        self._builder = Builder(self._catalogue)
+        self._adapters = {name: make() for name, make in _ADAPTERS.items()}
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._threads = config.sync_threads
+
+    # -------------------------------------------------------------------------------------------- state
+
+    def missing(self, open: pb.Open) -> tuple[list[str], list[str]]:
+        """The hashes of the specs and language models that this call needs and the worker does not hold."""
+        kind = open.WhichOneof("target")
+        spec = open.instance.spec if kind == "instance" else open.check.spec if kind == "check" else ""
+        lm = open.session.lm
+        specs = [spec] if spec and spec not in self._instances else []
+        return specs, [lm] if lm and lm not in self._models else []
+
+    def learn(self, state: pb.State) -> None:
+        """Keeps what the host sent. Raises `ProtocolError` for content that does not have its hash."""
+        for spec in state.specs:
+            self._instances.learn(spec)
+        for lm in state.lms:
+            self._models.learn(lm)
+
+    # -------------------------------------------------------------------------------------------- calls
+
+    async def run(self, open: pb.Open, host: Host) -> pb.Payload:
+        """Runs a call to its end. Never returns, nor raises, while a thread of the call is still running."""
+        kind = open.WhichOneof("target")
+        if kind == "instance":
+            return pb.Payload(json=await self._call_instance(open, host))
+        if kind == "function":
+            return pb.Payload(json=await self._call_function(open, host))
+        if kind == "check":
+            return pb.Payload(json=codec.dumps(_describe(self._instances.get(open.check.spec))))
+        if kind == "introspect":
+            return pb.Payload(json=introspect.document_json(self._catalogue, list(open.introspect.modules)))
+        raise ProtocolError("the call names no target")
+
+    def failed(self, error: BaseException) -> pb.Error:
+        """What `Failed` carries for an exception."""
+        return errors.to_error(error)
+
+    async def _call_instance(self, open: pb.Open, host: Host) -> bytes:
+        instance = self._instances.get(open.instance.spec)
+        method = instance.method(open.instance.method)
+        inputs = method.inputs.check(codec.loads_object(open.inputs.json, "inputs"))
+        call = self._call(open.session, host)
+        with _context(call):
+            try:
+                result = await self._run_method(instance, method, inputs, call)
+            except ValueError as error:
+                _raise_for_surrogates(error, inputs)
+                raise
+        if isinstance(result, dspy.Prediction):
+            return _prediction(result, instance if not open.instance.method else None, call)
+        return codec.dumps({"value": result})
+
+    async def _run_method(
+        self, instance: Instance, method: Method, inputs: dict[str, Any], call: Call
+    ) -> Any:
+        function = method.function
+        if method.on_copy:
+            function = functools.partial(function, instance.copy_of_target())
+        if method.asynchronous:
+            return await function(**inputs)
+        return await self._in_thread(function, inputs, call.host)
+
+    async def _call_function(self, open: pb.Open, host: Host) -> bytes:
+        path = open.function.path
+        function = self._catalogue.resolve(path)
+        args, kwargs = self._function_arguments(function, open.inputs.json)
+        call = self._call(open.session, host)
+        with _context(call):
+            if inspect.iscoroutinefunction(function):
+                result = await function(*args, **kwargs)
+            else:
+                result = await self._in_thread(functools.partial(function, *args), kwargs, host)
+        if isinstance(result, dspy.Prediction) and not inspect.isclass(function):
+            return _prediction(result, None, call)
+        return codec.dumps({"value": result})
+
+    def _function_arguments(self, function: Any, json: bytes) -> tuple[list[Any], dict[str, Any]]:
+        given = codec.loads_object(json, "inputs")
+        args, kwargs = given.get("args", []), given.get("kwargs", {})
+        unknown = sorted(given.keys() - {"args", "kwargs"})
+        if unknown or not isinstance(args, list) or not isinstance(kwargs, dict):
+            problem = 'a function takes {"args": [..], "kwargs": {..}}' + (
+                f", not `{unknown[0]}`" if unknown else ""
+            )
+            raise InvalidInput([{"field": unknown[0] if unknown else "", "problem": problem}])
+        target = constructor(function) if inspect.isclass(function) else function
+        names = list(_positional(target))
+        # By their names, positional arguments get the same checks; what is left over goes as it is.
+        named = dict(zip(names, args, strict=False))
+        twice = sorted(named.keys() & kwargs.keys())
+        if twice:
+            raise InvalidInput([{"field": twice[0], "problem": "given twice, by position and by name"}])
+        converted = {n: self._builder.argument(n, v, "inputs") for n, v in {**named, **kwargs}.items()}
+        return args[len(names) :], inputs_of_callable(target).check(converted)
+
+    async def _in_thread(self, function: Callable[..., Any], inputs: dict[str, Any], host: Host) -> Any:
+        """Runs a function on a thread, in the context of the call.
+
+        Python cannot stop a thread. A cancelled call waits here for the end of its thread, which comes with
+        the next callback: that raises `CallCancelled` within it.
+        """
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(self._threads)
+        async with self._limiter:
+            thread = asyncio.ensure_future(
+                anyio.to_thread.run_sync(
+                    functools.partial(_checked, host, function, inputs), limiter=anyio.CapacityLimiter(1)
+                )
+            )
+            cancelled: asyncio.CancelledError | None = None
+            while not thread.done():
+                try:
+                    await asyncio.wait([thread])
+                except asyncio.CancelledError as error:
+                    cancelled = error
+            if cancelled is not None:
+                # Fetched, so that asyncio does not report it as one that nobody saw.
+                thread.exception()
+                raise cancelled
+            return thread.result()
+
+    def _call(self, session: pb.SessionView, host: Host) -> Call:
+        lm = self._models.get(session.lm) if session.lm else None
+        adapter = self._adapters.get(session.adapter)
+        if adapter is None:
+            problem = f"the adapter {session.adapter!r} is unknown"
+            expected = ", ".join(repr(name) for name in self._adapters)
+            raise InvalidInput([{"field": "session.adapter", "problem": problem, "expected": expected}])
+        return Call(host, lm, adapter)
+
+
+@contextmanager
+def _context(call: Call) -> Iterator[None]:
+    """DSPy's settings for one call, and DSPy's way of saying that there is no language model."""
+    settings = {
+        **_SETTINGS,
+        "lm": call.lm,
+        "adapter": call.adapter,
+        # Kept per call and dropped with it. DSPy's default is one list for the whole process, and none at all
+        # breaks modules that read the trace of their own call.
+        "trace": [],
+        "callbacks": [],
+        "stream_listeners": [],
+        "usage_tracker": call.usage,
+        CALL_SETTING: call,
+    }
+    try:
+        with dspy.context(**settings):
+            yield
+    except ValueError as error:
+        if call.lm is None and str(error).startswith("No LM is loaded"):
+            raise LMNotConfiguredError(_NO_LM) from None
+        raise
+
+
+def _raise_for_surrogates(error: ValueError, inputs: Mapping[str, Any]) -> None:
+    """DSPy says that a prompt holds a lone surrogate; this says which input brought it."""
+    if "lone surrogate" not in str(error):
+        return
+    problem = "holds half of a surrogate pair, which no language model can be sent"
+    fields = [name for name, value in inputs.items() if b'"$dspex":["str",' in codec.dumps(value)]
+    if fields:
+        raise InvalidInput([{"field": name, "problem": problem} for name in fields]) from error
+
+
+def _checked(host: Host, function: Callable[..., Any], inputs: dict[str, Any]) -> Any:
+    host.check_cancelled()
+    return function(**inputs)
+
+
+def _prediction(prediction: Any, instance: Instance | None, call: Call) -> bytes:
+    held: Mapping[str, Any] = prediction._store
+    if instance is not None and instance.outputs is not None:
+        held = instance.outputs.check(held, call.response_text)
+    document: dict[str, Any] = {"outputs": held, "usage": call.usage.get_total_tokens()}
+    completions = prediction.completions
+    if completions is not None and len(completions) > 1:
+        document["completions"] = [completions[i]._store for i in range(len(completions))]
+    return codec.dumps(document)
+
+
+def _describe(instance: Instance) -> dict[str, Any]:
+    return {"class": instance.path, "predictors": instance.predictors(), "async": instance.is_async}
+
+
+def _positional(target: Callable[..., Any]) -> list[str]:
+    """The names of the parameters that positional arguments go to."""
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+
+
+# ------------------------------------------------------------------------------------------------ starting a
+# worker
+
+
+def warm(config: WorkerConfig) -> None:
+    """Imports and computes what every worker needs, before the zygote forks. Starts no thread, opens nothing.
+
+    Raises `ConfigError` if a module of the user cannot be imported.
+    """
+    _prepare(config)
+    catalogue = catalogue_of(config)
+    introspect.fingerprints(catalogue)
+    _warm_call()
+
+
+def _prepare(config: WorkerConfig) -> None:
+    """Settings of the process that DSPy has no other place for."""
+    for path in reversed(config.python_path):
+        if path not in sys.path:
+            sys.path.insert(0, path)
+    # DSPy's cache does not tell endpoints and keys apart, and keeps every answer on the disk.
+    dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
+    if config.settings.get("accelerate", True):
+        acceleration.install()
+
+
+def _warm_call() -> None:
+    """One synchronous call of a typed module against an engine that answers at once."""
+    fields = {"question": (str, dspy.InputField()), "answer": (list[str], dspy.OutputField())}
+    signature = dspy.signatures.make_signature(fields, "Answer.", custom_types={})
+    lm = dspy.LM("dspex/warm", engine=_WarmEngine(), cache=False)
+    with dspy.context(**{**_SETTINGS, "lm": lm, "trace": [], "callbacks": []}):
+        dspy.ChainOfThought(signature)(question="?")
+
+
+class _WarmEngine:
+    """Answers the one question of `_warm_call`."""
+
+    def complete(self, request: Any) -> Any:
+        text = '[[ ## reasoning ## ]]\n-\n\n[[ ## answer ## ]]\n["-"]\n\n[[ ## completed ## ]]'
+        return response_from_dict(
+            {
+                "model": request.model,
+                "message": {"role": "assistant", "parts": [{"type": "text", "text": text}]},
+                "finish_reason": "stop",
+                "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2},
+            }
+        )
+
+
+def catalogue_of(config: WorkerConfig) -> Catalogue:
+    """The catalogue of a configuration, made once per process. Raises `ConfigError`."""
+    return _catalogue(tuple(config.modules))
+
+
+@functools.lru_cache(maxsize=8)
+def _catalogue(modules: tuple[str, ...]) -> Catalogue:
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            problem = (
+                f"modules: `{module}` cannot be imported: {type(error).__name__}: {errors.scrub(str(error))}"
+            )
+            raise ConfigError(problem) from error
+    return Catalogue(modules)
+
+
+def hello(config: WorkerConfig) -> dict[str, Any]:
+    """What `Hello` tells of DSPy: versions, fingerprints of the public module classes, capabilities."""
+    capabilities = [
+        name for name in ("numpy", "optuna", "litellm") if importlib.util.find_spec(name) is not None
+    ]
+    return {
+        "dspy_version": dspy.__version__,
+        "python_version": platform.python_version(),
+        "fingerprints": introspect.fingerprints(catalogue_of(config)),
+        "capabilities": capabilities,
+    }

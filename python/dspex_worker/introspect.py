@@ -1,0 +1,376 @@
+"""What DSPy's classes are, as documents: the source of the schemas that Rust code is checked against.
+
+Deterministic: the same DSPy gives the same bytes, and the same `abi_sha256` on every supported Python. What
+only people read (docs) is not part of that hash.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import dspy
+from dspy.adapters.base import Adapter
+from dspy.teleprompt import Teleprompter
+
+from dspex_worker import codec, reserved, roles
+from dspex_worker.catalogue import Catalogue
+from dspex_worker.errors import NotFound
+from dspex_worker.instances import callable_by_name, is_async_module, public_methods
+from dspex_worker.roles import ModuleFacts
+from dspex_worker.type_ir import ANY, TypeReader, union
+from dspex_worker.validate import constructor
+
+FORMAT = 1
+
+_KINDS: tuple[tuple[type, str], ...] = (
+    (dspy.Module, "module"),
+    (Teleprompter, "optimizer"),
+    (Adapter, "adapter"),
+    (dspy.BaseLM, "lm"),
+    (dspy.Type, "type"),
+    (dspy.History, "type"),
+    (dspy.ToolCallResults, "type"),
+    (BaseException, "error"),
+)
+
+# The parts of a class's document that a program depends on.
+_ABI = (
+    "name",
+    "kind",
+    "bases",
+    "async",
+    "call",
+    "init",
+    "init_extra",
+    "call_extra",
+    "outputs",
+    "reserved",
+    "methods",
+)
+
+# Names that annotations of DSPy use, and only type checkers import.
+_NAMES: Mapping[str, Any] = {
+    "Signature": dspy.Signature,
+    "Module": dspy.Module,
+    "Example": dspy.Example,
+    "Prediction": dspy.Prediction,
+    "LM": dspy.LM,
+    "BaseLM": dspy.BaseLM,
+    "dspy": dspy,
+}
+
+
+def document_json(catalogue: Catalogue, modules: list[str]) -> bytes:
+    """The document for some modules, as canonical JSON.
+
+    Raises `NotFound` for a module without public names.
+    """
+    return canonical(document(catalogue, modules))
+
+
+def document(catalogue: Catalogue, modules: list[str]) -> dict[str, Any]:
+    """`{"format", "dspy", "classes": [..], "functions": [..]}`, sorted by name."""
+    reader = Introspector(catalogue)
+    classes: dict[str, Any] = {}
+    functions: dict[str, Any] = {}
+    for module in modules:
+        found = [(p, v) for p, v in catalogue.items() if p.startswith(f"{module}.")]
+        if not found:
+            raise NotFound(f"the module `{module}` has no public names here", path=module)
+        for path, value in found:
+            if catalogue.name_of(value) != path:
+                continue
+            if inspect.isclass(value):
+                classes[path] = reader.describe_class(path, value)
+            else:
+                functions[path] = reader.describe_function(path, value)
+    return {
+        "format": FORMAT,
+        "dspy": dspy.__version__,
+        "classes": [classes[name] for name in sorted(classes)],
+        "functions": [functions[name] for name in sorted(functions)],
+    }
+
+
+@functools.lru_cache(maxsize=4)
+def fingerprints(catalogue: Catalogue) -> dict[str, str]:
+    """The hash of every public class of modules that can be built by a spec."""
+    reader = Introspector(catalogue)
+    return {
+        path: reader.describe_class(path, value)["abi_sha256"]
+        for path, value in catalogue.items()
+        if inspect.isclass(value) and issubclass(value, dspy.Module) and catalogue.name_of(value) == path
+    }
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys and nothing between them."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+
+
+class Introspector:
+    """Describes the classes and functions of a catalogue."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._types = TypeReader(self._name_of, _NAMES)
+        self._exports: dict[int, list[str]] = {}
+        for path, value in catalogue.items():
+            self._exports.setdefault(id(value), []).append(path)
+
+    def _name_of(self, value: Any) -> str | None:
+        return "dspy.Signature" if value is dspy.Signature else self._catalogue.name_of(value)
+
+    # -------------------------------------------------------------------------------------------- classes
+
+    def describe_class(self, path: str, cls: type) -> dict[str, Any]:
+        """The schema of one class."""
+        facts = roles.facts_of(path)
+        kind = next((kind for base, kind in _KINDS if issubclass(cls, base)), "class")
+        init, init_extra = self._constructor(cls)
+        described = {
+            "format": FORMAT,
+            "dspy": dspy.__version__,
+            "name": path,
+            "canonical": f"{cls.__module__}.{cls.__qualname__}",
+            "exports": self._exports.get(id(cls), [path]),
+            "kind": kind,
+            "bases": [name for name in map(self._name_of, cls.__mro__[1:]) if name is not None],
+            "flags": list(facts.flags),
+            "requires": list(facts.requires),
+            "async": is_async_module(cls),
+            "call": "none",
+            "init": init,
+            "init_extra": init_extra,
+            "call_extra": [],
+            "outputs": {"from_signature": False, "extra": []},
+            "reserved": {"inputs": [], "outputs": [], "tools": []},
+            "methods": [
+                self._method(cls, n) for n in public_methods(cls) if _own(cls, n) and callable_by_name(cls, n)
+            ],
+            "doc": _doc(cls),
+        }
+        if kind == "module":
+            described.update(self._call_of_module(path, cls, facts))
+        if not described["doc"]:
+            described["doc"] = _doc(inspect.getattr_static(cls, "__init__"))
+        described["abi_sha256"] = _sha256({key: _without_docs(described[key]) for key in _ABI})
+        described["doc_sha256"] = _sha256(list(_docs(described)))
+        return described
+
+    def _constructor(self, cls: type) -> tuple[list[dict[str, Any]], bool]:
+        if issubclass(cls, BaseException) and not _is_python(inspect.getattr_static(cls, "__init__")):
+            return [], False
+        try:
+            signature = inspect.signature(constructor(cls))
+        except (TypeError, ValueError):
+            return [], False
+        docs = {**_argument_docs(_doc(cls)), **_argument_docs(_doc(inspect.getattr_static(cls, "__init__")))}
+        owner = next((b.__module__ for b in cls.__mro__ if "__init__" in vars(b)), cls.__module__)
+        return self._parameters(signature, owner, docs)
+
+    def _call_of_module(self, path: str, cls: Any, facts: ModuleFacts) -> dict[str, Any]:
+        entry = cls.aforward if is_async_module(cls) else getattr(cls, "forward", None)
+        if path in roles.FACTS:
+            extra = [
+                {
+                    "name": a.name,
+                    "role": "value",
+                    "required": a.required,
+                    "type": self._types.read(a.annotation, cls.__module__),
+                    "doc": a.doc,
+                }
+                for a in facts.call_extra
+            ]
+            call = "inputs"
+        elif entry is None:
+            extra, call = [], "none"
+        else:
+            extra, open_ended = self._parameters(_unbound(entry), cls.__module__, _argument_docs(_doc(entry)))
+            call = "inputs" if open_ended and not extra else "args"
+        general = (reserved.INPUTS, reserved.OUTPUTS) if facts.from_signature else (frozenset[str](),) * 2
+        return {
+            "call": call,
+            "call_extra": extra,
+            "outputs": {
+                "from_signature": facts.from_signature,
+                "extra": [
+                    {"name": o.name, "type": self._types.read(o.annotation, cls.__module__), "doc": o.doc}
+                    for o in facts.extra_outputs
+                ],
+            },
+            "reserved": {
+                "inputs": sorted(general[0] | facts.reserved_inputs),
+                "outputs": sorted(general[1] | facts.reserved_outputs),
+                "tools": sorted(facts.reserved_tools),
+            },
+        }
+
+    def _method(self, cls: type, name: str) -> dict[str, Any]:
+        raw = inspect.getattr_static(cls, name)
+        binding = (
+            "static"
+            if isinstance(raw, staticmethod)
+            else "class"
+            if isinstance(raw, classmethod)
+            else "method"
+        )
+        function = inspect.unwrap(getattr(raw, "__func__", raw))
+        described = self._callable(function, skip_first=binding != "static")
+        return {"name": name, "binding": binding, **described}
+
+    # -------------------------------------------------------------------------------------------- functions
+
+    def describe_function(self, path: str, function: Callable[..., Any]) -> dict[str, Any]:
+        """The schema of one function."""
+        described = {
+            "name": path,
+            "canonical": f"{function.__module__}.{function.__qualname__}",
+            "exports": self._exports.get(id(function), [path]),
+            **self._callable(inspect.unwrap(function), skip_first=False),
+        }
+        described["abi_sha256"] = _sha256(
+            _without_docs({k: v for k, v in described.items() if k != "exports"})
+        )
+        return described
+
+    def _callable(self, function: Any, *, skip_first: bool) -> dict[str, Any]:
+        doc = _doc(function)
+        try:
+            signature = _unbound(function) if skip_first else inspect.signature(function)
+        except (TypeError, ValueError):
+            return {"async": False, "params": [], "params_extra": True, "returns": ANY, "doc": doc}
+        parameters, extra = self._parameters(signature, function.__module__, _argument_docs(doc))
+        returns = signature.return_annotation
+        return {
+            "async": inspect.iscoroutinefunction(function),
+            "params": parameters,
+            "params_extra": extra,
+            "returns": ANY if returns is signature.empty else self._types.read(returns, function.__module__),
+            "doc": doc,
+        }
+
+    # -------------------------------------------------------------------------------------------- parameters
+
+    def _parameters(
+        self, signature: inspect.Signature, module: str, docs: Mapping[str, str]
+    ) -> tuple[list[dict[str, Any]], bool]:
+        described = []
+        extra = False
+        for name, parameter in signature.parameters.items():
+            if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+                extra = extra or parameter.kind is parameter.VAR_KEYWORD
+                continue
+            described.append(self._parameter(name, parameter, module, docs.get(name, "")))
+        return described, extra
+
+    def _parameter(self, name: str, parameter: inspect.Parameter, module: str, doc: str) -> dict[str, Any]:
+        required = parameter.default is parameter.empty
+        annotation = parameter.annotation
+        if annotation is parameter.empty:
+            annotation = roles.PARAMETER_TYPES.get(name, Any if required else type(parameter.default))
+            if not required and parameter.default is None:
+                annotation = roles.PARAMETER_TYPES.get(name, Any)
+        kind = self._types.read(annotation, module)
+        described = {
+            "name": name,
+            "role": roles.role_of(name),
+            "required": required,
+            "type": kind,
+            "doc": doc,
+        }
+        if not required:
+            if parameter.default is None:
+                # Pythons before 3.11 read `x: int = None` as an option; the others have to be told.
+                described["type"] = union([kind, {"k": "none"}])
+            described["default"] = self._default(parameter.default)
+        return described
+
+    def _default(self, value: Any) -> dict[str, Any]:
+        try:
+            return {"json": json.loads(json.dumps(value, allow_nan=False))}
+        except (TypeError, ValueError):
+            pass
+        if inspect.isclass(value) or inspect.isfunction(value):
+            return {"py": self._name_of(value) or f"{value.__module__}.{value.__qualname__}"}
+        return {"repr": codec.safe_repr(value)}
+
+
+def _own(cls: type, name: str) -> bool:
+    """Whether a method is of DSPy or the user, not of a library below."""
+    owner = next(base for base in cls.__mro__ if name in vars(base))
+    return owner.__module__.split(".")[0] not in (
+        "pydantic",
+        "builtins",
+        "typing",
+        "abc",
+        "enum",
+        "collections",
+    )
+
+
+def _is_python(function: Any) -> bool:
+    return inspect.isfunction(inspect.unwrap(function))
+
+
+def _unbound(function: Any) -> inspect.Signature:
+    """The signature without the first parameter, which the binding gives."""
+    signature = inspect.signature(function)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _doc(value: Any) -> str:
+    doc = vars(value).get("__doc__") if inspect.isclass(value) else getattr(value, "__doc__", None)
+    return inspect.cleandoc(doc) if isinstance(doc, str) else ""
+
+
+_SECTION = re.compile(r"^(Args|Arguments|Parameters):?\s*$")
+_ENTRY = re.compile(r"^(\s*)[`*]{0,2}(\w+)[`*]{0,2}(?:\s*\([^)]*\))?\s*:\s*(.*)$")
+
+
+def _argument_docs(doc: str) -> dict[str, str]:
+    """The texts of an `Args:` section, by parameter."""
+    found: dict[str, str] = {}
+    indent: int | None = None
+    inside, current = False, ""
+    for line in doc.splitlines():
+        if _SECTION.match(line.strip()) and not line.startswith((" ", "\t")):
+            inside, indent, current = True, None, ""
+        elif inside and line and not line.startswith((" ", "\t")):
+            inside = False
+        elif inside and line.strip():
+            entry = _ENTRY.match(line)
+            if entry is not None and (indent is None or len(entry[1]) <= indent):
+                indent, current = len(entry[1]), entry[2]
+                found[current] = entry[3].strip()
+            elif current:
+                found[current] = f"{found[current]} {line.strip()}".strip()
+    return found
+
+
+def _without_docs(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_docs(item) for key, item in value.items() if key != "doc"}
+    return [_without_docs(item) for item in value] if isinstance(value, list) else value
+
+
+def _docs(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key in sorted(value):
+            if key == "doc" and isinstance(value[key], str):
+                yield value[key]
+            else:
+                yield from _docs(value[key])
+    elif isinstance(value, list):
+        for item in value:
+            yield from _docs(item)
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(canonical(value)).hexdigest()

@@ -1,0 +1,59 @@
+"""Where a worker's own words go: stderr, one line each, which the host turns into tracing events."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+from typing import TextIO
+
+
+class LineFormatter(logging.Formatter):
+    """`W dspex_worker.servicer: text`, with line ends escaped, an exception's traceback included."""
+
+    def __init__(self) -> None:
+        super().__init__("%(levelname).1s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def configure(level: str) -> None:
+    """Sends all log records and warnings of this process to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+
+
+def stdout_to_stderr() -> None:
+    """Prints of DSPy and of the user's modules become log lines; nothing of ours is ever on stdout."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name in a foreign script must not end a call because of the locale. Done before a descriptor
+            # is replaced: the stream asks for its position, which a file has and a pipe has not.
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    os.dup2(2, 1)
+
+
+def adopt(stderr: int) -> None:
+    """Makes `stderr` both standard outputs of this process, and closes the given descriptor.
+
+    The streams of `sys` stay the same, since handlers may hold them.
+    """
+    flush()
+    os.dup2(stderr, 2)
+    os.dup2(stderr, 1)
+    if stderr > 2:
+        os.close(stderr)
+
+
+def flush() -> None:
+    """Before `os._exit`, which does not."""
+    streams: tuple[TextIO, ...] = (sys.stdout, sys.stderr)
+    for stream in streams:
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass

@@ -1,0 +1,332 @@
+"""The service itself, the same for both carriers: connections, their calls, draining and statistics.
+
+A carrier makes a `Connection` for each socket (framed) or stream (gRPC), hands it every message that
+arrives, and gives it a `Link` to send by. Everything here runs on the worker's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import os
+import platform
+import resource
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from google.protobuf.message import DecodeError
+
+from dspex_worker import PROTOCOL, __version__
+from dspex_worker.call import Call, cancelled, error
+from dspex_worker.config import WorkerConfig
+from dspex_worker.fragments import ProtocolViolation, Reassembly, TooLarge
+from dspex_worker.host import Host
+from dspex_worker.proto import worker_pb2 as pb
+
+log = logging.getLogger(__name__)
+
+# How many ended calls a connection remembers to tell a reused id from a new one.
+_REMEMBERED_CALLS = 1024
+# Of the messages in transit on one connection: as many times the limit of a single one.
+_CONNECTION_MESSAGES = 4
+
+
+class Engine(Protocol):
+    """What runs calls: DSPy, in `dspex_worker.engine`."""
+
+    def missing(self, open: pb.Open) -> tuple[list[str], list[str]]:
+        """The hashes of the specs and language models that the call needs and the engine lacks."""
+        ...
+
+    def learn(self, state: pb.State) -> None: ...
+
+    async def run(self, open: pb.Open, host: Host) -> pb.Payload:
+        """Returns or raises only when nothing of the call runs any more."""
+        ...
+
+    def failed(self, error: BaseException) -> pb.Error: ...
+
+
+class Link(Protocol):
+    """A carrier's sending side."""
+
+    def send(self, call: int, message: bytes, last: bool) -> None:
+        """Sends one encoded `Down`, in order within its call. `last`: a stream for one call ends with it."""
+        ...
+
+    def backlog(self) -> int:
+        """The bytes that wait for the host to read."""
+        ...
+
+
+class Servicer:
+    """One per worker process."""
+
+    def __init__(self, config: WorkerConfig, engine: Engine, facts: Mapping[str, Any]) -> None:
+        """`facts` is what the engine says of itself for `Hello`. Needs the running loop."""
+        self.config = config
+        self.engine = engine
+        self.loop = asyncio.get_running_loop()
+        self.loop_thread = threading.get_ident()
+        # Done when the worker was told to drain and the last call ended.
+        self.drained: asyncio.Future[None] = self.loop.create_future()
+        self.drain_started = asyncio.Event()
+        self.in_flight = 0
+        self.calls = 0
+        self._awaiting_drain: list[Connection] = []
+        self._connections: set[Connection] = set()
+        capabilities = [*facts.get("capabilities", ()), "framed", "grpc"]
+        if type(self.loop).__module__.partition(".")[0] == "uvloop":
+            capabilities.append("uvloop")
+        self.hello = pb.Down(
+            hello=pb.Hello(
+                protocol=PROTOCOL,
+                worker=config.worker,
+                generation=config.generation,
+                dspy_version=facts.get("dspy_version", ""),
+                python_version=platform.python_version(),
+                worker_version=__version__,
+                capabilities=sorted(set(capabilities)),
+                fingerprints=facts.get("fingerprints", {}),
+                max_message_bytes=config.max_message_bytes,
+                pid=os.getpid(),
+            )
+        ).SerializeToString()
+
+    def connect(self, link: Link, *, trusted: bool, single_call: bool) -> Connection:
+        """A new connection, whose first message (Hello) is sent.
+
+        `trusted`: its peer can only be the host. `single_call`: it carries one call and ends with it.
+        """
+        connection = Connection(self, link, trusted=trusted or not self.config.token, single_call=single_call)
+        self._connections.add(connection)
+        link.send(0, self.hello, False)
+        return connection
+
+    def drain(self, connection: Connection | None = None) -> None:
+        """Takes no new calls, and is `drained` when none is left; `connection` is then sent Stats."""
+        self.drain_started.set()
+        if connection is not None:
+            self._awaiting_drain.append(connection)
+        if self.in_flight == 0:
+            self._finish_drain()
+
+    def abort_calls(self, verdict: pb.Error) -> None:
+        """Stops every call of every connection."""
+        for connection in self._connections:
+            connection.abort_calls(verdict)
+
+    @property
+    def draining(self) -> bool:
+        """No new calls are taken."""
+        return self.drain_started.is_set()
+
+    def forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    def call_ended(self) -> None:
+        self.in_flight -= 1
+        if self.draining and self.in_flight == 0:
+            self._finish_drain()
+
+    def stats(self) -> pb.Stats:
+        rss, pss = _memory()
+        return pb.Stats(in_flight=self.in_flight, calls=self.calls, rss_bytes=rss, pss_bytes=pss)
+
+    def _finish_drain(self) -> None:
+        waiting, self._awaiting_drain = self._awaiting_drain, []
+        for connection in waiting:
+            connection.send(0, pb.Down(stats=self.stats()).SerializeToString(), last=True)
+        if not self.drained.done():
+            self.drained.set_result(None)
+
+
+class Connection:
+    """The calls of one socket or stream."""
+
+    def __init__(self, servicer: Servicer, link: Link, *, trusted: bool, single_call: bool) -> None:
+        self.engine = servicer.engine
+        self.loop = servicer.loop
+        self.loop_thread = servicer.loop_thread
+        self.max_message_bytes = servicer.config.max_message_bytes
+        self._servicer = servicer
+        self._link: Link | None = link
+        self._trusted = trusted
+        self._single_call = single_call
+        self._calls: dict[int, Call] = {}
+        self._ended: set[int] = set()
+        self._ended_order: deque[int] = deque()
+        limit = self.max_message_bytes
+        self._reassembly = Reassembly(limit, limit * _CONNECTION_MESSAGES)
+
+    def receive(self, message: bytes) -> None:
+        """Takes one encoded `Up`. Raises `ProtocolViolation`: the carrier then ends the connection."""
+        self._dispatch(_decode(message))
+
+    def lost(self) -> None:
+        """The carrier is gone: nobody waits for these calls any more."""
+        self._link = None
+        self.abort_calls(error(pb.Error.KIND_CANCELLED, "the connection to the host was lost"))
+        self._servicer.forget(self)
+
+    def abort_calls(self, verdict: pb.Error) -> None:
+        for call in list(self._calls.values()):
+            call.abort(pb.Error.FromString(verdict.SerializeToString()))
+
+    @property
+    def idle(self) -> bool:
+        """No call is running."""
+        return not self._calls
+
+    def send(self, call: int, message: bytes, last: bool = False) -> None:
+        if self._link is not None:
+            self._link.send(call, message, last)
+
+    def backlog(self) -> int:
+        return self._link.backlog() if self._link is not None else 0
+
+    def end(self, call: Call, message: bytes) -> None:
+        """Sends the end of a call and forgets it."""
+        call_id = call.call_id
+        del self._calls[call_id]
+        self._finish(call_id, message)
+        self._servicer.call_ended()
+
+    def _finish(self, call_id: int, message: bytes) -> None:
+        self._reassembly.refuse(call_id)
+        self._ended.add(call_id)
+        self._ended_order.append(call_id)
+        if len(self._ended_order) > _REMEMBERED_CALLS:
+            self._ended.discard(self._ended_order.popleft())
+        if self._link is not None:
+            self._link.send(call_id, message, True)
+
+    def _refuse(self, call_id: int, failure: pb.Error) -> None:
+        """Ends a call that never started."""
+        down = pb.Down(call=call_id, failed=pb.Failed(error=failure))
+        self._finish(call_id, down.SerializeToString())
+
+    def _dispatch(self, up: pb.Up) -> None:
+        kind = up.WhichOneof("kind")
+        if kind == "open":
+            self._open(up.call, up.open)
+        elif kind == "callback_reply":
+            call = self._calls.get(up.call)
+            if call is not None:
+                call.reply(up.callback_reply)
+        elif kind == "fragment":
+            self._fragment(up.call, up.fragment)
+        elif kind == "state":
+            self._state(up.call, up.state)
+        elif kind == "cancel":
+            self._cancel(up.call, up.cancel)
+        elif kind == "ping":
+            self._require_trust("Ping")
+            self.send(
+                0,
+                pb.Down(pong=pb.Pong(nonce=up.ping.nonce, stats=self._servicer.stats())).SerializeToString(),
+            )
+        elif kind == "drain":
+            self._require_trust("Drain")
+            self._servicer.drain(self)
+        else:
+            raise ProtocolViolation(
+                f"a message of call {up.call} is of no kind that protocol {PROTOCOL} knows"
+            )
+
+    def _open(self, call_id: int, open: pb.Open) -> None:
+        if call_id == 0:
+            raise ProtocolViolation("Open for call 0, which stands for the connection itself")
+        if call_id in self._calls or call_id in self._ended:
+            raise ProtocolViolation(f"Open for call {call_id}, whose id was used before")
+        if self._single_call and (self._calls or self._ended):
+            raise ProtocolViolation("a second Open on a stream, which carries one call")
+        servicer = self._servicer
+        token = servicer.config.token
+        if token:
+            if not hmac.compare_digest(token.encode(), open.token.encode()):
+                self._refuse(call_id, error(pb.Error.KIND_UNAUTHENTICATED, _token_problem(open.token)))
+                return
+            self._trusted = True
+        if servicer.draining:
+            self._refuse(
+                call_id, error(pb.Error.KIND_DRAINING, "the worker is draining and takes no new calls")
+            )
+            return
+        servicer.calls += 1
+        servicer.in_flight += 1
+        self._calls[call_id] = Call(self, call_id, open)
+
+    def _state(self, call_id: int, state: pb.State) -> None:
+        call = self._calls.get(call_id)
+        if call is not None:
+            call.learn(state)
+        elif call_id == 0:
+            self._require_trust("State")
+            try:
+                self.engine.learn(state)
+            except Exception:
+                # No call to fail: the one that needs it will ask for it, and fail with the reason.
+                log.exception("State that no call asked for cannot be used")
+
+    def _cancel(self, call_id: int, cancel: pb.Cancel) -> None:
+        call = self._calls.get(call_id)
+        if call is not None:
+            call.abort(cancelled(cancel.reason))
+        elif call_id not in self._ended and self._reassembly.refuse(call_id):
+            # Its Open was still on the way.
+            self._refuse(call_id, cancelled(cancel.reason))
+
+    def _fragment(self, call_id: int, fragment: pb.Fragment) -> None:
+        try:
+            message = self._reassembly.feed(call_id, fragment)
+        except TooLarge as exc:
+            failure = error(pb.Error.KIND_TOO_LARGE, str(exc), size=exc.total, limit=exc.limit)
+            call = self._calls.get(call_id)
+            if call is not None:
+                call.abort(failure)
+            elif call_id not in self._ended:
+                self._refuse(call_id, failure)
+            return
+        if message is None:
+            return
+        up = _decode(message)
+        if up.call != call_id or up.HasField("fragment"):
+            raise ProtocolViolation(
+                f"fragments of call {call_id} hold a message that is not one of that call"
+            )
+        self._dispatch(up)
+
+    def _require_trust(self, what: str) -> None:
+        if not self._trusted:
+            raise ProtocolViolation(f"{what} from a connection that has not shown the token")
+
+
+def _decode(message: bytes) -> pb.Up:
+    try:
+        return pb.Up.FromString(message)
+    except DecodeError:
+        raise ProtocolViolation(
+            f"{len(message)} bytes that are not a message of protocol {PROTOCOL}"
+        ) from None
+
+
+def _token_problem(given: str) -> str:
+    if not given:
+        return "the worker asks for a token and the call has none: give the host the worker's token"
+    return "the call's token is not the worker's: give host and worker the same one"
+
+
+def _memory() -> tuple[int, int]:
+    """Resident and proportional memory of this process in bytes; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/smaps_rollup", "rb") as file:
+            sizes = {line.split()[0]: int(line.split()[1]) * 1024 for line in file if line.endswith(b" kB\n")}
+        return sizes.get(b"Rss:", 0), sizes.get(b"Pss:", 0)
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return (peak if sys.platform == "darwin" else peak * 1024), 0

@@ -1,0 +1,168 @@
+"""What runs in a worker process, whether it was forked from a zygote or started by an operator."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import importlib
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol, cast
+
+from dspex_worker.call import cancelled
+from dspex_worker.carrier.framed import FramedCarrier
+from dspex_worker.config import WorkerConfig
+from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.servicer import Engine, Servicer
+
+log = logging.getLogger(__name__)
+
+EXIT_OK = 0
+EXIT_USAGE = 2
+EXIT_INIT = 3
+EXIT_PROTOCOL = 4
+
+# How long cancelled calls get to end when the host has gone.
+_LAST_WORDS_S = 0.1
+
+
+class EngineModule(Protocol):
+    """`dspex_worker.engine`, which imports DSPy: only on demand."""
+
+    Engine: Callable[[WorkerConfig], Engine]
+
+    def warm(self, config: WorkerConfig) -> None: ...
+
+    def hello(self, config: WorkerConfig) -> dict[str, Any]: ...
+
+
+def _engine() -> EngineModule:
+    return cast(EngineModule, importlib.import_module("dspex_worker.engine"))
+
+
+def prepare(config: WorkerConfig) -> dict[str, Any]:
+    """Imports and warms everything that all workers share; returns the engine's facts for `Hello`.
+
+    Whatever it raises means that no worker can start: a module that is missing, a DSPy that does not import.
+    """
+    # OpenBLAS starts its threads when numpy is imported, and a process with threads cannot be forked.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    # DSPy must not fetch a price list over the network.
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    # Behind the directory of this package, before the installed packages, as PYTHONPATH would be.
+    sys.path[1:1] = [path for path in config.python_path if path not in sys.path]
+    engine = _engine()
+    for module in config.modules:
+        try:
+            importlib.import_module(module)
+        except Exception as exc:
+            problem = f"cannot import the configured module {module!r}: {type(exc).__name__}: {exc}"
+            raise ImportError(problem, name=module) from exc
+    engine.warm(config)
+    return engine.hello(config)
+
+
+def preload(carrier: str) -> None:
+    """Imports what every worker of this carrier needs, so that forked ones have it already."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("uvloop")
+    if carrier == "grpc":
+        importlib.import_module("dspex_worker.carrier.grpc_carrier")
+
+
+def serve_framed(config: WorkerConfig, facts: Mapping[str, Any], sock: socket.socket) -> int:
+    """Serves the host at the other end of `sock` until it hangs up or drains us; returns the exit code."""
+    return _run(_framed(config, facts, sock))
+
+
+def serve_grpc(
+    config: WorkerConfig,
+    facts: Mapping[str, Any],
+    listen: str,
+    *,
+    announce: Callable[[str], None] = lambda address: None,
+    grace_s: float = 30.0,
+) -> int:
+    """Serves gRPC at `listen` until a drain or SIGTERM; returns the exit code.
+
+    `announce` is given the bound address. A SIGTERM lets running calls end for `grace_s` seconds, a second
+    one cancels them.
+    """
+    return _run(_grpc(config, facts, listen, announce, grace_s))
+
+
+def reseed() -> None:
+    """Forked workers must not draw the same random numbers."""
+    random.seed()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
+async def _framed(config: WorkerConfig, facts: Mapping[str, Any], sock: socket.socket) -> int:
+    servicer = Servicer(config, _engine().Engine(config), facts)
+    carrier = FramedCarrier(servicer)
+    await servicer.loop.create_unix_connection(lambda: carrier, sock=sock)
+    either: set[asyncio.Future[Any]] = {carrier.closed, servicer.drained}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if servicer.drained.done():
+        carrier.close()
+    violation = await carrier.closed
+    # Whatever still runs was cancelled when the connection was lost.
+    servicer.drain()
+    await asyncio.wait({servicer.drained}, timeout=_LAST_WORDS_S)
+    return EXIT_OK if violation is None else EXIT_PROTOCOL
+
+
+async def _grpc(
+    config: WorkerConfig,
+    facts: Mapping[str, Any],
+    listen: str,
+    announce: Callable[[str], None],
+    grace_s: float,
+) -> int:
+    # Imported here: a framed worker has no use for the 20 MB.
+    from dspex_worker.carrier.grpc_carrier import GrpcCarrier
+
+    servicer = Servicer(config, _engine().Engine(config), facts)
+    carrier = GrpcCarrier(servicer)
+    address = await carrier.start(listen)
+    terminated = asyncio.Event()
+
+    def terminate() -> None:
+        if terminated.is_set():
+            servicer.abort_calls(cancelled(pb.Cancel.REASON_SHUTDOWN))
+            return
+        terminated.set()
+        servicer.loop.call_later(grace_s, servicer.abort_calls, cancelled(pb.Cancel.REASON_SHUTDOWN))
+        servicer.drain()
+
+    servicer.loop.add_signal_handler(signal.SIGTERM, terminate)
+    announce(address)
+    await servicer.drain_started.wait()
+    await carrier.drain_announced()
+    await servicer.drained
+    await carrier.stop(grace=1.0)
+    return EXIT_OK
+
+
+def _run(main: Coroutine[Any, Any, int]) -> int:
+    """Runs `main` on a new loop. The process is expected to `os._exit`: threads of calls may be left."""
+    faulthandler.enable()
+    loop = _new_loop()
+    asyncio.set_event_loop(loop)
+    return loop.run_until_complete(main)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -1,0 +1,236 @@
+"""Stands in for `dspex_worker.engine` where a test is about the worker's process, not about DSPy.
+
+`Open.function.path` names one of the behaviours below; its inputs are that behaviour's argument.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from dspex_worker.config import WorkerConfig
+from dspex_worker.host import CallCancelled, Host, HostError
+from dspex_worker.proto import worker_pb2 as pb
+
+
+def warm(config: WorkerConfig) -> None:
+    if config.settings.get("print"):
+        print("printed while warming")
+    if config.settings.get("thread"):
+        import threading
+
+        threading.Thread(target=time.sleep, args=(60,), name="left-behind", daemon=True).start()
+
+
+def hello(config: WorkerConfig) -> dict[str, Any]:
+    return {"dspy_version": "0.0-fake", "fingerprints": {"fake.Echo": "ab"}, "capabilities": ["fake"]}
+
+
+class Engine:
+    def __init__(self, config: WorkerConfig) -> None:
+        self.specs: dict[str, bytes] = {}
+        # What happened to the call before, for the test to ask about.
+        self.log: list[str] = []
+
+    def missing(self, open: pb.Open) -> tuple[list[str], list[str]]:
+        spec = open.instance.spec
+        return ([spec] if spec and spec not in self.specs else [], [])
+
+    def learn(self, state: pb.State) -> None:
+        for spec in state.specs:
+            if not spec.json:
+                raise ValueError("an empty spec")
+            self.specs[spec.hash] = spec.json
+
+    async def run(self, open: pb.Open, host: Host) -> pb.Payload:
+        if open.HasField("instance"):
+            return pb.Payload(json=self.specs[open.instance.spec])
+        inputs = open.inputs.json
+        if open.function.path == "echo":
+            return pb.Payload(json=inputs)
+        argument = json.loads(inputs) if inputs else None
+        behaviour: Callable[[Any, Host], Awaitable[Any]] = getattr(self, f"do_{open.function.path}")
+        result = await behaviour(argument, host)
+        if isinstance(result, pb.Payload):
+            return result
+        return pb.Payload(json=json.dumps(result).encode())
+
+    def failed(self, error: BaseException) -> pb.Error:
+        if isinstance(error, HostError):
+            return pb.Error(kind=error.error.kind, message=f"host: {error.error.message}")
+        if "indescribable" in str(error):
+            raise RuntimeError("failed() itself fails")
+        described = pb.Error(kind=pb.Error.KIND_PYTHON, message=str(error))
+        setattr(described, "class", type(error).__qualname__)
+        return described
+
+    async def do_log(self, argument: Any, host: Host) -> Any:
+        return self.log
+
+    async def do_raise(self, argument: Any, host: Host) -> Any:
+        raise {"value": ValueError, "exit": SystemExit}[argument[0]](argument[1])
+
+    async def do_size(self, argument: Any, host: Host) -> Any:
+        return len(argument)
+
+    async def do_attachment(self, argument: Any, host: Host) -> Any:
+        data = bytes(argument)
+        attached = pb.Attachment(name="a", dtype="bytes", shape=[len(data)], data=data)
+        return pb.Payload(json=b'"a"', attachments=[attached])
+
+    async def do_callback(self, argument: Any, host: Host) -> Any:
+        return [
+            json.loads(await host.callback(pb.Callback.KIND_TOOL, name, json.dumps(name).encode()))
+            for name in argument
+        ]
+
+    async def do_callbacks_at_once(self, argument: Any, host: Host) -> Any:
+        asked = (host.callback(pb.Callback.KIND_TOOL, name, b"null") for name in argument)
+        return [json.loads(answer) for answer in await asyncio.gather(*asked)]
+
+    async def do_callback_of_size(self, argument: Any, host: Host) -> Any:
+        answer = await host.callback(pb.Callback.KIND_TOOL, "large", bytes(argument))
+        return len(answer)
+
+    async def do_callback_blocking(self, argument: Any, host: Host) -> Any:
+        def module() -> Any:
+            try:
+                return [
+                    json.loads(host.callback_blocking(pb.Callback.KIND_TOOL, name, b"null"))
+                    for name in argument
+                ]
+            except CallCancelled:
+                self.log.append("the thread was told")
+                raise
+
+        return await self._in_thread(module)
+
+    async def do_callback_from_another_loop(self, argument: Any, host: Host) -> Any:
+        async def inner() -> bytes:
+            return await host.callback(pb.Callback.KIND_TOOL, argument, b"null")
+
+        return json.loads(await self._in_thread(lambda: asyncio.run(inner())))
+
+    async def do_callback_blocking_on_the_loop(self, argument: Any, host: Host) -> Any:
+        return host.callback_blocking(pb.Callback.KIND_TOOL, "never", b"null").decode()
+
+    async def do_events(self, argument: Any, host: Host) -> Any:
+        for number in range(argument):
+            host.event("token", {"n": number})
+        return argument
+
+    async def do_events_from_threads(self, argument: Any, host: Host) -> Any:
+        def module() -> None:
+            for number in range(argument):
+                host.event("token", number)
+            host.callback_blocking(pb.Callback.KIND_TOOL, "after", b"null")
+            host.event("token", "last")
+
+        await self._in_thread(module)
+
+    async def do_large_event_then_small(self, argument: Any, host: Host) -> Any:
+        for body in ("x" * argument, "small", "y" * argument):
+            host.event("log", body)
+
+    async def do_flood(self, argument: Any, host: Host) -> Any:
+        for _ in range(argument):
+            host.event("log", "x" * 1_000_000)
+        await host.callback(pb.Callback.KIND_TOOL, "read everything?", b"null")
+        host.event("log", "the last")
+
+    async def do_strange_event(self, argument: Any, host: Host) -> Any:
+        host.event("log", {"value": float("nan")})
+        host.event("log", "\ud800")
+        host.event("log", {1, 2})
+        host.event("log", b'"ready"')
+
+    async def do_sleep(self, argument: Any, host: Host) -> Any:
+        try:
+            await asyncio.sleep(argument)
+        except asyncio.CancelledError:
+            self.log.append("the task was cancelled")
+            raise
+
+    async def do_finish_in_spite_of_cancel(self, argument: Any, host: Host) -> Any:
+        host.event("log", "started")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return "finished"
+
+    async def do_fail_on_cancel(self, argument: Any, host: Host) -> Any:
+        host.event("log", "started")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise ValueError("while tidying up")
+
+    async def do_spin(self, argument: Any, host: Host) -> Any:
+        """A synchronous module that looks at the cancellation and takes its time to end."""
+
+        def module() -> None:
+            host.event("log", "started")
+            try:
+                while True:
+                    host.check_cancelled()
+                    time.sleep(0.001)
+            except CallCancelled:
+                time.sleep(0.05)
+                self.log.append("the thread ended")
+                raise
+
+        await self._in_thread(module)
+
+    async def do_linger(self, argument: Any, host: Host) -> Any:
+        """A synchronous module that does not look at anything."""
+        host.event("log", "started")
+        await self._in_thread(lambda: time.sleep(argument))
+
+    async def do_print(self, argument: Any, host: Host) -> Any:
+        print(argument)
+        os.write(1, b"written to descriptor 1\n")
+        return [sys.stdin.read(), os.getsid(0) == os.getpid()]
+
+    async def do_stuck(self, argument: Any, host: Host) -> Any:
+        """Holds the interpreter's lock in a C function for years."""
+        host.event("log", "started")
+        await asyncio.sleep(0.05)
+        re.match(r"(a+)+$", "a" * 60 + "b")
+
+    async def do_die(self, argument: Any, host: Host) -> Any:
+        if argument == "exit":
+            os._exit(7)
+        os.kill(os.getpid(), signal.Signals[argument])
+        await asyncio.sleep(60)
+
+    async def do_random(self, argument: Any, host: Host) -> Any:
+        import random
+
+        return random.random()
+
+    async def do_fds(self, argument: Any, host: Host) -> Any:
+        return {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _open(fd)}
+
+    async def _in_thread(self, module: Callable[[], Any]) -> Any:
+        thread = asyncio.get_running_loop().run_in_executor(None, module)
+        try:
+            return await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            # A call that ended must have left nothing running.
+            await asyncio.wait({thread})
+            raise
+
+
+def _open(fd: str) -> bool:
+    try:
+        os.fstat(int(fd))
+    except OSError:
+        return False
+    return True

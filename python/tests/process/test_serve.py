@@ -1,0 +1,214 @@
+"""`dspex_worker serve`: the worker that an operator starts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from dspex_worker.proto import worker_pb2 as pb
+
+from carriers import ConnectionEnded, GrpcClient, GrpcWire, call
+from zygote_host import FAKE, PATIENCE_S, read_until
+
+
+class Served:
+    def __init__(self, *options: str) -> None:
+        self._stderr, write = os.pipe()
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", str(FAKE), "serve", *options], stdin=subprocess.DEVNULL, stderr=write
+        )
+        os.close(write)
+
+    def address(self) -> str:
+        line = read_until(self._stderr, "\n")
+        return line.partition(" serves at ")[2].splitlines()[0]
+
+    def log_until(self, text: str) -> str:
+        return read_until(self._stderr, text)
+
+    async def connect(self) -> GrpcClient:
+        channel = grpc.aio.insecure_channel(self.address())
+        await asyncio.wait_for(channel.channel_ready(), PATIENCE_S)
+        return GrpcClient(channel)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self._stderr)
+
+
+@pytest.fixture
+def serve() -> Iterator[type[Served]]:
+    started: list[Served] = []
+
+    class Started(Served):
+        def __init__(self, *options: str) -> None:
+            super().__init__(*options)
+            started.append(self)
+
+    yield Started
+    for served in started:
+        served.close()
+
+
+async def test_it_serves_a_free_port_and_writes_it_to_the_port_file(
+    serve: type[Served], tmp_path: Path
+) -> None:
+    served = serve("--listen", "127.0.0.1:0", "--port-file", str(tmp_path / "port"), "--name", "alone")
+    client = await served.connect()
+    hello = await client.hello()
+    assert (hello.worker, hello.pid) == ("alone", served.process.pid)
+    assert await (await call(client, "echo", 1)).done() == 1
+    host, _, port = (tmp_path / "port").read_text().strip().rpartition(":")
+    assert host == "127.0.0.1"
+    assert int(port) > 0
+    assert os.listdir(tmp_path) == ["port"]
+    await client.close()
+
+
+async def test_it_serves_a_unix_socket_that_is_its_owners_alone(serve: type[Served], tmp_path: Path) -> None:
+    served = serve("--listen", f"unix:{tmp_path}/socket")
+    client = await served.connect()
+    assert await (await call(client, "echo", 1)).done() == 1
+    assert (tmp_path / "socket").stat().st_mode & 0o077 == 0
+    await client.close()
+
+
+async def test_sigterm_lets_running_calls_end(serve: type[Served]) -> None:
+    served = serve("--listen", "127.0.0.1:0")
+    client = await served.connect()
+    running = await call(client, "callback", ["tool"])
+    callback = await running.expect("callback")
+    served.process.send_signal(signal.SIGTERM)
+    while True:
+        down = await (await call(client, "echo", 1)).next()
+        if down.HasField("failed"):
+            break
+    assert down.failed.error.kind == pb.Error.KIND_DRAINING
+    await running.send(callback_reply=pb.CallbackReply(id=callback.id, ok=pb.Payload(json=b"1")))
+    assert await running.done() == [1]
+    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 0
+    await client.close()
+
+
+@pytest.mark.parametrize("how", ["a second signal", "the end of the grace"])
+async def test_calls_that_do_not_end_after_sigterm_are_cancelled(serve: type[Served], how: str) -> None:
+    served = serve("--listen", "127.0.0.1:0", "--grace", "0.2" if how.startswith("the") else "600")
+    client = await served.connect()
+    running = await call(client, "spin")
+    await running.expect("event")
+    served.process.send_signal(signal.SIGTERM)
+    if how == "a second signal":
+        while not (await (await call(client, "echo", 1)).next()).HasField("failed"):
+            pass
+        served.process.send_signal(signal.SIGTERM)
+    failed = await running.failed()
+    assert failed.kind == pb.Error.KIND_CANCELLED
+    assert "shutting down" in failed.message
+    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 0
+    await client.close()
+
+
+async def test_health_checks_follow_the_state_of_the_worker(serve: type[Served]) -> None:
+    served = serve("--listen", "127.0.0.1:0")
+    client = await served.connect()
+    health = health_pb2_grpc.HealthStub(client._channel)
+    watch = health.Watch(health_pb2.HealthCheckRequest(service="dspex.v1.Worker"))
+    assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+    overall = await health.Check(health_pb2.HealthCheckRequest())
+    assert overall.status == health_pb2.HealthCheckResponse.SERVING
+    running = await call(client, "callback", ["tool"])
+    await running.expect("callback")
+    served.process.send_signal(signal.SIGTERM)
+    assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    watch.cancel()
+    await running.cancel()
+    assert (await running.failed()).kind == pb.Error.KIND_CANCELLED
+    await client.close()
+
+
+async def test_messages_of_the_connection_need_the_token_too(serve: type[Served], tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret\n")
+    served = serve("--listen", "127.0.0.1:0", "--token-file", str(tmp_path / "token"))
+    client = await served.connect()
+    for kind in ({"drain": pb.Drain()}, {"ping": pb.Ping(nonce=1)}, {"state": pb.State()}):
+        with pytest.raises(ConnectionEnded, match="has not shown the token"):
+            await client.control(**kind)
+    assert (await (await call(client, "echo", 1)).failed()).kind == pb.Error.KIND_UNAUTHENTICATED
+    assert await (await call(client, "echo", 1, token="s3cret")).done() == 1
+    await client.close()
+
+
+async def test_a_host_that_closes_its_side_before_the_end_cancels_its_call(serve: type[Served]) -> None:
+    served = serve("--listen", "127.0.0.1:0")
+    client = await served.connect()
+    running = await call(client, "spin")
+    await running.expect("event")
+    assert isinstance(running.wire, GrpcWire)
+    await running.wire.stream.done_writing()
+    failed = await running.failed()
+    assert failed.kind == pb.Error.KIND_CANCELLED
+    assert "keep it open" in failed.message
+    await client.close()
+
+
+async def test_a_message_that_should_have_been_split_is_refused_with_a_status(serve: type[Served]) -> None:
+    served = serve("--listen", "127.0.0.1:0")
+    client = await served.connect()
+    started = await client.start()
+    large = pb.Open(function=pb.FunctionCall(path="echo"), inputs=pb.Payload(json=b"1" * 2_000_000))
+    assert isinstance(started.wire, GrpcWire)
+    try:
+        await started.wire.send(pb.Up(call=1, open=large))
+    except ConnectionEnded:
+        pass
+    with pytest.raises(ConnectionEnded) as ended:
+        await started.next()
+    assert ended.value.args[0] == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert await (await call(client, "echo", 1)).done() == 1
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--listen", "0.0.0.0:0"], "pass --token-file"),
+        (["--listen", "[::]:0"], "pass --token-file"),
+        (["--listen", "example.invalid:1"], "pass --token-file"),
+        (["--listen", "8080"], "expected unix:/path or HOST:PORT"),
+        (["--listen", "127.0.0.1:99999"], "expected unix:/path or HOST:PORT"),
+        (["--listen", "unix:"], "needs a path"),
+        (["--listen", "127.0.0.1:0", "--token-file", "/no/such/file"], "cannot read /no/such/file"),
+        (["--listen", "127.0.0.1:0", "--token-file", "/dev/null"], "is empty"),
+        (["--listen", "127.0.0.1:0", "--sync-threads", "0"], "sync_threads"),
+        ([], "--listen"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(serve: type[Served], options: list[str], told: str) -> None:
+    served = serve(*options)
+    assert served.process.wait(PATIENCE_S) == 2
+    assert told in served.log_until(told)
+
+
+def test_a_module_that_is_missing_is_told_in_a_line(serve: type[Served]) -> None:
+    served = serve("--listen", "127.0.0.1:0", "--module", "no_such_module")
+    assert served.process.wait(PATIENCE_S) == 3
+    assert "cannot import the configured module 'no_such_module'" in served.log_until("no_such_module'")
+
+
+def test_an_address_in_use_is_told_in_a_line(serve: type[Served]) -> None:
+    address = serve("--listen", "127.0.0.1:0").address()
+    second = serve("--listen", address)
+    assert second.process.wait(PATIENCE_S) == 3
+    assert f"cannot listen on {address}" in second.log_until("cannot listen on")

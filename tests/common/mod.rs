@@ -1,0 +1,83 @@
+//! What the integration tests share: a running dspex on a carrier, and the Python module of test programs.
+
+#![allow(dead_code, unused_macros, unused_imports)]
+
+use std::path::PathBuf;
+
+use dspex::prelude::*;
+use dspex::{Carrier, DspexBuilder};
+use serde_json::{Value, json};
+
+/// The Python module with the programs that tests call.
+pub const PROGRAMS: &str = "dspex_test_programs";
+
+/// A builder with one worker, the test programs allowed.
+pub fn builder(carrier: Carrier) -> DspexBuilder {
+    Dspex::builder()
+        .workers(1)
+        .carrier(carrier)
+        .allow_module(PROGRAMS)
+        .python_path(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python"))
+}
+
+/// A running dspex with one worker and this model.
+pub async fn start(carrier: Carrier, lm: impl LanguageModel) -> Dspex {
+    builder(carrier).lm(Lm::host(lm)).start().await.expect("dspex starts")
+}
+
+/// A running dspex with one worker and no model.
+pub async fn start_without_lm(carrier: Carrier) -> Dspex {
+    builder(carrier).start().await.expect("dspex starts")
+}
+
+/// The path of a test program.
+pub fn program(name: &str) -> String {
+    format!("{PROGRAMS}.{name}")
+}
+
+/// The pool answers: what every fault must leave behind.
+pub async fn assert_serves(dspex: &Dspex) {
+    let answer = dspex.dspy().call(&program("echo"), &json!([7]), &json!({})).await;
+    assert_eq!(answer.expect("the pool serves the next call"), json!(7));
+}
+
+/// Whether a process exists (zombies do not count).
+pub fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the command's name, which may itself hold spaces and brackets.
+    stat.rsplit(')')
+        .next()
+        .and_then(|rest| rest.trim().chars().next())
+        .is_some_and(|state| !"ZX".contains(state))
+}
+
+/// Sends a signal to a process that the test started.
+pub fn kill(pid: u32, signal: &str) {
+    let status = std::process::Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status();
+    assert!(status.expect("kill runs").success());
+}
+
+/// Waits for a condition that must come true; the limit is far above what it takes.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let give_up = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !holds() {
+        assert!(std::time::Instant::now() < give_up, "never came true: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+}
+
+/// Runs each test on both carriers.
+macro_rules! on_both_carriers {
+    ($($(#[$meta:meta])* async fn $name:ident($carrier:ident: Carrier) $body:block)*) => {
+        $($(#[$meta])* async fn $name($carrier: dspex::Carrier) $body)*
+        mod framed {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(dspex::Carrier::Framed).await; })*
+        }
+        mod grpc {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(dspex::Carrier::Grpc).await; })*
+        }
+    };
+}
+pub(crate) use on_both_carriers;

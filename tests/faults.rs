@@ -1,0 +1,200 @@
+//! Workers that die, hang and are cancelled; hosts that die; pools that are full.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{
+    assert_serves, builder, eventually, is_alive, kill, on_both_carriers, program, start_without_lm,
+};
+use dspex::prelude::*;
+use dspex::{Phase, PoolError};
+use serde_json::{Value, json};
+
+async fn call(dspex: &Dspex, name: &str, args: Value) -> dspex::Result<Value> {
+    dspex.dspy().call(&program(name), &args, &json!({})).await
+}
+
+/// A call that runs in Python by the time that this returns.
+async fn spawn_running(
+    dspex: &Dspex,
+    name: &'static str,
+    args: Value,
+) -> tokio::task::JoinHandle<dspex::Result<Value>> {
+    let before = dspex.load().in_flight;
+    let handle = tokio::spawn({
+        let dspex = dspex.clone();
+        async move { call(&dspex, name, args).await }
+    });
+    eventually("the call has a place", || dspex.load().in_flight > before).await;
+    // Calls of one worker start in order, so whatever was sent before this echo runs by now.
+    assert_serves(dspex).await;
+    handle
+}
+
+on_both_carriers! {
+    async fn a_worker_that_ends_in_the_middle_of_a_call_is_replaced_and_the_caller_is_told(carrier: Carrier) {
+        let dspex = start_without_lm(carrier).await;
+        let error = call(&dspex, "end_process", json!([3])).await.unwrap_err();
+        assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+        assert_serves(&dspex).await;
+    }
+
+    async fn a_worker_killed_by_a_signal_is_replaced(carrier: Carrier) {
+        let dspex = start_without_lm(carrier).await;
+        let before = dspex.worker_pids();
+        let running = spawn_running(&dspex, "sleep", json!([600])).await;
+        let started = Instant::now();
+        kill(before[0], "KILL");
+        let error = running.await.unwrap().unwrap_err();
+        assert!(started.elapsed() < Duration::from_secs(2), "the caller learns of it soon: {:?}", started.elapsed());
+        assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+        assert_serves(&dspex).await;
+        assert_ne!(dspex.worker_pids(), before);
+    }
+
+    async fn a_segmentation_fault_is_just_another_lost_worker(carrier: Carrier) {
+        let dspex = start_without_lm(carrier).await;
+        let error = call(&dspex, "end_by_signal", json!([11])).await.unwrap_err();
+        assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+        assert_serves(&dspex).await;
+    }
+
+    async fn dropping_a_call_stops_it_in_python(carrier: Carrier) {
+        let dspex = start_without_lm(carrier).await;
+        let running = spawn_running(&dspex, "sleep", json!([600])).await;
+        running.abort();
+        let _ = running.await;
+        eventually("the place is free again", || dspex.load().in_flight == 0).await;
+        assert_eq!(call(&dspex, "count_cancelled", json!([])).await.unwrap(), json!(1));
+    }
+
+    async fn a_deadline_ends_the_call_in_python_too(carrier: Carrier) {
+        let dspex = builder(carrier).deadline(Duration::from_millis(300)).start().await.unwrap();
+        let error = call(&dspex, "sleep", json!([600])).await.unwrap_err();
+        let Error::DeadlineExceeded { phase, .. } = error else { panic!("{error}") };
+        assert_eq!(phase, Phase::Running);
+        eventually("the place is free again", || dspex.load().in_flight == 0).await;
+        assert_eq!(call(&dspex, "count_cancelled", json!([])).await.unwrap(), json!(1));
+    }
+
+    async fn a_call_that_ignores_its_cancellation_costs_its_worker(carrier: Carrier) {
+        let dspex = builder(carrier)
+            .deadline(Duration::from_millis(300))
+            .cancel_grace(Duration::from_millis(200))
+            .start()
+            .await
+            .unwrap();
+        let before = dspex.worker_pids();
+        let error = call(&dspex, "hold_the_gil", json!([])).await.unwrap_err();
+        assert!(matches!(error, Error::DeadlineExceeded { .. }), "{error}");
+        eventually("the stuck process is gone", || !is_alive(before[0])).await;
+        let replaced = || dspex.worker_pids().first().is_some_and(|pid| *pid != before[0]);
+        eventually("another worker took its slot", replaced).await;
+        let patient = dspex.session();
+        let answer = patient.dspy().call(&program("echo"), &json!([7]), &json!({})).await;
+        assert_eq!(answer.unwrap(), json!(7));
+    }
+
+    async fn a_sync_call_keeps_its_place_until_its_thread_has_ended(carrier: Carrier) {
+        let dspex = builder(carrier).in_flight_per_worker(2).start().await.unwrap();
+        let running = spawn_running(&dspex, "sleep_in_thread", json!([0.6])).await;
+        running.abort();
+        let _ = running.await;
+        assert_eq!(dspex.load().in_flight, 1, "the thread sleeps on");
+        eventually("the thread ended", || dspex.load().in_flight == 0).await;
+        assert_serves(&dspex).await;
+    }
+
+    async fn a_full_pool_says_so_at_once(carrier: Carrier) {
+        let dspex = builder(carrier).in_flight_per_worker(1).queue_limit(1).start().await.unwrap();
+        let spawn = || tokio::spawn({
+            let dspex = dspex.clone();
+            async move { call(&dspex, "sleep", json!([600])).await }
+        });
+        let running = spawn();
+        eventually("the place is taken", || dspex.load().in_flight == 1).await;
+        let waiting = spawn();
+        eventually("the queue is full", || dspex.load().queued == 1).await;
+        let error = call(&dspex, "echo", json!([1])).await.unwrap_err();
+        let Error::Pool(PoolError::Saturated(load)) = error else { panic!("{error}") };
+        assert_eq!((load.in_flight, load.capacity, load.queued, load.queue_limit), (1, 1, 1, 1));
+        running.abort();
+        waiting.abort();
+        eventually("all is free again", || dspex.load().in_flight == 0 && dspex.load().queued == 0).await;
+        assert_serves(&dspex).await;
+    }
+
+    async fn dropping_the_last_handle_ends_every_python_process(carrier: Carrier) {
+        let dspex = builder(carrier).workers(3).start().await.unwrap();
+        eventually("three workers are ready", || dspex.worker_pids().len() == 3).await;
+        let pids = dspex.worker_pids();
+        let stuck = tokio::spawn({
+            let dspy = dspex.dspy();
+            async move { dspy.call(&program("hold_the_gil"), &json!([]), &json!({})).await }
+        });
+        eventually("one of them is stuck", || dspex.load().in_flight == 1).await;
+        stuck.abort();
+        let _ = stuck.await;
+        drop(dspex);
+        eventually("all workers are gone", || !pids.iter().any(|pid| is_alive(*pid))).await;
+    }
+
+    async fn a_graceful_end_lets_running_calls_finish(carrier: Carrier) {
+        let dspex = start_without_lm(carrier).await;
+        let running = spawn_running(&dspex, "sleep", json!([0.5])).await;
+        let pids = dspex.worker_pids();
+        dspex.shutdown(Duration::from_secs(20)).await;
+        assert_eq!(running.await.unwrap().unwrap(), json!("slept"));
+        let error = call(&dspex, "echo", json!([1])).await.unwrap_err();
+        assert!(matches!(error, Error::Pool(PoolError::Closed)), "{error}");
+        eventually("the worker is gone", || !is_alive(pids[0])).await;
+    }
+
+    async fn deleting_a_session_cancels_its_calls(carrier: Carrier) {
+        let dspex = start_without_lm(carrier).await;
+        let session = dspex.sessions().create("short-lived", SessionConfig::new()).unwrap();
+        let running = tokio::spawn({
+            let dspy = session.dspy();
+            async move { dspy.call(&program("sleep"), &json!([600]), &json!({})).await }
+        });
+        eventually("the call has a place", || dspex.load().in_flight == 1).await;
+        assert_serves(&dspex).await;
+        dspex.sessions().delete("short-lived").unwrap();
+        let error = running.await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::Cancelled(_)), "{error}");
+        eventually("the place is free again", || dspex.load().in_flight == 0).await;
+        assert_eq!(call(&dspex, "count_cancelled", json!([])).await.unwrap(), json!(1));
+        let error = session.dspy().call(&program("echo"), &json!([1]), &json!({})).await.unwrap_err();
+        assert!(matches!(error, Error::SessionNotFound(_)), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_workers_share_the_load() {
+    let dspex = builder(dspex::Carrier::Framed).workers(4).in_flight_per_worker(1).start().await.unwrap();
+    eventually("four workers are ready", || dspex.load().ready_workers == 4).await;
+    let calls: Vec<_> = (0..4)
+        .map(|_| {
+            let dspex = dspex.clone();
+            tokio::spawn(async move { call(&dspex, "sleep", json!([600])).await })
+        })
+        .collect();
+    eventually("each runs one", || dspex.load().in_flight == 4 && dspex.load().queued == 0).await;
+    calls.iter().for_each(tokio::task::JoinHandle::abort);
+    eventually("all is free again", || dspex.load().in_flight == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_module_that_cannot_be_imported_is_a_clear_error_at_start() {
+    let error = Dspex::builder().workers(1).allow_module("no_such_team.rag").start().await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("no_such_team"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_python_prints_never_reaches_the_programs_stdout() {
+    let dspex = start_without_lm(dspex::Carrier::Framed).await;
+    call(&dspex, "write_to_stdout", json!(["{\"call\": 1}\nnot a frame"])).await.unwrap();
+    assert_serves(&dspex).await;
+}
