@@ -46,7 +46,9 @@ fn problem(ty: &Type) -> Option<Error> {
             Type::Path(path) if path.path.is_ident("str") => {
                 err!(ty, "a field owns its value, and `{}` does not; use `String`", shown(&text()))
             }
-            Type::Slice(_) => err!(ty, "a field owns its value, and `{}` does not; use `Vec`", shown(&text())),
+            Type::Slice(_) => {
+                err!(ty, "a field owns its value, and `{}` does not; use `Vec`", shown(&text()))
+            }
             inner => err!(
                 ty,
                 "a field owns its value, and `{}` does not; use `{}`",
@@ -55,10 +57,18 @@ fn problem(ty: &Type) -> Option<Error> {
             ),
         },
         Type::Ptr(_) | Type::FnPtr(_) => {
-            err!(ty, "a field holds data, and `{}` is an address; use a type that implements `FieldType`", shown(&text()))
+            err!(
+                ty,
+                "a field holds data, and `{}` is an address; use a type that implements `FieldType`",
+                shown(&text())
+            )
         }
         Type::ImplTrait(_) | Type::TraitObject(_) => {
-            err!(ty, "a field has one concrete type, and `{}` has none; use a type that implements `FieldType`", shown(&text()))
+            err!(
+                ty,
+                "a field has one concrete type, and `{}` has none; use a type that implements `FieldType`",
+                shown(&text())
+            )
         }
         Type::Infer(_) => err!(ty, "the type of a field cannot be inferred; write it out"),
         _ => return None,

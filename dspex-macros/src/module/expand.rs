@@ -71,9 +71,8 @@ fn module(model: &Model, args: &Args, class: Option<&Class>) -> Module {
         })
         .collect();
     let fields = |side: Side| {
-        let of_side = |field: &&Field| {
-            field.side() == side || field.markers.iter().any(|marker| marker.side == side)
-        };
+        let of_side =
+            |field: &&Field| field.side() == side || field.markers.iter().any(|marker| marker.side == side);
         model
             .fields
             .iter()
@@ -110,7 +109,12 @@ fn codegen_field(field: &Field, args: &Args) -> CodegenField {
         ty,
         ty_span: field.ty.span(),
         documented: field.documented,
-        attrs: field.attrs.iter().filter(|attr| correct || settings(attr).is_none()).map(ToTokens::to_token_stream).collect(),
+        attrs: field
+            .attrs
+            .iter()
+            .filter(|attr| correct || settings(attr).is_none())
+            .map(ToTokens::to_token_stream)
+            .collect(),
         cfg: field.cfg.iter().map(ToTokens::to_token_stream).collect(),
     }
 }
@@ -118,7 +122,11 @@ fn codegen_field(field: &Field, args: &Args) -> CodegenField {
 fn extra_outputs(class: &Class) -> Vec<ExtraOutput> {
     let extra = class.outputs.extra.iter();
     extra
-        .map(|output| ExtraOutput { name: output.name.clone(), ty: output.ty.clone(), doc: output.doc.clone() })
+        .map(|output| ExtraOutput {
+            name: output.name.clone(),
+            ty: output.ty.clone(),
+            doc: output.doc.clone(),
+        })
         .collect()
 }
 
