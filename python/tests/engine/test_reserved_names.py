@@ -14,7 +14,6 @@ from dspy.utils.dummies import DummyLM
 
 from dspex_worker import reserved, roles
 
-
 # Half of the names that are tried shadow something.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
