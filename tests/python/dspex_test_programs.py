@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -59,6 +60,10 @@ def end_by_signal(number: int) -> None:
 
 def write_to_stdout(text: str) -> None:
     print(text, flush=True)
+
+
+def log_warning(text: str) -> None:
+    logging.getLogger("my_team").warning("%s", text)
 
 
 class Sorry(ValueError):
