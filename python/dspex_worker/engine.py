@@ -28,7 +28,7 @@ import dspy
 from dspy._vendor.lm15.serde import response_from_dict
 from dspy.utils.exceptions import LMNotConfiguredError
 
-from dspex_worker import acceleration, codec, errors, introspect
+from dspex_worker import acceleration, codec, correction, errors, introspect
 from dspex_worker.catalogue import Catalogue
 from dspex_worker.config import ConfigError, WorkerConfig
 from dspex_worker.errors import InvalidInput, ProtocolError
@@ -289,6 +289,7 @@ def _prepare(config: WorkerConfig) -> None:
             sys.path.insert(0, path)
     # DSPy's cache does not tell endpoints and keys apart, and keeps every answer on the disk.
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
+    correction.install()
     if config.settings.get("accelerate", True):
         acceleration.install()
 

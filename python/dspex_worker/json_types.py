@@ -83,6 +83,13 @@ class FieldType:
 class JsonType(type):
     """The metaclass of types that stand for a JSON Schema."""
 
+    # What `json_class` made the type of.
+    source: tuple[str, str]
+
+    def schema(cls) -> Any:
+        """The JSON Schema."""
+        return json.loads(cls.source[0])
+
 
 def field_type(schema: JsonSchema, name: str) -> FieldType:
     """The type of a field. `name` names the type where the schema has no title.
@@ -265,7 +272,7 @@ def json_class(schema_text: str, name: str) -> type:
 
 
 def _rebuild(cls: JsonType) -> tuple[Callable[..., type], tuple[str, str]]:
-    return json_class, cls.source  # type: ignore[attr-defined]
+    return json_class, cls.source
 
 
 copyreg.pickle(JsonType, _rebuild)  # type: ignore[arg-type]
