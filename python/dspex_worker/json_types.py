@@ -25,7 +25,8 @@ import dspy
 import pydantic
 from pydantic_core import CoreSchema, SchemaError, SchemaValidator, core_schema
 
-from dspex_worker.core_schema import SchemaReader, UnsupportedSchema, identifier, one_literal, type_names
+from dspex_worker.core_schema import SchemaReader, identifier, one_literal, type_names
+from dspex_worker.schema_merge import UnsupportedSchema
 
 __all__ = ["FieldType", "JsonType", "UnsupportedSchema", "field_type"]
 
