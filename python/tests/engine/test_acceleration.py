@@ -16,6 +16,7 @@ from dspex_worker import acceleration
 from dspex_worker.config import WorkerConfig
 from dspex_worker.engine import Engine
 from dspex_worker.json_types import field_type
+from dspex_worker.proto import worker_pb2 as pb
 
 from fake_host import FakeHost, call, chat, lm_spec, spec
 from schemas import CASES
@@ -87,6 +88,40 @@ def test_what_is_remembered_is_bounded() -> None:
     del cls
     gc.collect()
     assert sum(ref() is not None for ref in kept) <= acceleration.MAX_TYPES
+
+
+@pytest.mark.parametrize("accelerated", [False, True])
+async def test_a_call_is_the_same_to_callbacks_usage_and_host(
+    config: WorkerConfig, accelerated: bool
+) -> None:
+    seen: list[str] = []
+
+    class Watching(dspy.utils.BaseCallback):  # type: ignore[misc]
+        def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+            seen.append(f"start {instance.model} {sorted(inputs)}")
+
+        def on_lm_end(self, call_id: str, outputs: Any, exception: Any = None) -> None:
+            seen.append(f"end {outputs} {exception}")
+
+    acceleration.uninstall()
+    engine = Engine(WorkerConfig(settings={"accelerate": accelerated}))
+    assert acceleration.is_installed() is accelerated
+    target = spec("dspy.Predict", {"text": "question -> answer"})
+    engine.learn(pb.State(specs=[target]))
+    engine._instances.get(target.hash).target.callbacks = []
+    model = lm_spec()
+    engine.learn(pb.State(lms=[model]))
+    engine._models.get(model.hash).callbacks = [Watching()]
+    host = FakeHost(chat(answer="x"))
+
+    result = await call(engine, target, {"question": "?"}, host=host, lm=model)
+
+    assert result["outputs"] == {"answer": "x"}
+    assert result["usage"]["test/model"]["total_tokens"] == 15
+    assert len(host.requests) == 1
+    start, end = seen
+    assert start.startswith("start test/model ['kwargs', 'messages', 'prompt'")
+    assert end.endswith(" None")
 
 
 async def test_calls_work_without_it(config: WorkerConfig) -> None:

@@ -139,6 +139,30 @@ async def test_structured_outputs_are_asked_for_where_the_model_declares_them(en
     assert list(asked["schema"]["properties"]) == list(TRIAGED)
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        CASES["map"].schema,
+        CASES["map_of_integers"].schema,
+        CASES["flattened_map"].schema,
+        CASES["arbitrary"].schema,
+        {"type": "array", "items": CASES["map"].schema},
+        {"type": "object", "properties": {"counts": CASES["map"].schema}, "required": ["counts"]},
+    ],
+)
+async def test_maps_are_not_asked_for_in_a_form_that_allows_only_empty_ones(
+    engine: Engine, schema: Any
+) -> None:
+    capable = lm_spec(capabilities={"response_schema": True, "params": ["response_format"]})
+    signature = fields_signature({"q": {"type": "string"}}, {"a": schema})
+    host = FakeHost("{}")
+
+    with pytest.raises(dspy.AdapterParseError):
+        await call(engine, spec("dspy.Predict", signature), {"q": "?"}, host=host, lm=capable, adapter="json")
+
+    assert {r["config"]["response_format"]["type"] for r in host.requests} == {"json_object"}
+
+
 async def test_multi_chain_comparison_takes_its_attempts(engine: Engine) -> None:
     attempts = [{"reasoning": f"r{i}", "answer": f"a{i}"} for i in range(3)]
     host = FakeHost(chat(rationale="The second.", answer="a1"))

@@ -163,9 +163,9 @@ async def test_the_model_of_a_call_is_reached_from_dspys_own_threads(engine: Eng
     call_of = Call(host, engine._models.get(model.hash), dspy.ChatAdapter())
 
     def work() -> list[Any]:
-        from dspex_worker.engine import _context
+        from dspex_worker.engine import _settings_of
 
-        with _context(call_of):
+        with dspy.context(**_settings_of(call_of)):
             pairs = [(predict, {"question": f"q{i}"}) for i in range(6)]
             parallel = dspy.Parallel(num_threads=3, disable_progress_bar=True)
             return parallel([(p, dspy.Example(**e).with_inputs("question")) for p, e in pairs])

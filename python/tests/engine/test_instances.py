@@ -112,10 +112,21 @@ def test_only_public_classes_are_built(engine: Engine, path: str, error: type[Ex
         build(engine, spec(path))
 
 
+@pytest.mark.parametrize("path", ["dspy.LM", "dspy.BaseLM"])
+def test_language_models_are_no_instances(engine: Engine, path: str) -> None:
+    with pytest.raises(NotAllowed, match="language models"):
+        build(engine, spec(path, args={"model": "openai/x"}))
+
+
+@pytest.mark.parametrize("method", ["from_path", "from_url", "from_file"])
+async def test_no_method_reads_files_or_fetches_addresses(engine: Engine, method: str) -> None:
+    image = spec("dspy.Image", args={"url": "data:image/png;base64,AAAA"})
+    with pytest.raises(NotAllowed, match="send the content"):
+        await call(engine, image, {"file_path": "/etc/hostname"}, method=method)
+
+
 async def test_modules_within_modules_are_specs_too(engine: Engine) -> None:
     inner = {"class": "dspy.ChainOfThought", "signature": QA}
-    parallel = {"args": [], "kwargs": {"module": inner}}
-    assert parallel  # The shape that a host sends.
     with pytest.raises(InvalidInput, match="reward_fn"):
         build(engine, spec("dspy.BestOfN", args={"module": inner, "N": 3, "threshold": 1.0}))
     assert "a spec" in problem_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from pathlib import Path
 from typing import Any, Literal
 
 import cloudpickle
@@ -105,6 +106,26 @@ def test_every_type_has_a_schema_for_structured_outputs(case: Any) -> None:
 def test_values_of_a_type_are_plain_json(case: Any) -> None:
     for value in case.good:
         assert json.loads(json.dumps(field_type(case.schema, "answer").accept(value))) == value
+
+
+# Written by schemars 1.2.3 for real types, with values that serde_json read and values that it refused.
+WRITTEN = json.loads((Path(__file__).parent / "schemars.json").read_text())
+
+
+@pytest.mark.parametrize("adapter", ["chat", "json"])
+@pytest.mark.parametrize("document", WRITTEN, ids=lambda d: d["name"])
+def test_what_schemars_writes_means_what_serde_reads(document: dict[str, Any], adapter: str) -> None:
+    made = field_type(document["schema"], "answer")
+    for value in document["good"]:
+        assert made.accept(value) == value
+        assert through_dspy(made, adapter, value) == value
+    for value in document["bad"]:
+        with pytest.raises(pydantic.ValidationError):
+            made.accept(value)
+        if made.annotation in (str, str | None):
+            continue  # Whatever a model writes is a text.
+        with pytest.raises((dspy.AdapterParseError, pydantic.ValidationError)):
+            through_dspy(made, adapter, value)
 
 
 @pytest.mark.parametrize(

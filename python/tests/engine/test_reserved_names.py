@@ -114,6 +114,16 @@ def test_exactly_the_reserved_names_break(path: str) -> None:
     assert facts.reserved_inputs - inputs <= {"next_thought", "next_tool_args", "next_tool_name"}
 
 
+def test_what_dspy_itself_declares_reserved_is_in_the_table() -> None:
+    from dspy.predict import react_v2, rlm
+
+    v2, recursive = roles.facts_of("dspy.ReActV2"), roles.facts_of("dspy.RLM")
+    assert v2.reserved_inputs >= react_v2._RESERVED_INPUT_KEYS
+    assert v2.reserved_outputs >= react_v2._RESERVED_PREDICTION_KEYS
+    assert recursive.reserved_inputs >= rlm.RLM._RESERVED_SANDBOX_NAMES
+    assert recursive.reserved_outputs >= rlm.RLM._RESERVED_RESULT_NAMES
+
+
 def test_an_input_named_prediction_is_lost_when_it_looks_like_openais() -> None:
     fields = {"prediction": (dict, dspy.InputField()), "answer": (str, dspy.OutputField())}
     predict = dspy.Predict(dspy.signatures.make_signature(fields, "Do it.", custom_types={}))
