@@ -27,11 +27,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 pub fn run(root: &Path) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
     // Beside the profile's directory that this program lies in.
-    let target = std::env::current_exe()?.ancestors().nth(2).context("xtask lies in a target directory")?.to_owned();
+    let target =
+        std::env::current_exe()?.ancestors().nth(2).context("xtask lies in a target directory")?.to_owned();
     let mut steps = Steps::default();
 
     let mut package = Command::new(&cargo);
-    package.args(["package", "--workspace", "--exclude", "xtask", "--no-verify", "--allow-dirty", "--target-dir"]);
+    package.args([
+        "package",
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "--no-verify",
+        "--allow-dirty",
+        "--target-dir",
+    ]);
     steps.run("cargo package", package.arg(&target).current_dir(root))?;
 
     let outside = tempfile::tempdir()?;

@@ -55,7 +55,11 @@ impl Steps {
         self.counts.failed += counted.failed;
         let status = child.wait()?;
         let fine = status.success() || status.code().is_some_and(|code| codes.contains(&code));
-        println!("-- {title}: {} after {:.1} s", if fine { "ok" } else { "FAILED" }, started.elapsed().as_secs_f64());
+        println!(
+            "-- {title}: {} after {:.1} s",
+            if fine { "ok" } else { "FAILED" },
+            started.elapsed().as_secs_f64()
+        );
         if fine {
             return Ok(());
         }
@@ -132,9 +136,14 @@ fn count(line: &str) -> Option<Counts> {
     }
     let words: Vec<&str> = line.split([' ', ',', ';', '.', ':']).filter(|word| !word.is_empty()).collect();
     let before = |names: &[&str]| -> u64 {
-        words.windows(2).filter(|pair| names.contains(&pair[1])).filter_map(|pair| pair[0].parse::<u64>().ok()).sum()
+        words
+            .windows(2)
+            .filter(|pair| names.contains(&pair[1]))
+            .filter_map(|pair| pair[0].parse::<u64>().ok())
+            .sum()
     };
-    let counts = Counts { passed: before(&["passed"]), failed: before(&["failed", "error", "errors", "timed"]) };
+    let counts =
+        Counts { passed: before(&["passed"]), failed: before(&["failed", "error", "errors", "timed"]) };
     (counts != Counts::default()).then_some(counts)
 }
 

@@ -72,7 +72,10 @@ impl Run<'_> {
     fn rust(&self, dev: &Path, steps: &mut Steps) -> Result<()> {
         if self.lint {
             steps.run("rustfmt", self.cargo(&["fmt", "--all", "--check"]))?;
-            steps.run("clippy", self.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+            steps.run(
+                "clippy",
+                self.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+            )?;
         }
         steps.run("build", self.cargo(&["test", "--workspace", "--no-run"]))?;
         // Where the machine has no uv, the tests of provisioning use the one among the development tools, if any.
@@ -106,7 +109,10 @@ impl Run<'_> {
     /// What is generated and checked in is what would be generated now; what is published builds elsewhere.
     fn gates(&self, dev: &Path, steps: &mut Steps) -> Result<()> {
         let python = dev.to_string_lossy();
-        steps.run("generated protocol code", self.cargo(&["xtask", "proto", "--check", "--python", &python]))?;
+        steps.run(
+            "generated protocol code",
+            self.cargo(&["xtask", "proto", "--check", "--python", &python]),
+        )?;
         steps.run("snapshot of DSPy's API", self.cargo(&["xtask", "schema", "--check"]))?;
         steps.run("packages", self.cargo(&["xtask", "package"]))
     }
