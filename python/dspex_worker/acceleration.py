@@ -1,9 +1,9 @@
 """An acceleration of DSPy that changes nothing but time.
 
 DSPy 3.4.1 makes a new pydantic `TypeAdapter` for every value that it formats or parses, and a new JSON
-schema for every output field of every prompt. Together they take a third to half of the CPU of a call. Neither
-ever changes for a type, so remembering them is as good. Installed for exactly the version that it was checked with;
-`"settings": {"accelerate": false}` in the worker's configuration leaves DSPy as it is.
+schema for every output field of every prompt. Together they take a third to half of the CPU of a call.
+Neither ever changes for a type, so remembering them is as good. Installed for exactly the version that it was
+checked with; `"settings": {"accelerate": false}` in the worker's configuration leaves DSPy as it is.
 """
 
 from __future__ import annotations

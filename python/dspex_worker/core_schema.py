@@ -443,6 +443,8 @@ class _WithinFormat:
 
     def __init__(self, low: int, high: int, name: str) -> None:
         self._low, self._high, self._name = low, high, name
+        # What pydantic calls the check in its messages.
+        self.__name__ = self.__qualname__ = name
 
     def __call__(self, value: int) -> int:
         if self._low <= value <= self._high:
@@ -463,6 +465,7 @@ class _NullDropper:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
+        self.__name__ = self.__qualname__ = "without_nulls"
 
     def __call__(self, value: Any) -> Any:
         if not isinstance(value, dict):

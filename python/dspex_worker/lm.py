@@ -215,6 +215,7 @@ class Models:
 
     def learn(self, spec: pb.LmSpec) -> None:
         """Keeps a spec. Raises `ProtocolError` if the hash is not that of the bytes."""
+        check_hash(spec.hash, spec.json, "language model")
         entry = _Entry(codec.loads_object(spec.json, "language model"), spec.api_key)
         if self._entries.get(spec.hash) != entry:
             self._made.pop(spec.hash, None)

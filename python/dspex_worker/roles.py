@@ -136,7 +136,15 @@ FACTS: Mapping[str, ModuleFacts] = {
             _REASONING,
         ),
         reserved_inputs=frozenset(
-            {"max_iters", "module", "next_thought", "next_tool_args", "next_tool_name", "reasoning", "trajectory"}
+            {
+                "max_iters",
+                "module",
+                "next_thought",
+                "next_tool_args",
+                "next_tool_name",
+                "reasoning",
+                "trajectory",
+            }
         ),
         reserved_outputs=frozenset({"reasoning", "self", "trajectory"}),
         reserved_tools=frozenset({"finish"}),

@@ -16,6 +16,10 @@ def echo(value: Any) -> Any:
     return value
 
 
+def type_of(value: Any) -> str:
+    return type(value).__name__
+
+
 async def sleep(seconds: float) -> str:
     """Ends early when it is cancelled, and leaves a trace of that."""
     global cancelled

@@ -1,7 +1,10 @@
-//! Chores of the repository: `cargo xtask <name>`.
+//! Chores of the repository: `cargo xtask <name>`. Each chore is a module of its name.
 
+mod package;
 mod proto;
 mod schema;
+mod step;
+mod test;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +20,10 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Run every check and every test, Rust and Python.
+    Test(test::Options),
+    /// Package all crates, and build a program from the archives outside of the workspace.
+    Package,
     /// Regenerate the checked-in protocol code.
     Proto {
         /// Change nothing; fail if the checked-in code is stale.
@@ -37,6 +44,8 @@ enum Chore {
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
     match Args::parse().chore {
+        Chore::Test(options) => test::run(root, &options),
+        Chore::Package => package::run(root),
         Chore::Proto { check, python } => proto::run(root, python.as_deref(), check),
         Chore::Schema { check } => schema::run(root, check),
     }

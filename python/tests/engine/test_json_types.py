@@ -11,9 +11,10 @@ import cloudpickle
 import dspy
 import pydantic
 import pytest
-from schemas import CASES
 
 from dspex_worker.json_types import FieldType, JsonType, UnsupportedSchema, field_type
+
+from schemas import CASES
 
 ADAPTERS = {"chat": dspy.ChatAdapter(), "json": dspy.JSONAdapter(), "xml": dspy.XMLAdapter()}
 
@@ -183,7 +184,10 @@ def test_an_input_text_for_nothing_stays_a_text(text: str) -> None:
         ({"type": "object", "properties": {"i": {"type": "object", "format": "image"}}}, "image"),
         ({"type": "array", "prefixItems": [{}], "minItems": 0}, "varying length"),
         ({"type": "object", "properties": {}, "required": ["a"]}, "`a` is required"),
-        ({"allOf": [{"type": "object", "minProperties": 1}, {"type": "object", "minProperties": 2}]}, "merged"),
+        (
+            {"allOf": [{"type": "object", "minProperties": 1}, {"type": "object", "minProperties": 2}]},
+            "merged",
+        ),
     ],
 )
 def test_what_has_no_type_is_refused_with_the_place(schema: Any, why: str) -> None:
