@@ -13,6 +13,13 @@ pub(crate) fn check(ty: &Type) -> Result {
     }
 }
 
+/// Whether values of a type are bound to a thread, so that a struct with such a field cannot be a module, not even a
+/// stand-in for one.
+pub(crate) fn is_bound_to_a_thread(ty: &Type) -> bool {
+    matches!(ty, Type::Ptr(_) | Type::TraitObject(_) | Type::ImplTrait(_))
+        || parts(ty).into_iter().any(is_bound_to_a_thread)
+}
+
 /// The types that a type is written with.
 fn parts(ty: &Type) -> Vec<&Type> {
     match ty {

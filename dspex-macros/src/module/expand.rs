@@ -47,11 +47,10 @@ pub(crate) fn stand_ins(model: &Model, args: &Args, class: Option<Class>) -> Tok
     let mut module = module(model, args, class.as_ref());
     let declared: Vec<String> = module.outputs.iter().map(|field| field.name.clone()).collect();
     module.extra_outputs.retain(|extra| !declared.contains(&extra.name));
-    let items = if model.generics().params.is_empty() && model.generics().where_clause.is_none() {
-        module.items()
-    } else {
-        module.data_items()
-    };
+    let can_be_a_module = model.generics().params.is_empty()
+        && model.generics().where_clause.is_none()
+        && !model.fields.iter().any(|field| types::is_bound_to_a_thread(&field.ty));
+    let items = if can_be_a_module { module.items() } else { module.data_items() };
     quote! {
         #[allow(dead_code)]
         #item
