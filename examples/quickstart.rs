@@ -69,7 +69,9 @@ const TICKETS: [&str; 2] = [
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let lm = Lm::from_env().unwrap_or_else(|| {
-        println!("(no DSPEX_LM set: a stand-in model in Rust answers; its answers are plausible, not clever)\n");
+        println!(
+            "(no DSPEX_LM set: a stand-in model in Rust answers; its answers are plausible, not clever)\n"
+        );
         Lm::host(StandInLm::new())
     });
     let dspex = Dspex::builder().lm(lm).workers(2).start().await?;
@@ -81,7 +83,11 @@ async fn main() -> anyhow::Result<()> {
         println!("urgency:    {:?} (confidence {:.2})", out.urgency, out.confidence);
         println!("tags:       {}", out.tags.join(", "));
         println!("order:      {}", out.order.as_deref().unwrap_or("none"));
-        println!("customer:   {} / {}", out.customer.name.as_deref().unwrap_or("unknown"), out.customer.product);
+        println!(
+            "customer:   {} / {}",
+            out.customer.name.as_deref().unwrap_or("unknown"),
+            out.customer.product
+        );
         println!("because:    {}\n", out.reasoning);
     }
 

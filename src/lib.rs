@@ -48,3 +48,8 @@ pub mod prelude {
         LmRequest, LmResponse, Module, Prediction, Session, SessionConfig,
     };
 }
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

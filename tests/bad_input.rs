@@ -1,6 +1,8 @@
 //! Whatever is wrong with a call, its caller gets a typed error or the value unchanged, and the pool serves the next
 //! call. On both carriers, against the real DSPy.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 
 use std::time::Duration;
@@ -47,7 +49,10 @@ fn good() -> Value {
 }
 
 async fn untyped(dspex: &Dspex, inputs: Value) -> dspex::Result<Value> {
-    dspex.predict("question, k: int, tags: list[str] -> answer", &inputs).await.map(dspex::Prediction::into_outputs)
+    dspex
+        .predict("question, k: int, tags: list[str] -> answer", &inputs)
+        .await
+        .map(dspex::Prediction::into_outputs)
 }
 
 fn fields(problems: &Problems) -> Vec<&str> {
@@ -231,6 +236,14 @@ on_both_carriers! {
         assert_eq!(echo(json!(null)).await, json!(null));
         assert_eq!(echo(wire::float(f64::NAN)).await, wire::float(f64::NAN));
         assert_eq!(echo(wire::float(f64::INFINITY)).await, wire::float(f64::INFINITY));
+        let type_of = |value: Value| {
+            let dspy = dspex.dspy();
+            async move { dspy.call(&program("type_of"), &json!([value]), &json!({})).await.unwrap() }
+        };
+        assert_eq!(type_of(wire::float(f64::NAN)).await, "float");
+        assert_eq!(type_of(wire::bytes(&[0, 255])).await, "bytes");
+        assert_eq!(type_of(wire::integer(123_456_789_012_345_678_901_234_567_890)).await, "int");
+        assert_eq!(type_of(wire::escape(json!({"$dspex": 1}))).await, "dict");
         let strange = |kind: &'static str| {
             let dspy = dspex.dspy();
             async move { dspy.call(&program("strange"), &json!([kind]), &json!({})).await.unwrap() }

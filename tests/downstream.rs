@@ -1,5 +1,7 @@
 //! A crate outside of the workspace that depends on dspex alone, under another name.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

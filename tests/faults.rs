@@ -1,5 +1,7 @@
 //! Workers that die, hang and are cancelled; hosts that die; pools that are full.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 
 use std::time::{Duration, Instant};

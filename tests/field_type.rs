@@ -1,7 +1,9 @@
 //! What `#[derive(FieldType)]` makes of enums and structs.
 
-use dspex::FieldType;
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use dspex::__private::schemars::{JsonSchema, schema_for};
+use dspex::FieldType;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -45,8 +47,13 @@ struct Tree {
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Shape {
     /// Round.
-    Circle { radius: f64 },
-    Square { side: f64, at: (i32, i32) },
+    Circle {
+        radius: f64,
+    },
+    Square {
+        side: f64,
+        at: (i32, i32),
+    },
     FarAway,
 }
 
@@ -167,4 +174,77 @@ fn types_of_the_standard_library_and_of_other_crates_are_field_types() {
     field_type::<(u8, bool)>();
     field_type::<Box<Person>>();
     field_type::<Value>();
+}
+
+#[derive(Debug, PartialEq, FieldType)]
+#[serde(transparent)]
+struct Wrapper {
+    inner: Vec<Severity>,
+}
+
+#[derive(Debug, PartialEq, FieldType)]
+#[serde(untagged)]
+enum Loose {
+    Number(i64),
+    Words(Vec<String>),
+}
+
+#[derive(Debug, PartialEq, FieldType)]
+#[serde(tag = "t", content = "c", rename_all = "UPPERCASE")]
+enum Adjacent {
+    A(u8),
+    B { x: bool },
+}
+
+#[derive(Debug, Default, PartialEq, FieldType)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct Lenient {
+    first_one: u8,
+    second_one: Option<String>,
+    #[serde(skip)]
+    cache: u64,
+}
+
+#[derive(Debug, PartialEq, FieldType)]
+struct Flat {
+    id: u8,
+    #[serde(flatten)]
+    rest: std::collections::BTreeMap<String, i64>,
+    #[serde(with = "as_text")]
+    #[schemars(with = "String")]
+    number: u32,
+}
+
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&value.to_string())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[test]
+fn representations_of_serde_are_those_of_the_schema_too() {
+    assert_eq!(round_trip(Wrapper { inner: vec![Severity::Minor] }), json!(["Minor"]));
+    assert_eq!(schema::<Wrapper>()["type"], "array");
+    assert_eq!(round_trip(Loose::Words(vec!["a".into()])), json!(["a"]));
+    assert_eq!(round_trip(Loose::Number(1)), json!(1));
+    assert_eq!(schema::<Loose>()["anyOf"].as_array().map(Vec::len), Some(2));
+    assert_eq!(round_trip(Adjacent::A(1)), json!({"t": "A", "c": 1}));
+    assert_eq!(round_trip(Adjacent::B { x: true }), json!({"t": "B", "c": {"x": true}}));
+    let flat = Flat { id: 1, rest: [("a".to_owned(), 2)].into(), number: 7 };
+    assert_eq!(round_trip(flat), json!({"id": 1, "a": 2, "number": "7"}));
+    assert_eq!(schema::<Flat>()["properties"]["number"]["type"], "string");
+}
+
+#[test]
+fn defaults_and_unknown_fields_are_handled_as_serde_is_told() {
+    assert_eq!(serde_json::from_value::<Lenient>(json!({"firstOne": 3})).unwrap().first_one, 3);
+    assert!(serde_json::from_value::<Lenient>(json!({"other": 3})).is_err());
+    assert_eq!(schema::<Lenient>()["additionalProperties"], false);
+    assert!(schema::<Lenient>()["properties"].get("cache").is_none());
 }

@@ -1,5 +1,6 @@
 //! Generated code compiles under every lint, and with every name that it could stumble over taken by something else.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 #![deny(warnings, missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 
 /// Names of the prelude and of the generated code, all of which mean something else here.

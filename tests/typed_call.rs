@@ -1,5 +1,7 @@
 //! Typed calls through `#[dspy_module]`, against the real DSPy, on both carriers.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -222,7 +224,10 @@ on_both_carriers! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idempotent_call_survives_the_loss_of_its_worker() {
-    let slow = DelayedLm::new(InstantLm::text("[[ ## type ## ]]\nx\n\n[[ ## completed ## ]]"), Duration::from_millis(400));
+    let slow = DelayedLm::new(
+        InstantLm::text("[[ ## type ## ]]\nx\n\n[[ ## completed ## ]]"),
+        Duration::from_millis(400),
+    );
     let dspex = start(dspex::Carrier::Framed, slow).await;
     let word = Word::create(&dspex.session()).await.unwrap();
     let running = tokio::spawn({

@@ -1,5 +1,7 @@
 //! The untyped door, on both carriers.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 
 use common::{builder, on_both_carriers, program, start, start_without_lm};

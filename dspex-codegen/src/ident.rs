@@ -6,7 +6,9 @@ use proc_macro2::{Ident, Span};
 pub(crate) fn field_ident(name: &str) -> (Ident, bool) {
     match name {
         // These cannot even be raw identifiers.
-        "self" | "Self" | "super" | "crate" | "_" => (Ident::new(&format!("{name}_"), Span::call_site()), true),
+        "self" | "Self" | "super" | "crate" | "_" => {
+            (Ident::new(&format!("{name}_"), Span::call_site()), true)
+        }
         _ if KEYWORDS.contains(&name) => (Ident::new_raw(name, Span::call_site()), false),
         _ => (Ident::new(name, Span::call_site()), false),
     }
@@ -14,10 +16,10 @@ pub(crate) fn field_ident(name: &str) -> (Ident, bool) {
 
 /// The keywords of Rust, those reserved for later included.
 const KEYWORDS: &[&str] = &[
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum",
-    "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
-    "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try", "type",
-    "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro",
+    "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait",
+    "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl Module {
         let Self { root, vis, attrs, .. } = self;
         let (serde, schemars) = (root.private(&quote!(serde)), root.private(&quote!(schemars)));
         let (serde_text, schemars_text) = (root.crate_text("serde"), root.crate_text("schemars"));
-        let doc = format!("The {what} of [`{}`].", self.ident);
+        let doc = format!(" The {what} of [`{}`].", self.ident);
         let extra_fields = extra.iter().map(|ExtraOutput { name, ty, doc }| {
             let (ident, renamed) = field_ident(name);
             let rename = renamed.then(|| quote!(#[serde(rename = #name)]));
@@ -113,9 +113,9 @@ impl Module {
         let documented =
             fields.iter().all(|field| field.documented) && extra.iter().all(|output| output.doc.is_some());
         let undocumented = (!documented).then(|| quote!(#[allow(missing_docs)]));
-        let fields = fields.iter().map(|Field { ident, ty, attrs, cfg, .. }| {
-            quote!(#(#cfg)* #(#attrs)* #vis #ident: #ty)
-        });
+        let fields = fields
+            .iter()
+            .map(|Field { ident, ty, attrs, cfg, .. }| quote!(#(#cfg)* #(#attrs)* #vis #ident: #ty));
         quote! {
             #[doc = #doc]
             #(#attrs)*
@@ -133,9 +133,9 @@ impl Module {
     /// Says at the type of each field that it cannot be one, which the derived code would say in other words.
     fn field_assertions(&self) -> TokenStream {
         let root = &self.root;
-        let assertions = self.inputs.iter().chain(&self.outputs).map(|Field { ty, ty_span, cfg, .. }| {
-            quote_spanned!(*ty_span=> #(#cfg)* { field_type::<#ty>(); })
-        });
+        let assertions = self.inputs.iter().chain(&self.outputs).map(
+            |Field { ty, ty_span, cfg, .. }| quote_spanned!(*ty_span=> #(#cfg)* { field_type::<#ty>(); }),
+        );
         quote! {
             const _: fn() = || {
                 fn field_type<T: #root::FieldType>() {}
@@ -183,8 +183,9 @@ impl Module {
         let Self { root, vis, ident, class, .. } = self;
         let (inputs, outputs) = (self.inputs_ident(), self.outputs_ident());
         let (create, call) = (root.private(&quote!(create)), root.private(&quote!(call)));
-        let create_doc = format!("Creates an instance of `{class}` with this signature in a session.");
-        let call_doc = format!("Creates an instance of `{class}` with this signature, executes it once and drops it.");
+        let create_doc = format!(" Creates an instance of `{class}` with this signature in a session.");
+        let call_doc =
+            format!(" Creates an instance of `{class}` with this signature, executes it once and drops it.");
         quote! {
             #[allow(dead_code)]
             impl #ident {

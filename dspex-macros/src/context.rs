@@ -10,7 +10,10 @@ use crate::prelude::*;
 pub(crate) fn root(path: &Path) -> Result<Root> {
     let first = path.segments.first().map(|segment| segment.ident.to_string()).unwrap_or_default();
     if first == "$crate" {
-        bail!(path, "`$crate` cannot be passed on to serde; write the absolute path of dspex, as in `crate = ::dspex`");
+        bail!(
+            path,
+            "`$crate` cannot be passed on to serde; write the absolute path of dspex, as in `crate = ::dspex`"
+        );
     }
     if path.leading_colon.is_none() && first != "crate" {
         bail!(

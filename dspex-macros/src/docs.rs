@@ -128,7 +128,18 @@ mod tests {
 
     #[test]
     fn nothing_and_blanks_are_no_text() {
-        assert_eq!(text(parse_quote!(struct X;)), None);
-        assert_eq!(text(parse_quote!(#[doc = "  "] struct X;)), None);
+        assert_eq!(
+            text(parse_quote!(
+                struct X;
+            )),
+            None
+        );
+        assert_eq!(
+            text(parse_quote!(
+                #[doc = "  "]
+                struct X;
+            )),
+            None
+        );
     }
 }

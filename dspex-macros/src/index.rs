@@ -20,7 +20,10 @@ fn unknown(name: &LitStr, path: &str, catalog: &Catalog) -> Error {
     let dspy = &catalog.index().dspy;
     let functions = catalog.index().functions.iter().map(String::as_str);
     if functions.clone().any(|function| function == path) {
-        return err!(name, "`{path}` is a function of DSPy {dspy}, not a class; call it through `session.dspy()`");
+        return err!(
+            name,
+            "`{path}` is a function of DSPy {dspy}, not a class; call it through `session.dspy()`"
+        );
     }
     match suggestion(path) {
         Some(other) => err!(name, "DSPy {dspy} has no class `{path}`; did you mean `{other}`?"),

@@ -13,6 +13,13 @@ pub(crate) fn check(ty: &Type) -> Result {
     }
 }
 
+/// Whether values of a type are bound to a thread, so that a struct with such a field cannot be a module, not even a
+/// stand-in for one.
+pub(crate) fn is_bound_to_a_thread(ty: &Type) -> bool {
+    matches!(ty, Type::Ptr(_) | Type::TraitObject(_) | Type::ImplTrait(_))
+        || parts(ty).into_iter().any(is_bound_to_a_thread)
+}
+
 /// The types that a type is written with.
 fn parts(ty: &Type) -> Vec<&Type> {
     match ty {
@@ -46,7 +53,9 @@ fn problem(ty: &Type) -> Option<Error> {
             Type::Path(path) if path.path.is_ident("str") => {
                 err!(ty, "a field owns its value, and `{}` does not; use `String`", shown(&text()))
             }
-            Type::Slice(_) => err!(ty, "a field owns its value, and `{}` does not; use `Vec`", shown(&text())),
+            Type::Slice(_) => {
+                err!(ty, "a field owns its value, and `{}` does not; use `Vec`", shown(&text()))
+            }
             inner => err!(
                 ty,
                 "a field owns its value, and `{}` does not; use `{}`",
@@ -55,10 +64,18 @@ fn problem(ty: &Type) -> Option<Error> {
             ),
         },
         Type::Ptr(_) | Type::FnPtr(_) => {
-            err!(ty, "a field holds data, and `{}` is an address; use a type that implements `FieldType`", shown(&text()))
+            err!(
+                ty,
+                "a field holds data, and `{}` is an address; use a type that implements `FieldType`",
+                shown(&text())
+            )
         }
         Type::ImplTrait(_) | Type::TraitObject(_) => {
-            err!(ty, "a field has one concrete type, and `{}` has none; use a type that implements `FieldType`", shown(&text()))
+            err!(
+                ty,
+                "a field has one concrete type, and `{}` has none; use a type that implements `FieldType`",
+                shown(&text())
+            )
         }
         Type::Infer(_) => err!(ty, "the type of a field cannot be inferred; write it out"),
         _ => return None,

@@ -1,6 +1,8 @@
 //! Everything that can keep an environment from being built: each is a typed error that names the next step, and
 //! leaves nothing half-built behind.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod env_support;
 
 use std::fs;
@@ -160,17 +162,34 @@ fn a_full_disk_is_recognised_from_what_the_installer_says() {
 }
 
 #[test]
+fn a_full_disk_under_the_virtual_environment_is_no_missing_part_of_python() {
+    let place = Place::new();
+    let lock = place.wheels(&["tinydep==1.0"]);
+    place.program(
+        "uv",
+        "case \"$1\" in --version) echo 'uv 99.0.0'; exit;; esac\n\
+         echo 'Error: ensurepip returned non-zero exit status 1.' >&2; cat /etc/passwd > /dev/full; exit 1",
+    );
+    let error = failure(&place.config(&lock, Installer::Uv));
+    assert!(matches!(error, EnvError::VenvFailed { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("DSPEX_CACHE_DIR") && !text.contains("python3-venv"), "{text}");
+}
+
+#[test]
 fn a_python_without_its_venv_parts_says_what_to_install() {
     let place = Place::new();
     let lock = place.wheels(&["tinydep==1.0"]);
     let python = real_python();
     let here = place.path("bin").join("python3");
-    // As Debian's python3 does without the package python3-venv.
+    // As Debian's python3 without the package python3-venv: environments come out without ensurepip.
     place.program(
         "python3",
         &format!(
-            "case \"$*\" in *'-m venv'*) echo 'The virtual environment was not created successfully because \
-             ensurepip is not available.'; exit 1;; esac\n\
+            "for last; do :; done\n\
+             case \"$*\" in *'-m venv'*) mkdir \"$last/bin\"; echo '#!/bin/sh' > \"$last/bin/python\"\n\
+             echo 'echo $0: No module named ensurepip; exit 1' >> \"$last/bin/python\"\n\
+             chmod 755 \"$last/bin/python\"; exit;; esac\n\
              {} \"$@\" | sed 's|\"executable\": \"[^\"]*\"|\"executable\": \"{}\"|'",
             python.display(),
             here.display()

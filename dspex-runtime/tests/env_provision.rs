@@ -1,5 +1,7 @@
 //! Building an environment from a lock and finding it again, with either installer, from one process or many.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod env_support;
 
 use std::fs;

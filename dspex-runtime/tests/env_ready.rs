@@ -1,5 +1,7 @@
 //! `DSPEX_PYTHON`: an interpreter that the user prepared is checked before anything relies on it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod env_support;
 
 use std::fs;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dspex_runtime::lm::{Capabilities, LanguageModel, LmError, LmRequest, LmResponse, Message};
 use dspex_runtime::testing::{DelayedLm, EchoLm, InstantLm, ScriptedLm, StandInLm};
+use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -106,6 +107,65 @@ fn the_stand_in_ends_on_schemas_that_never_end_or_make_no_sense() {
         let mut request = LmRequest::user("rust/model", "Hello");
         request.config.response_format = Some(json!({"type": "json_schema", "schema": schema}));
         StandInLm::new().answer(&request).encode("rust/model").unwrap();
+    }
+}
+
+#[test]
+fn the_stand_in_ends_on_schemas_that_branch_or_ask_for_too_much() {
+    let branching = json!({
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/T"}},
+        "required": ["a"],
+        "$defs": {"T": {
+            "type": "object",
+            "properties": {"x": {"$ref": "#/$defs/T"}, "y": {"type": "array", "items": {"$ref": "#/$defs/T"}, "minItems": 9}},
+            "required": ["x", "y"]
+        }}
+    });
+    let enormous = json!({"type": "object", "properties": {
+        "list": {"type": "array", "items": {"type": "boolean"}, "minItems": u64::MAX},
+        "text": {"type": "string", "minLength": u64::MAX},
+        "map": {"type": "object", "additionalProperties": {"type": "null"}, "minProperties": u64::MAX},
+    }});
+    for schema in [branching, enormous] {
+        let mut request = LmRequest::user("rust/model", "Hello");
+        request.config.response_format = Some(json!({"type": "json_schema", "schema": schema}));
+        assert!(StandInLm::new().answer(&request).output_text().len() < 1_000_000);
+    }
+}
+
+fn any_schema() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(json!({})),
+        Just(Value::Null),
+        any::<i64>().prop_map(|n| json!({"type": "integer", "minimum": n, "multipleOf": n})),
+        any::<(i32, i32)>().prop_map(|(a, b)| json!({"type": "number", "exclusiveMinimum": a, "maximum": b})),
+        ".{0,12}".prop_map(|pattern| json!({"type": "string", "pattern": pattern})),
+        ".{0,6}".prop_map(|text| json!({"enum": [text, null, 3]})),
+        Just(json!({"$ref": "#/$defs/T"})),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|options| json!({"anyOf": options})),
+            inner.clone().prop_map(
+                |item| json!({"type": "array", "items": item, "minItems": 2, "$defs": {"T": item}})
+            ),
+            prop::collection::btree_map("[a-z_]{1,5}", inner, 0..4)
+                .prop_map(|properties| json!({"type": "object", "properties": properties})),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_schema_and_no_text_makes_the_stand_in_panic(schema in any_schema(), text in ".{0,60}", system in ".{0,60}") {
+        let mut request = LmRequest::user("rust/model", text).with_system(system);
+        let schema = json!({"type": "object", "properties": {"field": schema.clone()}, "$defs": {"T": schema}});
+        request.config.response_format = Some(json!({"type": "json_schema", "schema": schema}));
+        let answer: Value = serde_json::from_str(&StandInLm::new().answer(&request).output_text()).unwrap();
+        prop_assert!(answer.get("field").is_some());
     }
 }
 

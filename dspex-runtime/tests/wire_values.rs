@@ -8,6 +8,7 @@ use dspex_runtime::wire::{self, Tag, WireErrorKind};
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 fn text(value: &impl Serialize) -> String {
@@ -266,6 +267,15 @@ fn deep_values_are_refused_on_the_way_out_and_deep_texts_on_the_way_in() {
     }
     let brackets_in_text = json!(["[{\"\\".repeat(100)]).to_string();
     wire::from_slice::<Vec<String>>(brackets_in_text.as_bytes()).unwrap();
+}
+
+#[test]
+fn text_that_is_json_already_is_passed_on_as_it_is() {
+    let raw: HashMap<String, Box<RawValue>> =
+        wire::from_slice(br#"{"a": [1, 2.50],"b":{"$dspex":["float","nan"]}}"#).unwrap();
+    assert_eq!(raw["b"].get(), r#"{"$dspex":["float","nan"]}"#);
+    let plain: Box<RawValue> = wire::from_slice(br#"{"a":  2.50}"#).unwrap();
+    assert_eq!(text(&[plain]), r#"[{"a":  2.50}]"#);
 }
 
 #[test]

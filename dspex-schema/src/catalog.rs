@@ -94,8 +94,9 @@ impl Catalog {
         let (origin, class) = match &self.source {
             #[cfg(feature = "builtin-schema")]
             Source::Builtin => {
-                let text = crate::builtin::document(name)
-                    .ok_or_else(|| Error::invalid("the built-in index", format!("`{name}` has no document")))?;
+                let text = crate::builtin::document(name).ok_or_else(|| {
+                    Error::invalid("the built-in index", format!("`{name}` has no document"))
+                })?;
                 (entry.file.clone(), Class::parse(text, &entry.file)?)
             }
             Source::Directory(dir) => {

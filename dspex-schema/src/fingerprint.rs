@@ -32,7 +32,9 @@ pub(crate) fn sorted(value: &Value) -> Value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_by_key(|(key, _)| key.as_str());
-            Value::Object(entries.into_iter().map(|(key, item)| (key.clone(), sorted(item))).collect::<Map<_, _>>())
+            Value::Object(
+                entries.into_iter().map(|(key, item)| (key.clone(), sorted(item))).collect::<Map<_, _>>(),
+            )
         }
         other => other.clone(),
     }

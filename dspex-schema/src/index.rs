@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, FORMAT, Result};
@@ -52,9 +53,7 @@ impl Index {
     /// [`Error::Malformed`] if it is not JSON of this shape, [`Error::Format`] if it is of another format version,
     /// [`Error::Invalid`] if it points outside its own directory.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
-        check_format(text, origin)?;
-        let index: Self = serde_json::from_str(text)
-            .map_err(|source| Error::Malformed { origin: origin.to_owned(), source })?;
+        let index = parse(text, origin, |index: &Self| index.format)?;
         for (name, entry) in &index.classes {
             if entry.file.contains(['/', '\\']) || entry.file.starts_with('.') {
                 return Err(Error::invalid(
@@ -67,14 +66,27 @@ impl Index {
     }
 }
 
+/// Reads a document that says its format version. The version is looked for only when that is needed to say what is
+/// wrong, since a document is read at every expansion of a macro, and nearly always right.
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, origin: &str, format: fn(&T) -> u32) -> Result<T> {
+    match serde_json::from_str(text) {
+        Ok(document) if format(&document) == FORMAT => Ok(document),
+        Ok(_) => check_format(text, origin).and_then(|()| Err(Error::invalid(origin, "it has two formats"))),
+        Err(source) => {
+            check_format(text, origin)?;
+            Err(Error::Malformed { origin: origin.to_owned(), source })
+        }
+    }
+}
+
 /// Checks the format version before anything else is read, since everything else may differ in another one.
 pub(crate) fn check_format(text: &str, origin: &str) -> Result<()> {
     #[derive(Deserialize)]
     struct Probe {
         format: Option<u32>,
     }
-    let probe: Probe =
-        serde_json::from_str(text).map_err(|source| Error::Malformed { origin: origin.to_owned(), source })?;
+    let probe: Probe = serde_json::from_str(text)
+        .map_err(|source| Error::Malformed { origin: origin.to_owned(), source })?;
     match probe.format {
         Some(FORMAT) => Ok(()),
         Some(found) => Err(Error::Format { origin: origin.to_owned(), found }),

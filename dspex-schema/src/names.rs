@@ -119,16 +119,29 @@ pub fn check_field_name(name: &str, side: Side, class: Option<&Class>) -> Result
 }
 
 /// Names that break a signature wherever they stand: attributes of the signature's class, and pydantic's own.
-const RESERVED: &[&str] = &["fields", "signature", "instructions", "input_fields", "output_fields", "model_config"];
+const RESERVED: &[&str] = &[
+    "fields",
+    "input_fields",
+    "instructions",
+    "model_config",
+    "model_dump",
+    "model_dump_json",
+    "model_validate",
+    "model_validate_json",
+    "model_validate_strings",
+    "output_fields",
+    "signature",
+];
 
 /// Names that a call takes for itself before the inputs of the signature are looked at.
-const RESERVED_INPUTS: &[&str] = &["completions", "config", "demos", "instance", "lm", "new_signature", "self"];
+const RESERVED_INPUTS: &[&str] =
+    &["completions", "config", "demos", "instance", "lm", "new_signature", "prediction", "self"];
 
 /// The keywords of Python. Words that are keywords only in places, such as `match` and `type`, are not among them.
 pub const PYTHON_KEYWORDS: &[&str] = &[
-    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
-    "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
-    "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def",
+    "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is",
+    "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
 ];
 
 fn is_identifier(name: &str) -> bool {

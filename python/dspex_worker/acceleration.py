@@ -1,19 +1,26 @@
-"""An acceleration of DSPy that changes nothing but time.
+"""Accelerations of DSPy that change nothing but time.
 
-DSPy 3.4.1 makes a new pydantic `TypeAdapter` for every value that it formats or parses, and a new JSON
-schema for every output field of every prompt. Together they take a third to half of the CPU of a call. Neither
-ever changes for a type, so remembering them is as good. Installed for exactly the version that it was checked with;
-`"settings": {"accelerate": false}` in the worker's configuration leaves DSPy as it is.
+* DSPy 3.4.1 makes a new pydantic `TypeAdapter` for every value that it formats or parses, and a new JSON
+  schema for every output field of every prompt. Neither ever changes for a type, so they are remembered.
+* An asynchronous call of a language model visits a thread twice: to prepare the request, in case it names
+  files of the machine, and to estimate a price for DSPy's history. A request of the worker names no files,
+  and a worker keeps no history. See also `lm.HostLM`.
+
+Together they are half of the CPU of a call of `dspy.Predict`. Installed for exactly the version that they
+were checked with; `"settings": {"accelerate": false}` in the worker's configuration leaves DSPy as it is.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import dspy
 import pydantic
 from dspy.adapters import utils, xml_adapter
+from dspy.clients import execution
+from dspy.dsp.utils.settings import settings
 
 CHECKED_VERSION = "3.4.1"
 MAX_TYPES = 2048
@@ -43,16 +50,34 @@ class _Remembered:
         return held[1]
 
 
+class _Asyncio:
+    """What `dspy.clients.execution` sees as `asyncio`: all of it, except for prices that nobody reads."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    @staticmethod
+    async def to_thread(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        if function is execution._price_result and settings.disable_history:
+            return None
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+
 _ORIGINAL_ADAPTER, _ORIGINAL_SCHEMA = utils.TypeAdapter, utils._get_json_schema
-_adapter, _schema = _Remembered(pydantic.TypeAdapter), _Remembered(utils._get_json_schema)
+_adapter, _schema, _asyncio = (
+    _Remembered(pydantic.TypeAdapter),
+    _Remembered(utils._get_json_schema),
+    _Asyncio(),
+)
 
 
 def install() -> bool:
-    """Installs it. False where DSPy has another version than the one that was checked."""
+    """Installs them. False where DSPy has another version than the one that was checked."""
     if dspy.__version__ != CHECKED_VERSION or _ORIGINAL_ADAPTER is not pydantic.TypeAdapter:
         return False
     utils.TypeAdapter = xml_adapter.TypeAdapter = _adapter
     utils._get_json_schema = _schema
+    execution.asyncio = _asyncio
     return True
 
 
@@ -60,3 +85,8 @@ def uninstall() -> None:
     """Leaves DSPy as it was."""
     utils.TypeAdapter = xml_adapter.TypeAdapter = _ORIGINAL_ADAPTER
     utils._get_json_schema = _ORIGINAL_SCHEMA
+    execution.asyncio = asyncio
+
+
+def is_installed() -> bool:
+    return execution.asyncio is _asyncio

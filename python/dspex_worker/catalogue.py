@@ -146,7 +146,8 @@ class Catalogue:
         module = path.rsplit(".", 1)[0] if "." in path else "my_team.rag"
         return (
             f"`{path}` is outside of DSPy's public names and the modules that were allowed. To allow the "
-            f'public names that a module of your own defines, call `Dspex::builder().allow_module("{module}")`'
+            "public names that a module of your own defines, call "
+            f'`Dspex::builder().allow_module("{module}")`'
         )
 
 

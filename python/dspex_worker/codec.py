@@ -18,6 +18,7 @@ import json
 import math
 import pathlib
 import re
+import reprlib
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -42,6 +43,8 @@ MAX_DIGITS = 4000
 MAX_REPR = 300
 
 _DIGITS = re.compile(rf"-?[0-9]{{1,{MAX_DIGITS}}}", re.ASCII)
+_CONTAINERS = (dict, list, tuple, set, frozenset, str, bytes, int)
+_SHORT = reprlib.Repr()
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _PLAIN = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 # Python's parser also reads what orjson refuses: lone surrogates. NaN and Infinity it must not read.
@@ -411,7 +414,8 @@ def qualified_name(kind: type) -> str:
 def safe_repr(value: Any) -> str:
     """A short `repr` without addresses, that never raises and holds valid Unicode alone."""
     try:
-        text = repr(value)
+        # Containers may be huge, and are told in part; objects tell what they want.
+        text = _SHORT.repr(value) if isinstance(value, _CONTAINERS) else repr(value)
     except Exception as error:
         text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
     text = _ADDRESS.sub("", text).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pydantic_core import CoreSchema, core_schema
 
-Schema = Mapping[str, Any]
+from dspex_worker.schema_checks import NullDropper, WithinFormat, without_duplicates, without_titles
+from dspex_worker.schema_merge import Schema, UnsupportedSchema, merged
 
 # Keywords that restrict values in ways that are not expressed here. Ignoring one would let wrong values
 # through.
@@ -65,15 +66,6 @@ _OBJECT_KEYWORDS = frozenset(
 )
 
 MAX_SCHEMA_DEPTH = 64
-
-
-class UnsupportedSchema(ValueError):
-    """A schema that has no type for DSPy."""
-
-    def __init__(self, where: str, why: str) -> None:
-        super().__init__(f"unsupported JSON Schema at {where}: {why}")
-        self.where = where
-        self.why = why
 
 
 def identifier(text: str) -> str:
@@ -228,10 +220,10 @@ class SchemaReader:
         rest = {k: v for k, v in node.items() if k != "allOf"}
         if len(parts) == 1 and not rest.keys() & (_OBJECT_KEYWORDS | {"type", "oneOf", "anyOf", "$ref"}):
             return {**node["allOf"][0], **rest} if "allOf" in node else {**parts[0], **rest}
-        merged: Schema = rest
+        whole: Schema = rest
         for part in parts:
-            merged = _merged(merged, self._flat(part, where), where)
-        return merged
+            whole = merged(whole, self._flat(part, where), where)
+        return whole
 
     def _part(self, node: Any, where: str) -> Schema:
         if not isinstance(node, Mapping):
@@ -301,7 +293,7 @@ class SchemaReader:
                 continue
             if rest.keys() - {"type"}:
                 # An enum flattened into a struct: every variant has the struct's own properties too.
-                branch = _merged(rest, self._part(branch, at), at)
+                branch = merged(rest, self._part(branch, at), at)
             branches.append(self._read(branch, at))
         if not branches:
             return core_schema.none_schema()
@@ -342,7 +334,7 @@ class SchemaReader:
         if limits is None:
             return schema  # type: ignore[no-any-return]
         # Not as `ge` and `le`: the model would be shown twenty digits that tell it nothing.
-        return core_schema.no_info_after_validator_function(_WithinFormat(*limits, node["format"]), schema)
+        return core_schema.no_info_after_validator_function(WithinFormat(*limits, node["format"]), schema)
 
     def _number(self, node: Schema, where: str) -> CoreSchema:
         schema: Any = {**core_schema.float_schema(), **_limits(node, where)}
@@ -369,7 +361,7 @@ class SchemaReader:
         inner = self._read(node.get("items", True), f"{where}/items")
         whole = core_schema.list_schema(inner, min_length=least, max_length=most)
         if node.get("uniqueItems"):
-            return core_schema.no_info_after_validator_function(_without_duplicates, whole)
+            return core_schema.no_info_after_validator_function(without_duplicates, whole)
         return whole
 
     def _object(self, node: Schema, where: str) -> CoreSchema:
@@ -396,11 +388,11 @@ class SchemaReader:
             cls_name=node.get("title"),
             extra_behavior=extra,
             extras_schema=extras,
-            metadata={"pydantic_js_functions": [_without_titles]},
+            metadata={"pydantic_js_functions": [without_titles]},
         )
         if droppable:
             # Models write null for what they leave out; serde's default applies to a key that is not there.
-            whole = core_schema.no_info_before_validator_function(_NullDropper(droppable), whole)
+            whole = core_schema.no_info_before_validator_function(NullDropper(droppable), whole)
         return whole
 
     def _extra(self, node: Schema, where: str) -> tuple[Any, CoreSchema | None]:
@@ -438,47 +430,6 @@ class SchemaReader:
         )
 
 
-class _WithinFormat:
-    """Refuses integers that the Rust type of the field cannot hold."""
-
-    def __init__(self, low: int, high: int, name: str) -> None:
-        self._low, self._high, self._name = low, high, name
-
-    def __call__(self, value: int) -> int:
-        if self._low <= value <= self._high:
-            return value
-        raise ValueError(f"{value} does not fit into {self._name}")
-
-
-def _without_titles(schema: CoreSchema, handler: Any) -> dict[str, Any]:
-    """Drops the titles that pydantic makes of property names: the model pays for them and learns nothing."""
-    shown: dict[str, Any] = handler(schema)
-    for described in handler.resolve_ref_schema(shown).get("properties", {}).values():
-        described.pop("title", None)
-    return shown
-
-
-class _NullDropper:
-    """Leaves out the named keys whose value is null."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = frozenset(names)
-
-    def __call__(self, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {k: v for k, v in value.items() if v is not None or k not in self._names}
-
-
-def _without_duplicates(items: list[Any]) -> list[Any]:
-    """Sets travel as arrays. A model that repeats a member meant the set all the same."""
-    kept: list[Any] = []
-    for item in items:
-        if not any(item == k and type(item) is type(k) for k in kept):
-            kept.append(item)
-    return kept
-
-
 def _limits(node: Schema, where: str) -> dict[str, Any]:
     limits = {python: node[key] for key, python in _NUMBER_LIMITS.items() if key in node}
     for name, value in limits.items():
@@ -488,34 +439,6 @@ def _limits(node: Schema, where: str) -> dict[str, Any]:
         # schemars writes the limits of integers as fractions where they come from `f64` attributes.
         limits = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in limits.items()}
     return limits
-
-
-def _merged(base: Schema, extra: Schema, where: str) -> Schema:
-    """The schema of values that satisfy both, for objects."""
-    merged: dict[str, Any] = dict(base)
-    for key, value in extra.items():
-        if key not in merged or merged[key] == value:
-            merged[key] = value
-        elif key in ("properties", "$defs"):
-            merged[key] = {**merged[key], **value}
-        elif key == "required":
-            merged[key] = [*merged[key], *(v for v in value if v not in merged[key])]
-        elif key in ("additionalProperties", "unevaluatedProperties"):
-            # One part's refusal of other keys must not refuse the other part's properties.
-            merged[key] = _stricter(merged[key], value)
-        elif key not in ("description", "title", "default", "$schema", "examples", "deprecated"):
-            _cannot_merge(key, where)
-    return merged
-
-
-def _stricter(one: Any, other: Any) -> Any:
-    if isinstance(one, Mapping):
-        return one
-    return other if isinstance(other, Mapping) else one is True and other is True
-
-
-def _cannot_merge(key: str, where: str) -> NoReturn:
-    raise UnsupportedSchema(where, f"two different `{key}` in parts of one object cannot be merged")
 
 
 def _refers_to_root(node: Any) -> bool:

@@ -16,8 +16,7 @@ import inspect
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 # Before the first import of DSPy: LiteLLM would fetch its price list from the network.
@@ -29,7 +28,7 @@ import dspy
 from dspy._vendor.lm15.serde import response_from_dict
 from dspy.utils.exceptions import LMNotConfiguredError
 
-from dspex_worker import acceleration, codec, errors, introspect
+from dspex_worker import acceleration, codec, correction, errors, introspect
 from dspex_worker.catalogue import Catalogue
 from dspex_worker.config import ConfigError, WorkerConfig
 from dspex_worker.errors import InvalidInput, ProtocolError
@@ -119,12 +118,12 @@ class Engine:
         method = instance.method(open.instance.method)
         inputs = method.inputs.check(codec.loads_object(open.inputs.json, "inputs"))
         call = self._call(open.session, host)
-        with _context(call):
-            try:
+        try:
+            with dspy.context(**_settings_of(call)):
                 result = await self._run_method(instance, method, inputs, call)
-            except ValueError as error:
-                _raise_for_surrogates(error, inputs)
-                raise
+        except ValueError as error:
+            _explain(error, call, inputs)
+            raise
         if isinstance(result, dspy.Prediction):
             return _prediction(result, instance if not open.instance.method else None, call)
         return codec.dumps({"value": result})
@@ -144,11 +143,15 @@ class Engine:
         function = self._catalogue.resolve(path)
         args, kwargs = self._function_arguments(function, open.inputs.json)
         call = self._call(open.session, host)
-        with _context(call):
-            if inspect.iscoroutinefunction(function):
-                result = await function(*args, **kwargs)
-            else:
-                result = await self._in_thread(functools.partial(function, *args), kwargs, host)
+        try:
+            with dspy.context(**_settings_of(call)):
+                if inspect.iscoroutinefunction(function):
+                    result = await function(*args, **kwargs)
+                else:
+                    result = await self._in_thread(functools.partial(function, *args), kwargs, host)
+        except ValueError as error:
+            _explain(error, call, kwargs)
+            raise
         if isinstance(result, dspy.Prediction) and not inspect.isclass(function):
             return _prediction(result, None, call)
         return codec.dumps({"value": result})
@@ -208,10 +211,9 @@ class Engine:
         return Call(host, lm, adapter)
 
 
-@contextmanager
-def _context(call: Call) -> Iterator[None]:
-    """DSPy's settings for one call, and DSPy's way of saying that there is no language model."""
-    settings = {
+def _settings_of(call: Call) -> dict[str, Any]:
+    """DSPy's settings for one call."""
+    return {
         **_SETTINGS,
         "lm": call.lm,
         "adapter": call.adapter,
@@ -223,23 +225,17 @@ def _context(call: Call) -> Iterator[None]:
         "usage_tracker": call.usage,
         CALL_SETTING: call,
     }
-    try:
-        with dspy.context(**settings):
-            yield
-    except ValueError as error:
-        if call.lm is None and str(error).startswith("No LM is loaded"):
-            raise LMNotConfiguredError(_NO_LM) from None
-        raise
 
 
-def _raise_for_surrogates(error: ValueError, inputs: Mapping[str, Any]) -> None:
-    """DSPy says that a prompt holds a lone surrogate; this says which input brought it."""
-    if "lone surrogate" not in str(error):
-        return
-    problem = "holds half of a surrogate pair, which no language model can be sent"
-    fields = [name for name, value in inputs.items() if b'"$dspex":["str",' in codec.dumps(value)]
-    if fields:
-        raise InvalidInput([{"field": name, "problem": problem} for name in fields]) from error
+def _explain(error: ValueError, call: Call, inputs: Mapping[str, Any]) -> None:
+    """Raises what two of DSPy's plain `ValueError`s mean: no language model, or an unspeakable input."""
+    if call.lm is None and str(error).startswith("No LM is loaded"):
+        raise LMNotConfiguredError(_NO_LM) from None
+    if "lone surrogate" in str(error):
+        problem = "holds half of a surrogate pair, which no language model can be sent"
+        fields = [name for name, value in inputs.items() if b'"$dspex":["str",' in codec.dumps(value)]
+        if fields:
+            raise InvalidInput([{"field": name, "problem": problem} for name in fields]) from error
 
 
 def _checked(host: Host, function: Callable[..., Any], inputs: dict[str, Any]) -> Any:
@@ -293,6 +289,7 @@ def _prepare(config: WorkerConfig) -> None:
             sys.path.insert(0, path)
     # DSPy's cache does not tell endpoints and keys apart, and keeps every answer on the disk.
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
+    correction.install()
     if config.settings.get("accelerate", True):
         acceleration.install()
 

@@ -58,8 +58,9 @@ class InvalidOutput(WorkerError):
 
     kind = pb.Error.KIND_INVALID_OUTPUT
 
-    def __init__(self, problems: Sequence[Problem], what: str = "outputs", **attributes: Any) -> None:
-        super().__init__(_message(what, problems), problems=list(problems), **attributes)
+    def __init__(self, problems: Sequence[Problem], lm_response: str | None = None) -> None:
+        response = None if lm_response is None else _clip(lm_response, MAX_ATTRIBUTE)
+        super().__init__(_message("outputs", problems), problems=list(problems), lm_response=response)
 
 
 class NotFound(WorkerError):
@@ -105,7 +106,7 @@ def _convert(error: BaseException, causes: int) -> pb.Error:
     )
     setattr(result, "class", codec.qualified_name(type(error)))
     if attributes:
-        result.attributes = codec.dumps(attributes)
+        result.attributes = _without_secrets(codec.dumps(attributes).decode("utf-8")).encode("utf-8")
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None and cause is not error and causes > 0:
         result.cause.CopyFrom(_convert(cause, causes - 1))
@@ -197,12 +198,17 @@ def keep_secret(value: str) -> None:
 
 def scrub(text: str) -> str:
     """Removes secrets, and where this installation lives on the machine."""
-    for secret in _secrets:
-        if secret in text:
-            text = text.replace(secret, "***")
+    text = _without_secrets(text)
     if os.sep not in text:
         return text
     return _paths().sub("<python>", text)
+
+
+def _without_secrets(text: str) -> str:
+    for secret in _secrets:
+        if secret in text:
+            text = text.replace(secret, "***")
+    return text
 
 
 def _paths() -> re.Pattern[str]:

@@ -38,8 +38,19 @@ _CALLS = frozenset({"", "__call__", "acall", "forward", "aforward"})
 # Methods of DSPy's modules that change the instance. An instance is its spec, and calls share it: these get a
 # copy.
 _MUTATING = frozenset({"reset", "set_criteria", "update_config"})
-# Methods that reach files, run code, or need objects of Python.
+_FILES = "it reads files of the machine; send the content"
+_FETCHES = "the worker would fetch what a caller names; send the content"
+_OBJECTS = "it takes objects of Python, which have no form on the wire"
+
+# Methods of DSPy's classes that reach files or networks, run code, or need objects of Python.
 _REFUSED_METHODS: Mapping[str, str] = {
+    "from_path": _FILES,
+    "from_file": _FILES,
+    "from_url": _FETCHES,
+    "from_PIL": _OBJECTS,
+    "from_langchain": _OBJECTS,
+    "from_mcp_tool": _OBJECTS,
+    "inspect_history": "a worker keeps no history; the host sees every request of its own models",
     "load": "it reads files of the machine; send the state in the spec",
     "save": "it writes files of the machine; `dump_state` returns the state",
     "set_lm": "the language model belongs to the session",
@@ -170,7 +181,9 @@ def public_methods(cls: type) -> list[str]:
 
 def callable_by_name(cls: type, name: str) -> bool:
     """Whether the host may call a public method of the class."""
-    return not (issubclass(cls, BaseModule) and name in _REFUSED_METHODS)
+    return name not in _REFUSED_METHODS or not any(
+        base.__module__.startswith("dspy.") for base in cls.__mro__
+    )
 
 
 def is_async_module(cls: type) -> bool:
@@ -252,6 +265,10 @@ class Builder:
         if not inspect.isclass(cls):
             raise InvalidInput(
                 [{"field": f"{where}.class", "problem": f"`{path}` is a function, not a class"}], "spec"
+            )
+        if issubclass(cls, dspy.BaseLM):
+            raise NotAllowed(
+                f"`{path}` is not built as an instance; sessions and calls name language models", path=path
             )
         facts = roles.facts_of(self._catalogue.name_of(cls) or path)
         raw = spec.get("signature")

@@ -327,7 +327,10 @@ def _unbound(function: Any) -> inspect.Signature:
 
 def _doc(value: Any) -> str:
     doc = vars(value).get("__doc__") if inspect.isclass(value) else getattr(value, "__doc__", None)
-    return inspect.cleandoc(doc) if isinstance(doc, str) else ""
+    if not isinstance(doc, str):
+        return ""
+    # Python 3.13 removes indentation and trailing spaces itself.
+    return "\n".join(line.rstrip() for line in inspect.cleandoc(doc).splitlines())
 
 
 _SECTION = re.compile(r"^(Args|Arguments|Parameters):?\s*$")

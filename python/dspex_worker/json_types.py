@@ -25,7 +25,8 @@ import dspy
 import pydantic
 from pydantic_core import CoreSchema, SchemaError, SchemaValidator, core_schema
 
-from dspex_worker.core_schema import SchemaReader, UnsupportedSchema, identifier, one_literal, type_names
+from dspex_worker.core_schema import SchemaReader, identifier, one_literal, type_names
+from dspex_worker.schema_merge import UnsupportedSchema
 
 __all__ = ["FieldType", "JsonType", "UnsupportedSchema", "field_type"]
 
@@ -82,6 +83,13 @@ class FieldType:
 
 class JsonType(type):
     """The metaclass of types that stand for a JSON Schema."""
+
+    # What `json_class` made the type of.
+    source: tuple[str, str]
+
+    def schema(cls) -> Any:
+        """The JSON Schema."""
+        return json.loads(cls.source[0])
 
 
 def field_type(schema: JsonSchema, name: str) -> FieldType:
@@ -265,7 +273,7 @@ def json_class(schema_text: str, name: str) -> type:
 
 
 def _rebuild(cls: JsonType) -> tuple[Callable[..., type], tuple[str, str]]:
-    return json_class, cls.source  # type: ignore[attr-defined]
+    return json_class, cls.source
 
 
 copyreg.pickle(JsonType, _rebuild)  # type: ignore[arg-type]
@@ -297,8 +305,6 @@ def python_name(node: Any, reader: SchemaReader, name: str, depth: int = 0) -> s
     """What the type would be called in Python; DSPy puts it in the prompt."""
     if not isinstance(node, Mapping) or depth > 8:
         return "Any"
-    if "title" in node:
-        return identifier(node["title"])
     if "$ref" in node:
         return identifier(node["$ref"].split("/")[-1]) if node["$ref"] != "#" else name
     inner = functools.partial(python_name, reader=reader, name=name, depth=depth + 1)
@@ -306,19 +312,28 @@ def python_name(node: Any, reader: SchemaReader, name: str, depth: int = 0) -> s
     if literal is not None:
         return f"Literal[{', '.join(repr(v) for v in literal[0])}]"
     branches = node.get("anyOf") or node.get("oneOf") or [{**node, "type": t} for t in _several(node)]
+    # Titles such as "Nullable_uint8" are of schemars' making; those of structs and enums are names.
+    named = "properties" in node or (branches and not any(_is_null(b) for b in branches))
+    if named and ("title" in node or depth == 0):
+        return identifier(node.get("title", name))
     if branches:
         names = list(dict.fromkeys(inner(b) for b in branches if not _is_null(b)))
         told = names[0] if len(names) == 1 else f"Union[{', '.join(names)}]" if names else "None"
-        return f"Optional[{told}]" if len(branches) > sum(not _is_null(b) for b in branches) else told
+        return f"Optional[{told}]" if any(_is_null(b) for b in branches) else told
     kind = next(iter(type_names(node)), None)
     if kind == "array":
         if "prefixItems" in node:
             return f"tuple[{', '.join(inner(i) for i in node['prefixItems'])}]"
         return f"list[{inner(node.get('items', True))}]"
     if kind == "object":
-        return name if depth == 0 else "dict[str, Any]" if "properties" in node else "dict"
+        return "dict" if "properties" in node else f"dict[str, {inner(_values_of(node))}]"
     native = _NATIVE.get(kind or "")
     return native.__name__ if native is not None else "None" if kind == "null" else "Any"
+
+
+def _values_of(node: Mapping[str, Any]) -> Any:
+    """The schema of the values of a map."""
+    return next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties", True))
 
 
 def _several(node: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """Field names that DSPy cannot carry, although nothing says so until a call goes wrong.
 
-`tests/test_reserved_names.py` tries every one of them, and every attribute of DSPy's classes, against DSPy.
+`tests/engine/test_reserved_names.py` tries all of them, and every attribute of DSPy's classes, against DSPy.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """What DSPy's own annotations do not tell about its parameters and classes.
 
-Measured with DSPy 3.4.1. `tests/test_roles.py` compares the tables with the real package, so that a new
-version of DSPy cannot make them wrong unnoticed.
+Measured with DSPy 3.4.1. The tests of instances and of reserved names compare the tables with the real
+package, so that a new version of DSPy cannot make them wrong unnoticed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 # What a parameter is for, by its name; names not listed here are plain values.
@@ -111,8 +111,6 @@ class ModuleFacts:
     flags: tuple[str, ...] = ()
     # Programs or extras that must be installed.
     requires: tuple[str, ...] = ()
-    # Methods that change the instance. An instance is its spec, so these run on a copy.
-    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 _MAX_ITERS = Argument("max_iters", int, doc="The maximum number of iterations of this call.")
@@ -136,7 +134,15 @@ FACTS: Mapping[str, ModuleFacts] = {
             _REASONING,
         ),
         reserved_inputs=frozenset(
-            {"max_iters", "module", "next_thought", "next_tool_args", "next_tool_name", "reasoning", "trajectory"}
+            {
+                "max_iters",
+                "module",
+                "next_thought",
+                "next_tool_args",
+                "next_tool_name",
+                "reasoning",
+                "trajectory",
+            }
         ),
         reserved_outputs=frozenset({"reasoning", "self", "trajectory"}),
         reserved_tools=frozenset({"finish"}),
@@ -150,8 +156,8 @@ FACTS: Mapping[str, ModuleFacts] = {
             Output("history", Any, "The whole conversation, with tool calls and their results."),
             Output("termination_reason", str, 'Why the run ended: "submit" or "forced_submit".'),
         ),
-        reserved_inputs=frozenset({"history", "max_iters", "termination_reason", "tools"}),
-        reserved_outputs=frozenset({"history", "self", "termination_reason", "tools"}),
+        reserved_inputs=frozenset({"history", "max_iters", "tools"}),
+        reserved_outputs=frozenset({"history", "self", "termination_reason"}),
         reserved_tools=frozenset({"submit"}),
         flags=("experimental",),
     ),
@@ -160,7 +166,9 @@ FACTS: Mapping[str, ModuleFacts] = {
             Output("trajectory", list[dict[str, Any]], "The steps: reasoning, code and output of each."),
             Output("final_reasoning", str, "The reasoning of the last step."),
         ),
-        reserved_inputs=frozenset({"interpreter_factory"}),
+        reserved_inputs=frozenset(
+            {"SUBMIT", "interpreter_factory", "llm_query", "llm_query_batched", "print"}
+        ),
         reserved_outputs=frozenset({"final_reasoning", "self", "trajectory"}),
         flags=("experimental",),
         requires=("deno",),

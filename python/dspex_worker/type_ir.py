@@ -34,6 +34,7 @@ _SCALARS: Mapping[Any, Type] = {
     dict: {"k": "map", "key": {"k": "str"}, "value": ANY},
     type: {"k": "class"},
     collections.abc.Callable: {"k": "callable"},
+    types.FunctionType: {"k": "callable"},
 }
 _LISTS = (list, collections.abc.Sequence, collections.abc.Iterable, collections.abc.MutableSequence)
 _SETS = (set, frozenset, collections.abc.Set)

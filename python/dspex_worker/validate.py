@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -21,6 +22,9 @@ from dspex_worker.codec import describe
 from dspex_worker.errors import InvalidInput, InvalidOutput, Problem
 from dspex_worker.roles import role_of
 from dspex_worker.signature import Field, Signature
+
+# What pydantic puts into the place of an error to tell the branches of a union apart.
+_BRANCH = re.compile(r"\[|^typed-dict$|^constrained-|^function-")
 
 # What a validation error tells about one value; more is noise.
 MAX_DETAILS = 3
@@ -51,6 +55,8 @@ class Inputs:
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments as the callable wants them. Raises `InvalidInput` with every problem there is."""
+        if self._open and not self._parameters:
+            return dict(given)
         checked: dict[str, Any] = {}
         problems: list[Problem] = []
         for name, value in given.items():
@@ -207,7 +213,7 @@ def told(error: Exception, value: Any) -> str:
     details = error.errors(include_url=False, include_context=False, include_input=False)
     lines = []
     for detail in details[:MAX_DETAILS]:
-        at = ".".join(str(part) for part in detail["loc"] if not str(part).startswith("function-"))
+        at = ".".join(str(part) for part in detail["loc"] if not _BRANCH.search(str(part)))
         lines.append(f"at {at}: {detail['msg']}" if at else detail["msg"])
     if len(details) > MAX_DETAILS:
         lines.append(f"and {len(details) - MAX_DETAILS} more")

@@ -20,12 +20,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import dspy
+from dspy._vendor.lm15.serde import response_from_dict
+
 from dspex_worker import acceleration, codec, engine
 from dspex_worker.config import WorkerConfig
 from dspex_worker.proto import worker_pb2 as pb
-
-import dspy
-from dspy._vendor.lm15.serde import response_from_dict
 
 TEXT = "[[ ## answer ## ]]\nParis\n\n[[ ## completed ## ]]"
 ANSWER = {
@@ -35,7 +35,14 @@ ANSWER = {
     "usage": {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15},
 }
 ANSWER_BYTES = json.dumps(ANSWER).encode()
-OBJECT = {"ticket": "x" * 100, "tags": ["one", "two"], "n": 12, "score": 0.5, "ok": True, "who": {"name": "Sara", "age": 30}}
+OBJECT = {
+    "ticket": "x" * 100,
+    "tags": ["one", "two"],
+    "n": 12,
+    "score": 0.5,
+    "ok": True,
+    "who": {"name": "Sara", "age": 30},
+}
 
 
 class Host:
@@ -75,7 +82,9 @@ async def cpu_us(work: Callable[[], Awaitable[Any]], times: int) -> float:
     return (time.process_time() - start) / times * 1e6
 
 
-async def alternating(works: dict[str, Callable[[], Awaitable[Any]]], times: int, rounds: int) -> dict[str, float]:
+async def alternating(
+    works: dict[str, Callable[[], Awaitable[Any]]], times: int, rounds: int
+) -> dict[str, float]:
     measured: dict[str, list[float]] = {name: [] for name in works}
     for work in works.values():
         await cpu_us(work, max(times // 10, 1))
@@ -85,7 +94,9 @@ async def alternating(works: dict[str, Callable[[], Awaitable[Any]]], times: int
     return {name: statistics.median(values) for name, values in measured.items()}
 
 
-def opened(engine: engine.Engine, spec: dict[str, Any], inputs: dict[str, Any], method: str = "", lm: Any = None) -> pb.Open:
+def opened(
+    engine: engine.Engine, spec: dict[str, Any], inputs: dict[str, Any], method: str = "", lm: Any = None
+) -> pb.Open:
     def hashed(value: Any) -> tuple[str, bytes]:
         data = json.dumps(value).encode()
         return hashlib.sha256(data).hexdigest(), data
@@ -119,7 +130,10 @@ async def figures(rounds: int) -> dict[str, float]:
         lm={"kind": "host", "model": "test/model"},
     )
     plain_lm = dspy.LM("test/model", engine=PlainEngine(), async_engine=PlainAsyncEngine(), cache=False)
-    made = dspy.signatures.make_signature({"question": (str, dspy.InputField()), "answer": (str, dspy.OutputField())}, "Given the fields `question`, produce the fields `answer`.")
+    made = dspy.signatures.make_signature(
+        {"question": (str, dspy.InputField()), "answer": (str, dspy.OutputField())},
+        "Given the fields `question`, produce the fields `answer`.",
+    )
     plain = dspy.Predict(made)
 
     async def run_plain() -> Any:
@@ -145,6 +159,7 @@ async def figures(rounds: int) -> dict[str, float]:
         5000,
         rounds,
     )
+
     async def accelerated(work: Callable[[], Awaitable[Any]]) -> Any:
         acceleration.install()
         try:

@@ -63,6 +63,20 @@ def problems(program: dspy.Module, prediction: dspy.Prediction) -> list[str]:
     return found
 
 
+def constraint_problems(case: str, prediction: dspy.Prediction) -> list[str]:
+    """What the worker itself would refuse."""
+    outputs = lm_goldens.SCHEMAS.get(case.removeprefix("schema_"))
+    if not case.startswith("schema_") or outputs is None:
+        return []
+    found = []
+    for field in lm_goldens.worker_signature(outputs).outputs:
+        try:
+            field.type.validator.validate_python(prediction[field.name])
+        except ValueError as error:
+            found.append(f"{field.name} = {prediction[field.name]!r}: {error}")
+    return found
+
+
 def run(stand_in: StandIn, verbose: bool) -> tuple[list[dict[str, Any]], list[str]]:
     goldens, failures = [], []
     for adapter_name, adapter in lm_goldens.ADAPTERS.items():
@@ -79,7 +93,7 @@ def run(stand_in: StandIn, verbose: bool) -> tuple[list[dict[str, Any]], list[st
                 with dspy.context(lm=lm, adapter=adapter(), trace=[], disable_history=True):
                     try:
                         prediction = program(**inputs)
-                        found = problems(program, prediction)
+                        found = problems(program, prediction) + constraint_problems(case, prediction)
                     except Exception as error:
                         found = [f"{type(error).__name__}: {str(error)[:1500]}"]
                 if len(recorder.requests) != TURNS.get(case, 1):

@@ -1,4 +1,4 @@
-"""Writes the golden files that the Rust side of language models is tested against, from DSPy itself.
+"""Writes the golden files that the Rust side of language models is tested against, from DSPy and the worker.
 
     python python/tools/lm_goldens.py            # writes them to dspex-runtime/tests/golden
     python python/tools/lm_goldens.py --check    # fails where they differ from what this DSPy writes
@@ -24,6 +24,10 @@ import pydantic
 from dspy._vendor.lm15 import serde
 from dspy._vendor.lm15 import types as t
 from dspy.utils import exceptions
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from dspex_worker.signature import Signature, build_signature
 
 GOLDEN = Path(__file__).parents[2] / "dspex-runtime" / "tests" / "golden"
 
@@ -249,6 +253,135 @@ SIGNATURES: dict[str, dict[str, Any]] = {
     "reserved_words": {"completed_at": str, "result": str, "note": list[Literal["x", "y"]]},
 }
 
+# As schemars writes the types of Rust, in the worker's own signatures.
+_URGENCY = {"title": "Urgency", "type": "string", "enum": ["Low", "Medium", "High"]}
+_IMPACT = {
+    "title": "Impact",
+    "oneOf": [
+        {"description": "It can wait.", "type": "string", "const": "Minor"},
+        {"description": "Revenue is lost.", "type": "string", "const": "Major"},
+    ],
+}
+_CUSTOMER = {
+    "title": "Customer",
+    "type": "object",
+    "properties": {
+        "name": {"description": "As on the contract.", "type": "string"},
+        "age": {"type": "integer", "format": "uint8", "minimum": 18, "maximum": 99},
+        "plan": {"anyOf": [{"$ref": "#/$defs/Plan"}, {"type": "null"}]},
+        "email": {"type": ["string", "null"], "format": "email"},
+    },
+    "required": ["name", "age"],
+    "$defs": {"Plan": {"type": "string", "enum": ["Free", "Pro"]}},
+}
+_TO_CUSTOMER = {"$ref": "#/$defs/Customer"}
+_CUSTOMER_DEFS = {"Customer": {k: v for k, v in _CUSTOMER.items() if k != "$defs"}, **_CUSTOMER["$defs"]}  # type: ignore[dict-item]
+
+
+def _variant(kind: str, name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    properties = {"kind": {"type": "string", "const": kind}, name: schema}
+    return {"type": "object", "properties": properties, "required": ["kind", name]}
+
+
+_EXPRESSION = {
+    "oneOf": [
+        {
+            "type": "object",
+            "properties": {"left": {"$ref": "#/$defs/Expression"}, "right": {"$ref": "#/$defs/Expression"}},
+            "required": ["left", "right"],
+        },
+        {"type": "object", "properties": {"number": {"type": "integer"}}, "required": ["number"]},
+    ],
+}
+
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "enums": {
+        "urgency": _URGENCY,
+        "impact": _IMPACT,
+        "maybe": {"anyOf": [_URGENCY, {"type": "null"}]},
+        "nothing_fits": {"type": ["string", "null"], "enum": ["zz", "yy", None]},
+    },
+    "options": {
+        "owner": {"type": ["string", "null"]},
+        "hours": {"type": ["number", "null"], "format": "double"},
+        "short": {"type": ["string", "null"], "maxLength": 5},
+        "words": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]},
+        "nothing": {"type": "null"},
+    },
+    "structs": {
+        "customer": _CUSTOMER,
+        "customers": {"type": "array", "items": _TO_CUSTOMER, "$defs": _CUSTOMER_DEFS},
+        "perhaps": {"anyOf": [_TO_CUSTOMER, {"type": "null"}], "$defs": _CUSTOMER_DEFS},
+    },
+    "unions": {
+        "action": {
+            "title": "Action",
+            "oneOf": [
+                _variant("refund", "amount", {"type": "number", "format": "double"}),
+                _variant("escalate", "to", {"type": "string"}),
+            ],
+        },
+        "shape": {
+            "title": "Shape",
+            "oneOf": [
+                {"type": "string", "const": "Point"},
+                {
+                    "type": "object",
+                    "properties": {"Circle": {"type": "number"}},
+                    "required": ["Circle"],
+                    "additionalProperties": False,
+                },
+            ],
+        },
+        "node": {
+            "title": "Node",
+            "type": "object",
+            "properties": {
+                "value": {"type": "integer", "format": "int64"},
+                "children": {"type": "array", "items": {"$ref": "#"}},
+            },
+            "required": ["value", "children"],
+        },
+    },
+    "recursive_union": {
+        "expression": {"$ref": "#/$defs/Expression", "$defs": {"Expression": _EXPRESSION}},
+    },
+    "texts": {
+        "code": {"type": "string", "pattern": "^[A-Z]{3}-\\d{2}$"},
+        "commas": {"type": "string", "pattern": "^(?:ab, ){2}c$", "minLength": 2},
+        "brief": {"type": "string", "minLength": 3, "maxLength": 8},
+        "date": {"type": "string", "format": "date"},
+        "email": {"type": "string", "format": "email", "maxLength": 40},
+        "anything": True,
+    },
+    "collections": {
+        "share": {"type": "number", "minimum": 0.0, "maximum": 1.0},
+        "rank": {"type": "integer", "format": "uint8", "minimum": 1, "maximum": 5},
+        "counts": {
+            "type": "object",
+            "additionalProperties": {"type": "integer", "format": "uint32", "minimum": 0},
+        },
+        "pair": {
+            "type": "array",
+            "prefixItems": [{"type": "string"}, {"type": "integer"}],
+            "minItems": 2,
+            "maxItems": 2,
+        },
+        "levels": {"type": "array", "items": _URGENCY, "uniqueItems": True},
+        "flags": {"type": "array", "items": {"type": "boolean"}, "minItems": 2},
+    },
+}
+
+
+def worker_signature(outputs: dict[str, Any]) -> Signature:
+    """The signature that the worker makes of schemas."""
+    fields = [{"name": name, "desc": f"The {name}.", "schema": schema} for name, schema in outputs.items()]
+    ticket = {"name": "ticket", "desc": "What the customer wrote.", "schema": {"type": "string"}}
+    return build_signature(
+        {"name": "Triage", "instructions": "Triage.", "inputs": [ticket], "outputs": fields}
+    )
+
+
 ADAPTERS: dict[str, Callable[[], dspy.Adapter]] = {
     "chat": dspy.ChatAdapter,
     "json": dspy.JSONAdapter,
@@ -274,6 +407,11 @@ def modules() -> dict[str, Callable[[], tuple[dspy.Module, dict[str, Any]]]]:
     cases: dict[str, Callable[[], tuple[dspy.Module, dict[str, Any]]]] = {}
     for name, outputs in SIGNATURES.items():
         cases[f"predict_{name}"] = lambda outputs=outputs: (dspy.Predict(_signature(outputs)), ticket)  # type: ignore[misc]
+    for name, schemas in SCHEMAS.items():
+        cases[f"schema_{name}"] = lambda schemas=schemas: (  # type: ignore[misc]
+            dspy.Predict(worker_signature(schemas).cls),
+            ticket,
+        )
     cases["chain_of_thought"] = lambda: (dspy.ChainOfThought(_signature(typed)), ticket)
     cases["react"] = lambda: (dspy.ReAct(_signature(typed), tools), ticket)
     cases["react_v2"] = lambda: (dspy.ReActV2(_signature(typed), tools), ticket)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -14,6 +15,10 @@ import dspy
 
 def echo(value: Any) -> Any:
     return value
+
+
+def type_of(value: Any) -> str:
+    return type(value).__name__
 
 
 async def sleep(seconds: float) -> str:
@@ -55,6 +60,10 @@ def end_by_signal(number: int) -> None:
 
 def write_to_stdout(text: str) -> None:
     print(text, flush=True)
+
+
+def log_warning(text: str) -> None:
+    logging.getLogger("my_team").warning("%s", text)
 
 
 class Sorry(ValueError):

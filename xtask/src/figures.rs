@@ -4,17 +4,29 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 
-/// Measures the figures of these names, or all, and prints them.
-pub fn run(root: &Path, names: &[String], json: bool) -> Result<()> {
+/// What to measure, and how to print it.
+#[derive(Args)]
+pub struct Options {
+    /// The figures to measure; all of them without one.
+    names: Vec<String>,
+    /// One JSON document instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures figures and prints them.
+pub fn run(root: &Path, options: &Options) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut bench = Command::new(cargo);
     // The program's own output alone goes to stdout, so that `--json` can be piped on.
     bench.current_dir(root).args(["bench", "--quiet", "--package", "dspex", "--bench", "figures", "--"]);
-    bench.args(json.then_some("--json")).args(names);
+    bench.args(options.json.then_some("--json")).args(&options.names);
     let status = bench.status().context("cargo cannot be started")?;
-    if !status.success() {
-        bail!("not every figure could be measured; the reason stands above");
+    if status.success() {
+        Ok(())
+    } else {
+        bail!("the figures were not all measured; the reason stands above")
     }
-    Ok(())
 }

@@ -1,8 +1,11 @@
-//! Chores of the repository: `cargo xtask <name>`.
+//! Chores of the repository: `cargo xtask <name>`. Each chore is a module of its name.
 
 mod figures;
+mod package;
 mod proto;
 mod schema;
+mod step;
+mod test;
 
 use std::path::{Path, PathBuf};
 
@@ -19,13 +22,11 @@ struct Args {
 #[derive(Subcommand)]
 enum Chore {
     /// Measure the project's figures and print them with their goals.
-    Figures {
-        /// The figures to measure; all of them without one.
-        names: Vec<String>,
-        /// One JSON document instead of text.
-        #[arg(long)]
-        json: bool,
-    },
+    Figures(figures::Options),
+    /// Run every check and every test, Rust and Python.
+    Test(test::Options),
+    /// Package all crates, and build a program from the archives outside of the workspace.
+    Package,
     /// Regenerate the checked-in protocol code.
     Proto {
         /// Change nothing; fail if the checked-in code is stale.
@@ -46,7 +47,9 @@ enum Chore {
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
     match Args::parse().chore {
-        Chore::Figures { names, json } => figures::run(root, &names, json),
+        Chore::Figures(options) => figures::run(root, &options),
+        Chore::Test(options) => test::run(root, &options),
+        Chore::Package => package::run(root),
         Chore::Proto { check, python } => proto::run(root, python.as_deref(), check),
         Chore::Schema { check } => schema::run(root, check),
     }

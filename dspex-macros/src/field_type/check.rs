@@ -24,7 +24,8 @@ pub(crate) fn check(model: &Model, errors: &mut Errors) {
             errors.push(err!(ident, "`{ident}` has no variants, so there is no value to choose; add some"));
         }
         Data::Struct(data) if matches!(data.fields, Fields::Unit) => {
-            errors.push(err!(ident, "`{ident}` has no fields, so it holds nothing; add some, or use an enum"));
+            errors
+                .push(err!(ident, "`{ident}` has no fields, so it holds nothing; add some, or use an enum"));
         }
         _ => {}
     }

@@ -1,5 +1,7 @@
 //! The implementations: the copy, and the traits that call into it.
 
+use syn::Data;
+
 use super::model::{Model, replace_self};
 use crate::prelude::*;
 
@@ -9,6 +11,7 @@ pub(crate) fn implementations(model: &Model) -> TokenStream {
     let (serde, schemars) = (root.private(&quote!(serde)), root.private(&quote!(schemars)));
     let (serde_text, schemars_text) = (root.crate_text("serde"), root.crate_text("schemars"));
     let remote = ident.to_string();
+    let default = copy_default(model);
     let assertions = model.fields().into_iter().map(|field| {
         let ty = &field.ty;
         let cfg = field.attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
@@ -30,6 +33,8 @@ pub(crate) fn implementations(model: &Model) -> TokenStream {
             #[schemars(crate = #schemars_text)]
             #[allow(dead_code, non_camel_case_types, missing_docs)]
             #copy
+
+            #default
 
             #[automatically_derived]
             impl #serde::Serialize for #ident {
@@ -71,6 +76,28 @@ pub(crate) fn implementations(model: &Model) -> TokenStream {
             }
         };
     }
+}
+
+/// The default of the copy, which the derives ask for where all fields have their defaults from the type's.
+fn copy_default(model: &Model) -> Option<TokenStream> {
+    let Data::Struct(data) = &model.input.data else { return None };
+    if !model.has_default() {
+        return None;
+    }
+    let (ident, copy_ident) = (model.ident(), model.copy_ident());
+    let fields = data.fields.iter().zip(data.fields.members()).map(|(field, member)| {
+        let cfg = field.attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
+        quote!(#(#cfg)* #member: real.#member)
+    });
+    Some(quote! {
+        #[automatically_derived]
+        impl ::core::default::Default for #copy_ident {
+            fn default() -> Self {
+                let real = <#ident as ::core::default::Default>::default();
+                Self { #(#fields),* }
+            }
+        }
+    })
 }
 
 /// Implementations for an item with errors: they satisfy whoever uses the type, and never run.

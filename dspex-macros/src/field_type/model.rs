@@ -3,7 +3,8 @@
 use dspex_codegen::Root;
 use proc_macro2::{Group, TokenTree};
 use quote::format_ident;
-use syn::{Attribute, Data, DeriveInput, Field};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Data, DeriveInput, Field, Meta, Token};
 
 use crate::context;
 use crate::prelude::*;
@@ -40,6 +41,16 @@ impl Model {
         }
     }
 
+    /// Whether the item has `#[serde(default)]`, without a function to call.
+    pub(crate) fn has_default(&self) -> bool {
+        self.input.attrs.iter().filter(|attr| attr.path().is_ident("serde")).any(|attr| {
+            let settings = attr.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated);
+            settings.is_ok_and(|settings| {
+                settings.iter().any(|setting| matches!(setting, Meta::Path(path) if path.is_ident("default")))
+            })
+        })
+    }
+
     /// The name of the copy.
     pub(crate) fn copy_ident(&self) -> Ident {
         format_ident!("__FieldTypeOf{}", self.input.ident)
@@ -73,7 +84,9 @@ impl Model {
 }
 
 fn is_read_by_derives(attr: &Attribute) -> bool {
-    ["doc", "serde", "schemars", "cfg", "cfg_attr", "allow", "deprecated"].iter().any(|name| attr.path().is_ident(name))
+    ["doc", "serde", "schemars", "cfg", "cfg_attr", "allow", "deprecated"]
+        .iter()
+        .any(|name| attr.path().is_ident(name))
 }
 
 /// The tokens with the type's own name for `Self`.
@@ -81,7 +94,9 @@ pub(super) fn replace_self(tokens: TokenStream, ident: &Ident) -> TokenStream {
     tokens
         .into_iter()
         .map(|token| match token {
-            TokenTree::Ident(word) if word == "Self" => TokenTree::Ident(Ident::new(&ident.to_string(), word.span())),
+            TokenTree::Ident(word) if word == "Self" => {
+                TokenTree::Ident(Ident::new(&ident.to_string(), word.span()))
+            }
             TokenTree::Group(group) => {
                 let mut inner = Group::new(group.delimiter(), replace_self(group.stream(), ident));
                 inner.set_span(group.span());

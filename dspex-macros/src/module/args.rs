@@ -133,7 +133,10 @@ fn argument_parser(position: usize) -> impl Parser<Output = Argument> {
             return Err(syn::Error::new_spanned(
                 &rest,
                 match position {
-                    0 => format!("the first argument is the class as a string; write `\"{}\"`", path_text(&rest)),
+                    0 => format!(
+                        "the first argument is the class as a string; write `\"{}\"`",
+                        path_text(&rest)
+                    ),
                     _ => "expected `keyword = value`".to_owned(),
                 },
             ));

@@ -53,7 +53,10 @@ fn check_item(model: &Model, errors: &mut Errors) {
             errors.push(err!(attr, "`#[cfg]` has to come first; move it above `#[dspy_module]`"));
         }
         if let Some((name, _)) = settings(attr) {
-            errors.push(err!(attr, "`#[{name}]` on the struct can change the names of fields; put it on a field"));
+            errors.push(err!(
+                attr,
+                "`#[{name}]` on the struct can change the names of fields; put it on a field"
+            ));
         }
     }
 }
@@ -69,10 +72,19 @@ fn check_markers(field: &Field, errors: &mut Errors) {
         }
     }
     match field.markers.as_slice() {
-        [] => errors.push(err!(&field.ident, "`{}` is neither input nor output; mark it `#[input]` or `#[output]`", field.name)),
+        [] => errors.push(err!(
+            &field.ident,
+            "`{}` is neither input nor output; mark it `#[input]` or `#[output]`",
+            field.name
+        )),
         [_] => {}
         [first, second, ..] if first.side == second.side => {
-            errors.push(err!(&second.attr, "`{}` is marked twice; remove one `#[{}]`", field.name, first.side.as_str()));
+            errors.push(err!(
+                &second.attr,
+                "`{}` is marked twice; remove one `#[{}]`",
+                field.name,
+                first.side.as_str()
+            ));
         }
         [_, second, ..] => errors.push(err!(
             &second.attr,
@@ -83,7 +95,8 @@ fn check_markers(field: &Field, errors: &mut Errors) {
 }
 
 /// Settings under which serde or schemars would know the field by another name, or not at all.
-const RENAMING: &[&str] = &["rename", "flatten", "skip", "skip_serializing", "skip_deserializing", "skip_serializing_if"];
+const RENAMING: &[&str] =
+    &["rename", "flatten", "skip", "skip_serializing", "skip_deserializing", "skip_serializing_if"];
 
 fn check_attributes(field: &Field, errors: &mut Errors) {
     for (name, settings) in field.attrs.iter().filter_map(settings) {
@@ -94,7 +107,10 @@ fn check_attributes(field: &Field, errors: &mut Errors) {
                 "flatten" => "declare its fields one by one",
                 _ => "use an `Option` for a value that may be missing",
             };
-            errors.push(err!(setting.path(), "`{name}({key})` cannot be used on a field of a signature; {advice}"));
+            errors.push(err!(
+                setting.path(),
+                "`{name}({key})` cannot be used on a field of a signature; {advice}"
+            ));
         }
     }
 }
@@ -108,7 +124,11 @@ fn check_sides(model: &Model, errors: &mut Errors) {
         let marked = |field: &Field| field.markers.iter().any(|marker| marker.side == side);
         if !model.fields.iter().any(marked) {
             let side = side.as_str();
-            errors.push(err!(model.ident(), "`{}` has no {side}; mark at least one field `#[{side}]`", model.ident()));
+            errors.push(err!(
+                model.ident(),
+                "`{}` has no {side}; mark at least one field `#[{side}]`",
+                model.ident()
+            ));
         }
     }
 }
@@ -118,7 +138,11 @@ fn check_class(class: &Class, name: &LitStr) -> Result {
     if class.kind != Kind::Module {
         let kind = class.kind.as_str();
         let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-        bail!(name, "`{}` is {article} {kind}, not a module; use a module such as `dspy.Predict`", class.name);
+        bail!(
+            name,
+            "`{}` is {article} {kind}, not a module; use a module such as `dspy.Predict`",
+            class.name
+        );
     }
     let takes_signature = class.init.iter().any(|parameter| parameter.role == Role::Signature);
     if class.call != Call::Inputs || !takes_signature || !class.outputs.from_signature {
@@ -151,9 +175,15 @@ fn check_keyword(keyword: &Keyword, value: &serde_json::Value, class: &Class) ->
         match closest(name, settable.iter().copied().chain(["crate"])) {
             Some(other) => bail!(key, "`{}` takes no keyword `{name}`; did you mean `{other}`?", class.name),
             None if settable.is_empty() => {
-                bail!(key, "`{}` takes no keyword `{name}`; it has none that can be given, remove it", class.name)
+                bail!(
+                    key,
+                    "`{}` takes no keyword `{name}`; it has none that can be given, remove it",
+                    class.name
+                )
             }
-            None => bail!(key, "`{}` takes no keyword `{name}`; it takes `{}`", class.name, settable.join("`, `")),
+            None => {
+                bail!(key, "`{}` takes no keyword `{name}`; it takes `{}`", class.name, settable.join("`, `"))
+            }
         }
     };
     if parameter.role != Role::Value {

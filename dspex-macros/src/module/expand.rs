@@ -47,11 +47,10 @@ pub(crate) fn stand_ins(model: &Model, args: &Args, class: Option<Class>) -> Tok
     let mut module = module(model, args, class.as_ref());
     let declared: Vec<String> = module.outputs.iter().map(|field| field.name.clone()).collect();
     module.extra_outputs.retain(|extra| !declared.contains(&extra.name));
-    let items = if model.generics().params.is_empty() && model.generics().where_clause.is_none() {
-        module.items()
-    } else {
-        module.data_items()
-    };
+    let can_be_a_module = model.generics().params.is_empty()
+        && model.generics().where_clause.is_none()
+        && !model.fields.iter().any(|field| types::is_bound_to_a_thread(&field.ty));
+    let items = if can_be_a_module { module.items() } else { module.data_items() };
     quote! {
         #[allow(dead_code)]
         #item
@@ -71,9 +70,8 @@ fn module(model: &Model, args: &Args, class: Option<&Class>) -> Module {
         })
         .collect();
     let fields = |side: Side| {
-        let of_side = |field: &&Field| {
-            field.side() == side || field.markers.iter().any(|marker| marker.side == side)
-        };
+        let of_side =
+            |field: &&Field| field.side() == side || field.markers.iter().any(|marker| marker.side == side);
         model
             .fields
             .iter()
@@ -110,7 +108,12 @@ fn codegen_field(field: &Field, args: &Args) -> CodegenField {
         ty,
         ty_span: field.ty.span(),
         documented: field.documented,
-        attrs: field.attrs.iter().filter(|attr| correct || settings(attr).is_none()).map(ToTokens::to_token_stream).collect(),
+        attrs: field
+            .attrs
+            .iter()
+            .filter(|attr| correct || settings(attr).is_none())
+            .map(ToTokens::to_token_stream)
+            .collect(),
         cfg: field.cfg.iter().map(ToTokens::to_token_stream).collect(),
     }
 }
@@ -118,7 +121,11 @@ fn codegen_field(field: &Field, args: &Args) -> CodegenField {
 fn extra_outputs(class: &Class) -> Vec<ExtraOutput> {
     let extra = class.outputs.extra.iter();
     extra
-        .map(|output| ExtraOutput { name: output.name.clone(), ty: output.ty.clone(), doc: output.doc.clone() })
+        .map(|output| ExtraOutput {
+            name: output.name.clone(),
+            ty: output.ty.clone(),
+            doc: output.doc.clone(),
+        })
         .collect()
 }
 

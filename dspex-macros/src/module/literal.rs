@@ -31,20 +31,35 @@ fn scalar(lit: &Lit, sign: &str) -> Result<Value> {
         Lit::Int(int) => {
             let digits = format!("{sign}{}", int.base10_digits());
             if !int.suffix().is_empty() {
-                bail!(lit, "a value has the type that Python gives it; write `{digits}`, without `{}`", int.suffix());
+                bail!(
+                    lit,
+                    "a value has the type that Python gives it; write `{digits}`, without `{}`",
+                    int.suffix()
+                );
             }
-            let number = digits.parse::<i64>().map(Number::from).or_else(|_| digits.parse::<u64>().map(Number::from));
-            number.map(Value::Number).map_err(|_| err!(lit, "`{digits}` does not fit into 64 bits; use a smaller number"))
+            let number =
+                digits.parse::<i64>().map(Number::from).or_else(|_| digits.parse::<u64>().map(Number::from));
+            number
+                .map(Value::Number)
+                .map_err(|_| err!(lit, "`{digits}` does not fit into 64 bits; use a smaller number"))
         }
         Lit::Float(float) => {
             let digits = format!("{sign}{}", float.base10_digits());
             if !float.suffix().is_empty() {
-                bail!(lit, "a value has the type that Python gives it; write `{digits}`, without `{}`", float.suffix());
+                bail!(
+                    lit,
+                    "a value has the type that Python gives it; write `{digits}`, without `{}`",
+                    float.suffix()
+                );
             }
             let number = digits.parse::<f64>().ok().and_then(Number::from_f64);
-            number.map(Value::Number).ok_or_else(|| err!(lit, "`{digits}` is too large for a float; use a smaller number"))
+            number
+                .map(Value::Number)
+                .ok_or_else(|| err!(lit, "`{digits}` is too large for a float; use a smaller number"))
         }
-        Lit::Char(char) => Err(err!(lit, "Python has no characters; write the string `\"{}\"`", char.value())),
+        Lit::Char(char) => {
+            Err(err!(lit, "Python has no characters; write the string `\"{}\"`", char.value()))
+        }
         _ => Err(err!(lit, "a value is a number, boolean, string or array; bytes cannot be given here")),
     }
 }

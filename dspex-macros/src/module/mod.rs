@@ -1,10 +1,10 @@
 //! `#[dspy_module]`: arguments and struct are parsed, checked against the class, and expanded.
 
-mod args;
-mod check;
-mod expand;
+pub(crate) mod args;
+pub(crate) mod check;
+pub(crate) mod expand;
 mod literal;
-mod model;
+pub(crate) mod model;
 
 use crate::fallback;
 use crate::prelude::*;

@@ -68,7 +68,10 @@ impl Model {
                 }
             },
             Ok(Item::Enum(item)) => {
-                let error = not_a_struct(item.enum_token, "an enum; for the type of a field, use `#[derive(FieldType)]`");
+                let error = not_a_struct(
+                    item.enum_token,
+                    "an enum; for the type of a field, use `#[derive(FieldType)]`",
+                );
                 (item.vis, item.ident, error)
             }
             Ok(Item::Union(item)) => {
@@ -117,7 +120,8 @@ impl Model {
         }
         // The derives that would read them are on the generated items.
         let keeps_schemars = derives.iter().any(|path| is_one_of(path, &["JsonSchema", "FieldType"]));
-        let keeps_serde = derives.iter().any(|path| is_one_of(path, &["Serialize", "Deserialize", "FieldType"]));
+        let keeps_serde =
+            derives.iter().any(|path| is_one_of(path, &["Serialize", "Deserialize", "FieldType"]));
         let mut fields = Vec::new();
         for field in &mut item.fields {
             let Some(ident) = field.ident.clone() else { continue };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::dspex::Runtime;
 use super::session::{Adapter, SessionState};
@@ -84,8 +85,9 @@ impl CallContext {
 
 /// Writes a call's inputs for the wire.
 pub(crate) fn encode<T: Serialize + ?Sized>(inputs: &T) -> Result<Bytes> {
-    let what = || "the inputs cannot be sent".to_owned();
-    wire::to_vec(inputs).map(Bytes::from).map_err(|source| Error::Wire { what: what(), source })
+    wire::to_vec(inputs)
+        .map(Bytes::from)
+        .map_err(|source| Error::Wire { what: "the inputs cannot be sent".to_owned(), source })
 }
 
 /// Reads what a call answered.
@@ -94,4 +96,17 @@ pub(crate) fn decode<T: DeserializeOwned>(payload: &Payload, class: &str) -> Res
         what: format!("the answer of `{class}` does not fit its Rust type"),
         source,
     })
+}
+
+/// Writes a dynamic value for the wire: tags in it mean what they say.
+pub(crate) fn encode_document(value: &Value) -> Result<Bytes> {
+    wire::document_to_vec(value)
+        .map(Bytes::from)
+        .map_err(|source| Error::Wire { what: "the inputs cannot be sent".to_owned(), source })
+}
+
+/// Reads a dynamic value, tags visible.
+pub(crate) fn decode_document(payload: &Payload, target: &str) -> Result<Value> {
+    wire::document_from_slice(&payload.json)
+        .map_err(|source| Error::Wire { what: format!("the answer of `{target}` cannot be read"), source })
 }

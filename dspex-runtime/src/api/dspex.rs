@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::caller::{CallContext, Caller};
@@ -76,11 +75,7 @@ impl Dspex {
     ///
     /// [`Error::InvalidInput`](crate::Error::InvalidInput) for a signature or inputs that do not fit, and whatever
     /// the call ends with.
-    pub async fn predict(
-        &self,
-        signature: &str,
-        inputs: &(impl Serialize + ?Sized),
-    ) -> Result<Prediction<Value>> {
+    pub async fn predict(&self, signature: &str, inputs: &Value) -> Result<Prediction<Value>> {
         self.ask("dspy.Predict", signature, inputs).await
     }
 
@@ -89,20 +84,11 @@ impl Dspex {
     /// # Errors
     ///
     /// As [`predict`](Dspex::predict).
-    pub async fn chain_of_thought(
-        &self,
-        signature: &str,
-        inputs: &(impl Serialize + ?Sized),
-    ) -> Result<Prediction<Value>> {
+    pub async fn chain_of_thought(&self, signature: &str, inputs: &Value) -> Result<Prediction<Value>> {
         self.ask("dspy.ChainOfThought", signature, inputs).await
     }
 
-    async fn ask(
-        &self,
-        class: &str,
-        signature: &str,
-        inputs: &(impl Serialize + ?Sized),
-    ) -> Result<Prediction<Value>> {
+    async fn ask(&self, class: &str, signature: &str, inputs: &Value) -> Result<Prediction<Value>> {
         let spec = InstanceSpec::new(class).signature(json!({"text": signature}));
         self.dspy().predict_once(spec, inputs).await
     }

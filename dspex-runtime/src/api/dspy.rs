@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::Prediction;
-use super::caller::{CallContext, CallOptions, decode, encode};
+use super::caller::{CallContext, CallOptions, decode_document, encode_document};
 use crate::bridge::{Spec, Target};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::proto::Payload;
 
 /// DSPy by dotted paths. Only the public API of DSPy and of the modules given to
 /// [`allow_module`](super::DspexBuilder::allow_module) can be reached; anything else is
 /// [`Error::NotAllowed`](crate::Error::NotAllowed) or [`Error::NotFound`](crate::Error::NotFound).
+///
+/// Values are JSON; what JSON cannot hold, such as NaN or bytes, is written as [`wire`](crate::wire) describes.
 ///
 /// ```no_run
 /// # async fn run(session: dspex_runtime::Session) -> dspex_runtime::Result<()> {
@@ -97,16 +99,11 @@ impl Dspy {
     /// # Errors
     ///
     /// Whatever the call ends with; see [`Error`](crate::Error).
-    pub async fn call(
-        &self,
-        path: &str,
-        args: &(impl Serialize + ?Sized),
-        kwargs: &(impl Serialize + ?Sized),
-    ) -> Result<Value> {
-        let inputs = encode(&Arguments { args, kwargs })?;
+    pub async fn call(&self, path: &str, args: &Value, kwargs: &Value) -> Result<Value> {
+        let inputs = encode_document(&json!({"args": args, "kwargs": kwargs}))?;
         let target = Target::Function(path.to_owned());
         let payload = self.context.run(target, inputs, &CallOptions::default()).await?;
-        decode::<Document>(&payload, path).map(Document::into_value)
+        answer(&payload, path)
     }
 
     /// Has a worker build an instance, and keeps its spec.
@@ -126,14 +123,10 @@ impl Dspy {
     /// # Errors
     ///
     /// Whatever the call ends with; see [`Error`](crate::Error).
-    pub async fn execute(
-        &self,
-        instance: &DynInstance,
-        inputs: &(impl Serialize + ?Sized),
-    ) -> Result<Prediction<Value>> {
+    pub async fn execute(&self, instance: &DynInstance, inputs: &Value) -> Result<Prediction<Value>> {
         let target = Target::Instance { spec: instance.spec.clone(), method: String::new() };
-        let payload = self.context.run(target, encode(inputs)?, &CallOptions::default()).await?;
-        decode(&payload, &instance.spec.class)
+        let payload = self.context.run(target, encode_document(inputs)?, &CallOptions::default()).await?;
+        prediction(&payload, &instance.spec.class)
     }
 
     /// Calls a public method of an instance with keyword arguments.
@@ -145,11 +138,11 @@ impl Dspy {
         &self,
         instance: &DynInstance,
         method: &str,
-        args: &(impl Serialize + ?Sized),
+        args: &Value,
     ) -> Result<Value> {
         let target = Target::Instance { spec: instance.spec.clone(), method: method.to_owned() };
-        let payload = self.context.run(target, encode(args)?, &CallOptions::default()).await?;
-        decode::<Document>(&payload, &instance.spec.class).map(Document::into_value)
+        let payload = self.context.run(target, encode_document(args)?, &CallOptions::default()).await?;
+        answer(&payload, &instance.spec.class)
     }
 
     /// Which versions run in the workers.
@@ -178,15 +171,11 @@ impl Dspy {
         let modules = modules.iter().map(|module| (*module).to_owned()).collect();
         let options = CallOptions { idempotent: true, ..CallOptions::default() };
         let payload = self.context.run(Target::Introspect(modules), bytes::Bytes::new(), &options).await?;
-        decode(&payload, "introspection")
+        decode_document(&payload, "introspection")
     }
 
     /// Builds, calls and forgets: one round trip.
-    pub(crate) async fn predict_once(
-        &self,
-        spec: InstanceSpec,
-        inputs: &(impl Serialize + ?Sized),
-    ) -> Result<Prediction<Value>> {
+    pub(crate) async fn predict_once(&self, spec: InstanceSpec, inputs: &Value) -> Result<Prediction<Value>> {
         let spec = Arc::new(Spec::new(&spec.class, spec.signature, spec.args));
         self.execute(&DynInstance { spec }, inputs).await
     }
@@ -198,25 +187,15 @@ impl std::fmt::Debug for Dspy {
     }
 }
 
-#[derive(Serialize)]
-struct Arguments<'a, A: ?Sized, K: ?Sized> {
-    args: &'a A,
-    kwargs: &'a K,
+/// What a call answered that is no prediction, or a prediction's outputs.
+fn answer(payload: &Payload, target: &str) -> Result<Value> {
+    let mut document = decode_document(payload, target)?;
+    let part = ["value", "outputs"].into_iter().find_map(|key| document.get_mut(key).map(Value::take));
+    part.ok_or_else(|| Error::Protocol(format!("the answer of `{target}` has neither a value nor outputs")))
 }
 
-/// Either form in which a worker answers.
-#[derive(serde::Deserialize)]
-#[serde(untagged)]
-enum Document {
-    Value { value: Value },
-    Prediction { outputs: Value },
-}
-
-impl Document {
-    fn into_value(self) -> Value {
-        match self {
-            Self::Value { value } => value,
-            Self::Prediction { outputs } => json!(outputs),
-        }
-    }
+fn prediction(payload: &Payload, class: &str) -> Result<Prediction<Value>> {
+    let document = decode_document(payload, class)?;
+    let problem = |error| Error::Protocol(format!("the answer of `{class}` is no prediction: {error}"));
+    serde_json::from_value(document).map_err(problem)
 }

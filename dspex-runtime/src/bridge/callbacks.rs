@@ -49,16 +49,13 @@ async fn complete(callback: Callback, lm: Option<Lm>) -> Result<Bytes, proto::Er
         return Err(errors::callback_failure("the call has no host model of that address".to_owned()));
     };
     let payload = callback.payload.unwrap_or_default();
-    let request: LmRequest = serde_json::from_slice(&payload.json)
+    let request = LmRequest::decode(&payload.json)
         .map_err(|error| errors::callback_failure(format!("DSPy's request could not be read: {error}")))?;
-    let mut response = model.complete_erased(request).await.map_err(|error| errors::lm_to_wire(&error))?;
-    if response.model.is_empty() {
-        // DSPy insists on a name, and counts usage by it.
-        lm.model().clone_into(&mut response.model);
-    }
-    serde_json::to_vec(&response)
+    let response = model.complete_erased(request).await;
+    response
+        .and_then(|response| response.encode(lm.model()))
         .map(Bytes::from)
-        .map_err(|error| errors::callback_failure(format!("the model's answer could not be sent: {error}")))
+        .map_err(|error| errors::lm_to_wire(&error))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -79,8 +79,11 @@ impl Lm {
     /// it is unset or empty.
     #[must_use]
     pub fn from_env() -> Option<Self> {
-        let model = std::env::var(VARIABLE).ok()?;
-        let model = model.trim();
+        Self::from_variable(&std::env::var(VARIABLE).ok()?)
+    }
+
+    fn from_variable(value: &str) -> Option<Self> {
+        let model = value.trim();
         (!model.is_empty()).then(|| Self::new(model))
     }
 
@@ -126,11 +129,12 @@ impl Lm {
         self.kwarg("max_tokens", tokens)
     }
 
-    /// How often DSPy tries again after an error for which [`LmError::is_retryable`] holds; 3 if not set. It waits 1,
-    /// 2, 4, .. seconds in between, or as long as the provider asks.
+    /// How often DSPy's own client tries again after an error for which [`LmError::is_retryable`] holds; 3 if not
+    /// set. It waits 1, 2, 4, .. seconds in between, or as long as the provider asks. A host model is asked once:
+    /// whether and when it tries again is its own decision.
     #[must_use]
     pub fn num_retries(self, retries: u32) -> Self {
-        self.kwarg("num_retries", retries)
+        self.only_for_providers("num_retries").kwarg("num_retries", retries)
     }
 
     /// How long one request may take, in DSPy's own client. For a host model the model itself decides.
@@ -274,4 +278,19 @@ fn redacted(kwargs: &BTreeMap<String, Value>) -> BTreeMap<&str, Value> {
             (name.as_str(), if shown { value.clone() } else { json!("[redacted]") })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_s_variable_names_a_model_or_none() {
+        assert_eq!(
+            Lm::from_variable(" openai/gpt-4o-mini\n").map(|lm| lm.model().to_owned()).as_deref(),
+            Some("openai/gpt-4o-mini")
+        );
+        assert!(Lm::from_variable("").is_none());
+        assert!(Lm::from_variable("  ").is_none());
+    }
 }

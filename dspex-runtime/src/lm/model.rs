@@ -87,8 +87,8 @@ impl Capabilities {
 /// A language model that runs in the host. [`Lm::host`](super::Lm::host) makes DSPy use it.
 ///
 /// Dropping the future is cancellation: it happens when the call that asked is cancelled or past its deadline.
-/// Many requests may be in flight at once. DSPy retries errors for which [`LmError::is_retryable`] holds, three
-/// times by default; see [`Lm::num_retries`](super::Lm::num_retries).
+/// Many requests may be in flight at once. Nobody tries again when it fails: a model that wants to retry does so itself,
+/// with [`LmError::is_retryable`] and [`LmError::retry_after`].
 ///
 /// ```
 /// use dspex_runtime::lm::{LanguageModel, LmError, LmRequest, LmResponse};

@@ -15,10 +15,10 @@ use super::model::Capabilities;
 #[doc(hidden)]
 #[derive(Debug, Clone)]
 pub struct LmSpecDoc {
-    /// The address: lower-case hex. It covers the JSON and, beyond it, what must not be shared: the key's fingerprint
-    /// and the identity of a host model.
+    /// The address: lower-case hex SHA-256 of `json`.
     pub hash: String,
-    /// The spec: one JSON object with sorted keywords.
+    /// The spec: one JSON object with sorted keywords. Its `identity` keeps apart what must not be shared: two host
+    /// models of one name, and two keys for one model.
     pub json: Vec<u8>,
     /// The key, which is no part of the JSON.
     pub api_key: Option<SecretString>,
@@ -37,38 +37,37 @@ pub(super) struct SpecParts<'a> {
 
 impl LmSpecDoc {
     pub(super) fn new(parts: &SpecParts<'_>) -> Self {
-        let json = json!({
+        let mut document = json!({
             "kind": parts.kind,
             "model": parts.model,
             "kwargs": parts.kwargs,
             "capabilities": parts.capabilities,
-        })
-        .to_string()
-        .into_bytes();
-        let mut hash = Sha256::new();
-        hash.update(&json);
-        if let Some(identity) = parts.identity {
-            hash.update(b"\0host\0");
-            hash.update(process_key());
-            hash.update(identity.to_le_bytes());
+        });
+        if parts.api_key.is_some() || parts.identity.is_some() {
+            document["identity"] = json!(hex::encode(identity(parts)));
         }
-        if let Some(key) = parts.api_key {
-            hash.update(b"\0key\0");
-            hash.update(fingerprint(key));
-        }
-        Self { hash: hex::encode(hash.finalize()), json, api_key: parts.api_key.cloned() }
+        let json = document.to_string().into_bytes();
+        Self { hash: hex::encode(Sha256::digest(&json)), json, api_key: parts.api_key.cloned() }
     }
 }
 
-/// A key's fingerprint under a key of this process: two tenants never share a spec, and nobody can try keys against
-/// an address.
-fn fingerprint(key: &SecretString) -> [u8; 32] {
-    // SHA-256 with a fixed-length secret prefix and suffix: an envelope MAC, safe against length extension.
+/// What must not be shared, under a key of this process: nobody can try keys of a provider against a spec.
+fn identity(parts: &SpecParts<'_>) -> [u8; 16] {
+    // SHA-256 between two copies of a secret of fixed length: an envelope MAC, safe against length extension.
     let mut hash = Sha256::new();
     hash.update(process_key());
-    hash.update(key.expose_secret().as_bytes());
+    if let Some(host) = parts.identity {
+        hash.update(b"host");
+        hash.update(host.to_le_bytes());
+    }
+    if let Some(key) = parts.api_key {
+        hash.update(b"key");
+        hash.update(key.expose_secret().as_bytes());
+    }
     hash.update(process_key());
-    hash.finalize().into()
+    let mut identity = [0; 16];
+    identity.copy_from_slice(&hash.finalize()[..16]);
+    identity
 }
 
 /// 32 random bytes, chosen once a process.

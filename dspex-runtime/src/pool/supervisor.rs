@@ -165,10 +165,10 @@ impl Supervisor {
             Event::ConnectFailed(index, generation, reason) if current(index, generation) => {
                 let last_lines = self.slots[index].tail.text();
                 tracing::warn!(target: "dspex::pool", worker = index, generation, %reason, %last_lines, "a worker did not start");
-                if matches!(self.fleet, FleetConfig::Endpoints { .. }) {
+                self.step(index, SlotEvent::Failed).await;
+                if self.slots.iter().all(|worker| worker.slot.failures > 0) {
                     self.report_start(Err(PoolError::Down(reason.clone())));
                 }
-                self.step(index, SlotEvent::Failed).await;
                 self.refuse_if_hopeless(&reason);
             }
             Event::Lost(index, generation, reason) if current(index, generation) => {
@@ -206,6 +206,15 @@ impl Supervisor {
             }
             Report::Forked { worker, generation, pid } => {
                 tracing::debug!(target: "dspex::pool", worker, generation, pid, "a worker runs");
+            }
+            Report::Refused { request, error } => {
+                let reason = format!("the zygote refused: {}: {}", error.class, error.message);
+                let of = |index: &usize| request["worker"] == worker_name(*index).as_str();
+                if let (Some(index), Some(generation)) =
+                    ((0..self.slots.len()).find(of), request["generation"].as_u64())
+                {
+                    self.fail_later(index, generation, &reason);
+                }
             }
             Report::Exited { worker, generation, code, signal } => {
                 tracing::info!(target: "dspex::pool", worker, generation, ?code, ?signal, "a worker ended");
@@ -358,12 +367,14 @@ impl Supervisor {
                 }
             }
         }
+        let forked = matches!(self.fleet, FleetConfig::Local { .. });
         let events = self.events.clone();
         tokio::spawn(async move {
             let connecting = async {
                 match (socket, address) {
                     (Some(socket), _) => framed::connect(socket, limits).await,
-                    (None, Some(address)) => connect_patiently(&address, limits).await,
+                    (None, Some(address)) if forked => connect_patiently(&address, limits).await,
+                    (None, Some(address)) => grpc::connect(&address, limits).await,
                     (None, None) => Err(LinkError::Carrier("the worker has no address".into())),
                 }
             };

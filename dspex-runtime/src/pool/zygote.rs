@@ -46,6 +46,13 @@ pub(crate) enum Report {
         /// Its process id.
         pid: u32,
     },
+    /// A request that was not carried out.
+    Refused {
+        /// Which one.
+        request: serde_json::Value,
+        /// Why.
+        error: InitError,
+    },
     /// A worker ended.
     Exited {
         /// The worker's name.

@@ -13,6 +13,8 @@ pub(super) enum Hint {
     Dict(Box<Hint>),
     Tuple(Vec<Hint>),
     Union(Vec<Hint>),
+    /// The worker's own classes for optional values: `None` has to be written, as `null`.
+    Nullable(Box<Hint>),
     /// A class that only its name is known of.
     Named(String),
 }
@@ -40,6 +42,7 @@ impl Hint {
                 let members: Option<Vec<Value>> = members.iter().map(Hint::schema).collect();
                 json!({"anyOf": members?})
             }
+            Hint::Nullable(inner) => json!({"anyOf": [inner.schema()?, {"type": "null"}]}),
             Hint::Named(_) => return None,
         })
     }
@@ -57,7 +60,7 @@ impl Hint {
     pub(super) fn has_untyped_values(&self) -> bool {
         match self {
             Hint::Any => true,
-            Hint::List(inner) | Hint::Dict(inner) => inner.has_untyped_values(),
+            Hint::List(inner) | Hint::Dict(inner) | Hint::Nullable(inner) => inner.has_untyped_values(),
             Hint::Tuple(members) | Hint::Union(members) => members.iter().any(Hint::has_untyped_values),
             _ => false,
         }
@@ -99,7 +102,7 @@ fn read(text: &str, depth: usize) -> Option<(Hint, &str)> {
             ("dict" | "Dict" | "Mapping", 2) => Hint::Dict(Box::new(arguments.remove(1))),
             ("tuple" | "Tuple", _) => Hint::Tuple(arguments),
             ("Union", _) => Hint::Union(arguments),
-            ("Optional", 1) => Hint::Union(vec![arguments.remove(0), Hint::Null]),
+            ("Optional", 1) => Hint::Nullable(Box::new(arguments.remove(0))),
             ("Annotated", 1..) => arguments.remove(0),
             _ => Hint::Named(short.to_owned()),
         };
@@ -110,7 +113,8 @@ fn read(text: &str, depth: usize) -> Option<(Hint, &str)> {
         "int" => Hint::Plain("integer"),
         "float" => Hint::Plain("number"),
         "bool" => Hint::Plain("boolean"),
-        "NoneType" | "None" => Hint::Null,
+        "NoneType" => Hint::Null,
+        "None" => Hint::Nullable(Box::new(Hint::Null)),
         "Any" => Hint::Any,
         "list" => Hint::List(Box::new(Hint::Any)),
         "dict" => Hint::Dict(Box::new(Hint::Any)),
@@ -187,6 +191,7 @@ mod tests {
                 "list[list[float]]",
                 json!({"type": "array", "items": {"type": "array", "items": {"type": "number"}}}),
             ),
+            ("Optional[int]", json!({"anyOf": [{"type": "integer"}, {"type": "null"}]})),
             ("Union[str, NoneType]", json!({"anyOf": [{"type": "string"}, {"type": "null"}]})),
             ("dict[str, Any]", json!({"type": "object", "additionalProperties": {}})),
             (

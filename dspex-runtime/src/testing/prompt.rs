@@ -223,6 +223,7 @@ impl<'a> Description<'a> {
             .unwrap_or_else(|| json!({}));
         if let Some(entry) = entry {
             constrain(&mut schema, entry);
+            constrain_text(&mut schema, entry);
         }
         AskedField { name: name.to_owned(), hint, schema, shown_schema, nested_xml }
     }
@@ -293,6 +294,41 @@ fn constrain(schema: &mut Value, entry: &str) {
             _ => continue,
         };
         object.insert(key.to_owned(), limit);
+    }
+}
+
+/// Adds what the worker writes behind the description of a text, where DSPy shows no schema:
+/// `(at least 3 characters, at most 8 characters, matching the regular expression .., in the format date)`.
+fn constrain_text(schema: &mut Value, entry: &str) {
+    const PATTERN: &str = "matching the regular expression ";
+    const FORMAT: &str = "in the format ";
+    let entry = entry.split_once("\nConstraints: ").map_or(entry, |(entry, _)| entry).trim_end();
+    let starts = ["(at least ", "(at most ", "(matching the regular expression ", "(in the format "];
+    let start = starts.iter().filter_map(|start| entry.find(start)).min();
+    let (Some(object), Some(start), true) = (schema.as_object_mut(), start, entry.ends_with(')')) else {
+        return;
+    };
+    let mut notes = &entry[start + 1..entry.len() - 1];
+    let mut last = |notes: &mut &str, mark: &str, key: &str| {
+        if let Some(at) = notes.find(mark).filter(|at| *at == 0 || notes[..*at].ends_with(", ")) {
+            object.insert(key.to_owned(), json!(notes[at + mark.len()..]));
+            *notes = notes[..at].trim_end_matches(", ");
+        }
+    };
+    // From the end, because a pattern may hold commas.
+    if let Some(at) = notes.rfind(FORMAT) {
+        let mut format = &notes[at..];
+        last(&mut format, FORMAT, "format");
+        notes = notes[..at].trim_end_matches(", ");
+    }
+    last(&mut notes, PATTERN, "pattern");
+    for note in notes.split(", ") {
+        let length = |start| note.strip_prefix(start)?.strip_suffix(" characters")?.parse::<u64>().ok();
+        if let Some(least) = length("at least ") {
+            object.insert("minLength".to_owned(), json!(least));
+        } else if let Some(most) = length("at most ") {
+            object.insert("maxLength".to_owned(), json!(most));
+        }
     }
 }
 

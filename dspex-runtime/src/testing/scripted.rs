@@ -63,8 +63,8 @@ impl From<LmError> for ScriptedAnswer {
 
 /// Answers what the test wrote: by rule where one holds, else in order. Clones share the script and the record.
 ///
-/// DSPy asks again when it cannot read an answer (`ChatAdapter` falls back to JSON once) and after errors for which
-/// [`LmError::is_retryable`] holds; each time is one more step of the script.
+/// DSPy asks again when it cannot read an answer: `ChatAdapter` falls back to JSON once. That is one more step of the
+/// script.
 ///
 /// ```
 /// use dspex_runtime::lm::{Lm, LmError};

@@ -119,7 +119,7 @@ fn fields(prompt: &Prompt, words: &Words, next: Option<&OfferedTool>) -> Map<Str
                     .collect();
                 json!({"tool_calls": calls})
             }
-            (name, _) => Values { words, root: &field.schema }.of(name, &field.schema),
+            (name, _) => Values::new(words, &field.schema).of(name, &field.schema),
         };
         values.insert(field.name.clone(), value);
     }

@@ -122,7 +122,7 @@ pub(super) fn next<'a>(
 
 /// Arguments for a call.
 pub(super) fn arguments(tool: &OfferedTool, words: &Words) -> Map<String, Value> {
-    let values = Values { words, root: &tool.parameters };
+    let values = Values::new(words, &tool.parameters);
     match values.of(&tool.name, &tool.parameters) {
         Value::Object(arguments) => arguments,
         _ => Map::new(),

@@ -3,6 +3,9 @@
 //! The same prompt and schema always give the same value. Constraints are kept where a value that keeps them can be
 //! found without search: ranges, multiples, lengths, counts, formats and simple patterns.
 
+use std::cell::Cell;
+use std::cmp::Reverse;
+
 use serde_json::{Map, Number, Value, json};
 
 use super::pattern;
@@ -17,13 +20,22 @@ const DEEPEST: usize = 24;
 const SHARES: [&str; 8] =
     ["confidence", "fraction", "likelihood", "probability", "ratio", "score", "share", "similarity"];
 
+/// Schemas that branch and refer to themselves grow with every level; a whole value ends here.
+const MOST_NODES: usize = 5_000;
+/// No list, mapping or text is made longer than this, whatever a schema requires.
+const LONGEST: usize = 1_000;
+
 pub(super) struct Values<'a> {
-    pub words: &'a Words,
+    words: &'a Words,
     /// The document that `$ref` refers to.
-    pub root: &'a Value,
+    root: &'a Value,
+    nodes: Cell<usize>,
 }
 
-impl Values<'_> {
+impl<'a> Values<'a> {
+    pub(super) fn new(words: &'a Words, root: &'a Value) -> Self {
+        Self { words, root, nodes: Cell::new(0) }
+    }
     /// A value of the schema for something called `name`.
     pub(super) fn of(&self, name: &str, schema: &Value) -> Value {
         self.value(name, schema, 0)
@@ -31,7 +43,8 @@ impl Values<'_> {
 
     fn value(&self, name: &str, schema: &Value, depth: usize) -> Value {
         let schema = self.resolved(schema);
-        if depth > DEEPEST {
+        self.nodes.set(self.nodes.get() + 1);
+        if depth > DEEPEST || self.nodes.get() > MOST_NODES {
             return Value::Null;
         }
         if let Some(value) = schema.get("const") {
@@ -100,11 +113,12 @@ impl Values<'_> {
         let best = members
             .iter()
             .enumerate()
-            .map(|(index, member)| (self.mentions(member), std::cmp::Reverse(index)))
+            .map(|(index, member)| (self.mentions(member), Reverse(index)))
             .max()
             .filter(|(mentions, _)| *mentions > 0);
         match best {
-            Some((_, std::cmp::Reverse(index))) => members[index].clone(),
+            Some((_, Reverse(index))) => members[index].clone(),
+            None if members.contains(&Value::Null) => Value::Null,
             None => self.pick(name, members).cloned().unwrap_or(Value::Null),
         }
     }
@@ -143,9 +157,16 @@ impl Values<'_> {
         let best = values
             .iter()
             .enumerate()
-            .map(|(index, option)| (self.affinity(option), std::cmp::Reverse(index)))
+            // Deep down the way out is what refers to nothing further.
+            .map(|(index, option)| {
+                (
+                    Reverse(if depth > DEEP { self.references(option) } else { 0 }),
+                    self.affinity(option),
+                    Reverse(index),
+                )
+            })
             .max()
-            .map(|(_, std::cmp::Reverse(index))| index);
+            .map(|(_, _, Reverse(index))| index);
         match best.and_then(|best| values.get(best)) {
             Some(option) => self.value(name, option, depth + 1),
             None => Value::Null,
@@ -194,6 +215,10 @@ impl Values<'_> {
             return true;
         }
         self.words.dice(name).is_multiple_of(2)
+    }
+
+    fn references(&self, schema: &Value) -> usize {
+        self.resolved(schema).to_string().matches("\"$ref\"").count()
     }
 
     fn whole(&self, name: &str, schema: &Value) -> Value {
@@ -441,7 +466,10 @@ fn number(schema: &Value, key: &str) -> Option<f64> {
 }
 
 fn count(schema: &Value, key: &str) -> Option<usize> {
-    schema.get(key).and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok())
+    schema
+        .get(key)
+        .and_then(Value::as_u64)
+        .map(|count| usize::try_from(count).unwrap_or(LONGEST).min(LONGEST))
 }
 
 /// The closed range of a number; an exclusive bound moves by `step`, where that is not 0.

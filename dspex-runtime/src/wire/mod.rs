@@ -6,7 +6,7 @@
 //!   finite, 128-bit integers and bytes included; what a type cannot hold is a [`WireError`] that names the place.
 //!   An object of yours that has the single key `$dspex` is escaped, so data can never be mistaken for a tag.
 //! * **Dynamic**, [`document_to_vec`] and [`document_from_slice`]: a [`serde_json::Value`] as it stands on the wire,
-//!   tags visible. Read them with [`Tag::of`] or [`is_opaque`]; make them with [`float`], [`integer`] and [`bytes`].
+//!   tags visible. Read them with [`Tag::of`] or [`is_opaque`]; make them with [`float`], [`integer`] and [`bytes()`].
 //!
 //! | tag | meaning |
 //! |---|---|
@@ -23,6 +23,7 @@
 
 mod de;
 mod error;
+mod key;
 mod ser;
 mod tag;
 

@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Parameter, Type, lenient, words};
-use crate::{Error, FORMAT, Result};
+use crate::Result;
 
 /// A class of DSPy (or of a team's own Python module) as a snapshot describes it.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Class {
-    /// The version of the document's format, see [`FORMAT`].
+    /// The version of the document's format, see [`FORMAT`](crate::FORMAT).
     pub format: u32,
     /// The release of DSPy that was introspected.
     #[serde(default)]
@@ -180,13 +180,10 @@ impl Class {
     /// Reads a class file. `origin` names it in errors.
     ///
     /// # Errors
-    /// [`Error::Malformed`] if it is not JSON of this shape, [`Error::Format`] if it is of another format version.
+    /// [`Error::Malformed`](crate::Error::Malformed) if it is not JSON of this shape,
+    /// [`Error::Format`](crate::Error::Format) if it is of another format version.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
-        crate::index::check_format(text, origin)?;
-        let class: Self = serde_json::from_str(text)
-            .map_err(|source| Error::Malformed { origin: origin.to_owned(), source })?;
-        debug_assert_eq!(class.format, FORMAT);
-        Ok(class)
+        crate::index::parse(text, origin, |class: &Self| class.format)
     }
 
     /// The parameter of the constructor with this name.

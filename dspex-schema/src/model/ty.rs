@@ -150,9 +150,9 @@ impl Type {
             Self::List { of } | Self::Set { of } => {
                 value.as_array().is_some_and(|items| items.iter().all(|item| of.accepts(item)))
             }
-            Self::Tuple { of } => value
-                .as_array()
-                .is_some_and(|items| items.len() == of.len() && of.iter().zip(items).all(|(ty, item)| ty.accepts(item))),
+            Self::Tuple { of } => value.as_array().is_some_and(|items| {
+                items.len() == of.len() && of.iter().zip(items).all(|(ty, item)| ty.accepts(item))
+            }),
             Self::Map { value: of, .. } => {
                 value.as_object().is_some_and(|map| map.values().all(|item| of.accepts(item)))
             }
@@ -226,7 +226,9 @@ mod tests {
 
     #[test]
     fn a_nested_type_is_read_and_shown_as_python_writes_it() {
-        let read = ty(json!({"k": "map", "key": {"k": "str"}, "value": {"k": "option", "of": {"k": "list", "of": {"k": "int"}}}}));
+        let read = ty(
+            json!({"k": "map", "key": {"k": "str"}, "value": {"k": "option", "of": {"k": "list", "of": {"k": "int"}}}}),
+        );
         assert_eq!(read.to_string(), "dict[str, list[int] | None]");
     }
 
@@ -262,7 +264,9 @@ mod tests {
         assert!(int.accepts(&json!(3)) && !int.accepts(&json!(3.0)) && !int.accepts(&json!(true)));
         assert!(ty(json!({"k": "float"})).accepts(&json!(3)));
         let names = ty(json!({"k": "list", "of": {"k": "str"}}));
-        assert!(names.accepts(&json!(["a"])) && !names.accepts(&json!(["a", 1])) && !names.accepts(&json!("a")));
+        assert!(
+            names.accepts(&json!(["a"])) && !names.accepts(&json!(["a", 1])) && !names.accepts(&json!("a"))
+        );
         let either = ty(json!({"k": "union", "of": [{"k": "int"}, {"k": "none"}]}));
         assert!(either.accepts(&json!(null)) && either.accepts(&json!(1)) && !either.accepts(&json!("1")));
         let choice = ty(json!({"k": "literal", "values": ["a", "b"]}));

@@ -78,7 +78,8 @@ pub fn compare(first: &Path, second: &Path) -> Result<Difference> {
         let mut members = Vec::new();
         collect("", Some(&before), Some(&after), &mut members);
         if !members.is_empty() {
-            let abi = before.get("abi_sha256") != after.get("abi_sha256") || members.iter().any(|member| !member.is_doc());
+            let abi = before.get("abi_sha256") != after.get("abi_sha256")
+                || members.iter().any(|member| !member.is_doc());
             difference.changed.push(ClassDifference { name: name.clone(), abi, members });
         }
     }
@@ -116,7 +117,8 @@ fn collect(path: &str, before: Option<&Value>, after: Option<&Value>, out: &mut 
             }
         }
         (Some(Value::Array(left)), Some(Value::Array(right))) if named(left) && named(right) => {
-            let find = |list: &'_ [Value], name: &str| list.iter().position(|item| name_of(item) == Some(name));
+            let find =
+                |list: &'_ [Value], name: &str| list.iter().position(|item| name_of(item) == Some(name));
             let mut names: Vec<&str> = left.iter().chain(right).filter_map(name_of).collect();
             names.sort_unstable();
             names.dedup();
@@ -124,7 +126,8 @@ fn collect(path: &str, before: Option<&Value>, after: Option<&Value>, out: &mut 
                 let (l, r) = (find(left, name), find(right, name));
                 collect(&join(name), l.map(|at| &left[at]), r.map(|at| &right[at]), out);
             }
-            let order = |list: &[Value]| list.iter().filter_map(name_of).map(str::to_owned).collect::<Vec<_>>();
+            let order =
+                |list: &[Value]| list.iter().filter_map(name_of).map(str::to_owned).collect::<Vec<_>>();
             let (l, r) = (order(left), order(right));
             // Positional parameters: the same names in another order are a difference too.
             if l != r && l.len() == r.len() && l.iter().all(|name| r.contains(name)) {
@@ -173,11 +176,12 @@ impl fmt::Display for Difference {
         for class in &self.changed {
             writeln!(f, "~ class {}{}", class.name, if class.abi { "" } else { " (documentation only)" })?;
             for member in &class.members {
-                let show = |value: &Option<Value>| value.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string);
+                let show = |value: &Option<Value>| {
+                    value.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string)
+                };
                 writeln!(f, "    {}: {} -> {}", member.path, show(&member.before), show(&member.after))?;
             }
         }
         Ok(())
     }
 }
-

@@ -28,9 +28,15 @@ pub fn builtin_table(catalog: &Catalog, prefix: &str) -> Result<String> {
     let _ = writeln!(text, "/// The index.");
     let _ = writeln!(text, "pub(crate) const INDEX: &str = include_str!(\"{prefix}/index.json\");\n");
     let _ = writeln!(text, "/// The documents by name, sorted.");
-    table(&mut text, "CLASSES", catalog.index().classes.iter().map(|(name, entry)| {
-        (name.as_str(), format!("include_str!(\"{prefix}/{}\")", entry.file))
-    }));
+    table(
+        &mut text,
+        "CLASSES",
+        catalog
+            .index()
+            .classes
+            .iter()
+            .map(|(name, entry)| (name.as_str(), format!("include_str!(\"{prefix}/{}\")", entry.file))),
+    );
     let _ = writeln!(text, "\n/// Other paths of the classes, sorted.");
     table(&mut text, "ALIASES", aliases.iter().map(|(path, name)| (path.as_str(), format!("{name:?}"))));
     Ok(text)

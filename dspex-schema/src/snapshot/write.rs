@@ -53,7 +53,9 @@ impl Dump {
                     continue;
                 }
                 Ok(_) => changes.changed.push(name.clone()),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => changes.added.push(name.clone()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    changes.added.push(name.clone())
+                }
                 Err(error) => return Err(Error::io("read", &path)(error)),
             }
             staged.write(dir, name, text)?;
@@ -80,7 +82,9 @@ impl Staged {
         let temporary = dir.join(format!(".{name}.{}.new", std::process::id()));
         self.files.push((temporary.clone(), dir.join(name)));
         let mut file = fs::File::create(&temporary).map_err(Error::io("create", &temporary))?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).map_err(Error::io("write", &temporary))
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_data())
+            .map_err(Error::io("write", &temporary))
     }
 
     fn commit(mut self) -> Result<()> {
@@ -111,9 +115,12 @@ fn stale_files(dir: &Path, files: &std::collections::BTreeMap<String, String>) -
         if !name.ends_with(".json") || name.starts_with('.') || files.contains_key(&name) {
             continue;
         }
-        let document = fs::read_to_string(entry.path()).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        let document =
+            fs::read_to_string(entry.path()).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
         // Only a class file has all of these; anything else is not ours to remove.
-        if document.is_some_and(|document| ["abi_sha256", "name", "kind"].iter().all(|key| document.get(key).is_some())) {
+        if document.is_some_and(|document| {
+            ["abi_sha256", "name", "kind"].iter().all(|key| document.get(key).is_some())
+        }) {
             stale.push(name);
         }
     }

@@ -51,7 +51,9 @@ class FakeHost:
         self.threads: set[int] = set()
         self.events: list[tuple[str, Any]] = []
         self.cancelled = threading.Event()
-        self.hold: asyncio.Event | threading.Event | None = None
+        # Where it is set, blocking callbacks wait for it; `entered` tells that one does.
+        self.hold: threading.Event | None = None
+        self.entered = threading.Event()
         self._answer = answer
 
     def _reply(self, kind: int, name: str, payload: bytes) -> bytes:
@@ -73,7 +75,8 @@ class FakeHost:
         return self._reply(kind, name, payload)
 
     def callback_blocking(self, kind: int, name: str, payload: bytes) -> bytes:
-        if isinstance(self.hold, threading.Event):
+        self.entered.set()
+        if self.hold is not None:
             while not self.hold.wait(0.005):
                 self.check_cancelled()
         self.check_cancelled()

@@ -1,4 +1,4 @@
-"""JSON Schemas as schemars 1.x writes them for Rust types, with values that serde reads and values that it does not."""
+"""JSON Schemas as schemars 1.x writes them, with values that serde reads and values that it does not."""
 
 from __future__ import annotations
 
@@ -76,7 +76,10 @@ CASES: dict[str, Case] = {
             "oneOf": [
                 {
                     "type": "object",
-                    "properties": {"type": {"type": "string", "const": kind}, size: {"type": "number", "format": "double"}},
+                    "properties": {
+                        "type": {"type": "string", "const": kind},
+                        size: {"type": "number", "format": "double"},
+                    },
                     "required": ["type", size],
                 }
                 for kind, size in (("Circle", "radius"), ("Square", "side"))
@@ -116,7 +119,13 @@ CASES: dict[str, Case] = {
             ],
         },
         ["Stop", {"Say": "hi"}, {"Move": {"x": 1, "y": -2}}],
-        ["Go", {"Say": 5}, {"Move": {"x": 1}}, {"Say": "a", "Move": {"x": 1, "y": 2}}, {"Move": {"x": 2**31, "y": 0}}],
+        [
+            "Go",
+            {"Say": 5},
+            {"Move": {"x": 1}},
+            {"Say": "a", "Move": {"x": 1, "y": 2}},
+            {"Move": {"x": 2**31, "y": 0}},
+        ],
     ),
     "adjacently_tagged": Case(
         '#[serde(tag = "t", content = "c")] enum Value { Number(f64), Text(String), Nothing }',
@@ -133,7 +142,11 @@ CASES: dict[str, Case] = {
                     "properties": {"t": {"type": "string", "const": "Text"}, "c": {"type": "string"}},
                     "required": ["t", "c"],
                 },
-                {"type": "object", "properties": {"t": {"type": "string", "const": "Nothing"}}, "required": ["t"]},
+                {
+                    "type": "object",
+                    "properties": {"t": {"type": "string", "const": "Nothing"}},
+                    "required": ["t"],
+                },
             ],
         },
         [{"t": "Number", "c": 1.0}, {"t": "Text", "c": "a"}, {"t": "Nothing"}],
@@ -261,14 +274,21 @@ CASES: dict[str, Case] = {
         "HashMap<String, Vec<u32>>",
         {
             "type": "object",
-            "additionalProperties": {"type": "array", "items": {"type": "integer", "format": "uint32", "minimum": 0}},
+            "additionalProperties": {
+                "type": "array",
+                "items": {"type": "integer", "format": "uint32", "minimum": 0},
+            },
         },
         [{"a": [1, 2], "b": []}, {}],
         [{"a": [-1]}, {"a": 1}],
     ),
     "map_of_integers": Case(
         "BTreeMap<u32, bool>",
-        {"type": "object", "patternProperties": {"^\\d+$": {"type": "boolean"}}, "additionalProperties": False},
+        {
+            "type": "object",
+            "patternProperties": {"^\\d+$": {"type": "boolean"}},
+            "additionalProperties": False,
+        },
         [{"1": True}, {}],
         [{"one": True}, {"1": "perhaps"}],
     ),
@@ -281,7 +301,11 @@ CASES: dict[str, Case] = {
     ),
     "structs": Case(
         "Vec<Person>",
-        {"type": "array", "items": {"$ref": "#/$defs/Person"}, "$defs": {"Address": _ADDRESS, "Person": _PERSON}},
+        {
+            "type": "array",
+            "items": {"$ref": "#/$defs/Person"},
+            "$defs": {"Address": _ADDRESS, "Person": _PERSON},
+        },
         [[{"name": "Sara", "age": 30}], []],
         [[{"name": "Sara"}], [{"name": "Sara", "age": 300}]],
         [([{"name": "Sara", "age": "30"}], [{"name": "Sara", "age": 30}])],
@@ -317,7 +341,8 @@ CASES: dict[str, Case] = {
         {
             "type": "object",
             "properties": {
-                name: {"type": "integer"} for name in ("model_config", "_private", "type", "$ref", "with space", "copy")
+                name: {"type": "integer"}
+                for name in ("model_config", "_private", "type", "$ref", "with space", "copy")
             },
             "required": ["model_config", "_private"],
         },

@@ -9,12 +9,13 @@ from typing import Any
 
 import dspy
 import pytest
-from fake_host import FakeHost, call_function, chat, lm_spec
 
 from dspex_worker.catalogue import DENIED, Catalogue
 from dspex_worker.engine import Engine
 from dspex_worker.errors import InvalidInput, NotAllowed, NotFound
 from dspex_worker.proto import worker_pb2 as pb
+
+from fake_host import FakeHost, call_function, chat, lm_spec
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,8 @@ def test_of_the_users_modules_only_what_they_define_is_public(catalogue: Catalog
         catalogue.resolve("dspex_worker.testing.asyncio")
 
 
-# ------------------------------------------------------------------------------------------------ calls by path
+# ------------------------------------------------------------------------------------------------ calls by
+# path
 
 
 async def test_functions_take_positional_and_named_arguments(engine: Engine) -> None:
@@ -116,7 +118,9 @@ async def test_functions_take_positional_and_named_arguments(engine: Engine) -> 
         ((1,), {"c": 2}, "unexpected"),
     ],
 )
-async def test_wrong_arguments_of_a_function_are_told(engine: Engine, args: Any, kwargs: Any, says: str) -> None:
+async def test_wrong_arguments_of_a_function_are_told(
+    engine: Engine, args: Any, kwargs: Any, says: str
+) -> None:
     with pytest.raises(InvalidInput, match=says):
         await call_function(engine, "dspex_worker.testing.add", *args, **kwargs)
 
@@ -145,7 +149,9 @@ async def test_a_signature_text_by_path_never_reaches_dspys_parser(engine: Engin
         await call_function(engine, "dspy.Predict", {"text": "q -> a: antigravity.x"})
 
 
-@pytest.mark.parametrize("path", ["os.system", "dspy.clients.lm.os.system", "dspy.load", "dspy.make_signature", "eval"])
+@pytest.mark.parametrize(
+    "path", ["os.system", "dspy.clients.lm.os.system", "dspy.load", "dspy.make_signature", "eval"]
+)
 async def test_no_other_path_is_called(engine: Engine, path: str) -> None:
     with pytest.raises((NotAllowed, NotFound)) as caught:
         await call_function(engine, path, "echo owned")

@@ -105,9 +105,11 @@ def test_what_is_too_deep_to_read_is_opaque_when_written() -> None:
     for _ in range(5000):
         value = [value]
 
-    text = codec.dumps(value)
-    assert text.count(b"[") <= codec.MAX_DEPTH + 2
-    assert b"opaque" in text
+    told, levels = json.loads(codec.dumps(value)), 0
+    while isinstance(told, list):
+        told, levels = told[0], levels + 1
+    assert levels == codec.MAX_DEPTH
+    assert told["$dspex"][0] == "opaque"
 
 
 def test_a_document_of_a_million_brackets_is_refused_and_not_a_crash() -> None:
@@ -120,7 +122,9 @@ def test_a_wide_document_is_not_a_deep_one() -> None:
     assert codec.loads(wide) == [[] for _ in range(1000)]
 
 
-@pytest.mark.parametrize("key", [b'"\\u0024dspex"', b'"$dspe\\u0078"', b'"\\u0024\\u0064\\u0073\\u0070\\u0065\\u0078"'])
+@pytest.mark.parametrize(
+    "key", [b'"\\u0024dspex"', b'"$dspe\\u0078"', b'"\\u0024\\u0064\\u0073\\u0070\\u0065\\u0078"']
+)
 def test_a_tag_spelt_with_escapes_is_still_a_tag(key: bytes) -> None:
     assert codec.loads(b"{" + key + b':["int","5"]}') == 5
 
@@ -156,7 +160,7 @@ Pair = collections.namedtuple("Pair", "left right")
         (Pair(1, 2), [1, 2]),
         (Color.RED, "red"),
         ({Color.RED: 1}, {"red": 1}),
-        ({1: "a", True: "b", None: "c", 1.5: "d"}, {"1": "b", "null": "c", "1.5": "d"}),
+        ({7: "a", True: "b", None: "c", 1.5: "d"}, {"7": "a", "true": "b", "null": "c", "1.5": "d"}),
         (Point(1, math.inf), {"x": 1, "y": {"$dspex": ["float", "inf"]}}),
         (datetime.date(2024, 2, 29), "2024-02-29"),
         (datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.timezone.utc), "2024-02-29T12:00:00+00:00"),

@@ -7,12 +7,13 @@ from typing import Any
 
 import dspy
 import pytest
-from fake_host import FakeHost, call, chat, fields_signature, lm_spec, response, run, spec, text_signature
-from schemas import CASES
 
 from dspex_worker.engine import Engine
 from dspex_worker.errors import InvalidInput, InvalidOutput, NotAllowed, NotFound, ProtocolError
 from dspex_worker.proto import worker_pb2 as pb
+
+from fake_host import FakeHost, call, chat, fields_signature, lm_spec, response, run, spec, text_signature
+from schemas import CASES
 
 QA = text_signature("question -> answer", "Answer shortly.")
 LM = lm_spec()
@@ -44,11 +45,14 @@ def as_chat(fields: dict[str, Any]) -> str:
 
 def as_xml(fields: dict[str, Any]) -> str:
     return "\n".join(
-        f"<{name}>\n{value if isinstance(value, str) else json.dumps(value)}\n</{name}>" for name, value in fields.items()
+        f"<{name}>\n{value if isinstance(value, str) else json.dumps(value)}\n</{name}>"
+        for name, value in fields.items()
     )
 
 
-@pytest.mark.parametrize(("adapter", "write"), [("", as_chat), ("chat", as_chat), ("json", json.dumps), ("xml", as_xml)])
+@pytest.mark.parametrize(
+    ("adapter", "write"), [("", as_chat), ("chat", as_chat), ("json", json.dumps), ("xml", as_xml)]
+)
 async def test_typed_outputs_arrive_through_every_adapter(engine: Engine, adapter: str, write: Any) -> None:
     host = FakeHost(write(TRIAGED))
 
@@ -71,7 +75,13 @@ async def test_the_reasoning_of_chain_of_thought_is_among_the_outputs(engine: En
 
 async def test_without_instructions_dspy_writes_its_own(engine: Engine) -> None:
     host = FakeHost(chat(answer="x"))
-    await call(engine, spec("dspy.Predict", text_signature("question -> answer")), {"question": "?"}, host=host, lm=LM)
+    await call(
+        engine,
+        spec("dspy.Predict", text_signature("question -> answer")),
+        {"question": "?"},
+        host=host,
+        lm=LM,
+    )
 
     assert dspy.Signature("question -> answer").instructions in host.requests[0]["system"]
 
@@ -102,7 +112,11 @@ async def test_react_v2_uses_the_native_tools_that_the_model_declares(engine: En
     def play(request: dict[str, Any]) -> dict[str, Any]:
         assert [t["name"] for t in request["tools"]] == ["submit"]
         call = {"type": "tool_call", "id": "1", "name": "submit", "input": {"answer": "42"}}
-        return {**response(""), "message": {"role": "assistant", "parts": [call]}, "finish_reason": "tool_call"}
+        return {
+            **response(""),
+            "message": {"role": "assistant", "parts": [call]},
+            "finish_reason": "tool_call",
+        }
 
     capable = {"function_calling": True, "params": ["tools", "tool_choice", "temperature", "max_tokens"]}
     agent = spec("dspy.ReActV2", QA, args={"tools": []})
@@ -125,12 +139,40 @@ async def test_structured_outputs_are_asked_for_where_the_model_declares_them(en
     assert list(asked["schema"]["properties"]) == list(TRIAGED)
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        CASES["map"].schema,
+        CASES["map_of_integers"].schema,
+        CASES["flattened_map"].schema,
+        CASES["arbitrary"].schema,
+        {"type": "array", "items": CASES["map"].schema},
+        {"type": "object", "properties": {"counts": CASES["map"].schema}, "required": ["counts"]},
+    ],
+)
+async def test_maps_are_not_asked_for_in_a_form_that_allows_only_empty_ones(
+    engine: Engine, schema: Any
+) -> None:
+    capable = lm_spec(capabilities={"response_schema": True, "params": ["response_format"]})
+    signature = fields_signature({"q": {"type": "string"}}, {"a": schema})
+    host = FakeHost("{}")
+
+    with pytest.raises(dspy.AdapterParseError):
+        await call(engine, spec("dspy.Predict", signature), {"q": "?"}, host=host, lm=capable, adapter="json")
+
+    assert {r["config"]["response_format"]["type"] for r in host.requests} == {"json_object"}
+
+
 async def test_multi_chain_comparison_takes_its_attempts(engine: Engine) -> None:
     attempts = [{"reasoning": f"r{i}", "answer": f"a{i}"} for i in range(3)]
     host = FakeHost(chat(rationale="The second.", answer="a1"))
 
     result = await call(
-        engine, spec("dspy.MultiChainComparison", QA), {"question": "?", "completions": attempts}, host=host, lm=LM
+        engine,
+        spec("dspy.MultiChainComparison", QA),
+        {"question": "?", "completions": attempts},
+        host=host,
+        lm=LM,
     )
 
     assert result["outputs"] == {"rationale": "The second.", "answer": "a1"}
@@ -140,7 +182,9 @@ async def test_several_completions_are_all_told(engine: Engine) -> None:
     answers = iter(["one", "two", "three"])
     host = FakeHost(lambda request: chat(answer=next(answers)))
 
-    result = await call(engine, spec("dspy.Predict", QA, config={"n": 3}), {"question": "?"}, host=host, lm=LM)
+    result = await call(
+        engine, spec("dspy.Predict", QA, config={"n": 3}), {"question": "?"}, host=host, lm=LM
+    )
 
     assert result["outputs"] == {"answer": "one"}
     assert [c["answer"] for c in result["completions"]] == ["one", "two", "three"]
@@ -170,11 +214,14 @@ async def test_a_model_that_writes_none_means_null(engine: Engine, text: str) ->
 
 
 async def test_numbers_in_a_text_stay_text(engine: Engine) -> None:
-    result = await call(engine, spec("dspy.Predict", QA), {"question": "?"}, host=FakeHost(chat(answer="007")), lm=LM)
+    result = await call(
+        engine, spec("dspy.Predict", QA), {"question": "?"}, host=FakeHost(chat(answer="007")), lm=LM
+    )
     assert result["outputs"]["answer"] == "007"
 
 
-# ------------------------------------------------------------------------------------------------ types of DSPy
+# ------------------------------------------------------------------------------------------------ types of
+# DSPy
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
@@ -191,7 +238,9 @@ async def test_media_reach_the_model_as_parts_and_not_as_text(
     engine: Engine, form: str, value: dict[str, Any], part: str
 ) -> None:
     host = FakeHost(chat(answer="seen"))
-    signature = fields_signature({"media": {"type": "object", "format": form}}, {"answer": {"type": "string"}})
+    signature = fields_signature(
+        {"media": {"type": "object", "format": form}}, {"answer": {"type": "string"}}
+    )
 
     await call(engine, spec("dspy.Predict", signature), {"media": value}, host=host, lm=LM)
 
@@ -205,14 +254,18 @@ async def test_a_history_becomes_messages(engine: Engine) -> None:
     signature = text_signature("history: dspy.History, question -> answer")
     history = {"messages": [{"question": "Capital of France?", "answer": "Paris"}]}
 
-    await call(engine, spec("dspy.Predict", signature), {"history": history, "question": "And?"}, host=host, lm=LM)
+    await call(
+        engine, spec("dspy.Predict", signature), {"history": history, "question": "And?"}, host=host, lm=LM
+    )
 
     assert [m["role"] for m in host.requests[0]["messages"]] == ["user", "assistant", "user"]
 
 
 @pytest.mark.parametrize("value", [{"uri": PIXEL}, {"url": PIXEL, "download": True}, 5, [], {"url": 5}])
 async def test_what_is_no_image_is_refused_where_an_image_belongs(engine: Engine, value: Any) -> None:
-    signature = fields_signature({"image": {"type": "object", "format": "image"}}, {"answer": {"type": "string"}})
+    signature = fields_signature(
+        {"image": {"type": "object", "format": "image"}}, {"answer": {"type": "string"}}
+    )
     host = FakeHost()
 
     with pytest.raises(InvalidInput) as caught:
@@ -226,7 +279,9 @@ async def test_what_is_no_image_is_refused_where_an_image_belongs(engine: Engine
 async def test_a_path_is_no_image_and_no_file_is_read(engine: Engine, tmp_path: Any) -> None:
     secret = tmp_path / "secret.png"
     secret.write_bytes(b"top secret")
-    signature = fields_signature({"image": {"type": "object", "format": "image"}}, {"answer": {"type": "string"}})
+    signature = fields_signature(
+        {"image": {"type": "object", "format": "image"}}, {"answer": {"type": "string"}}
+    )
 
     with pytest.raises(InvalidInput):
         await call(engine, spec("dspy.Predict", signature), {"image": {"url": str(secret)}}, lm=LM)
@@ -258,7 +313,9 @@ async def test_inputs_are_coerced_as_their_types_say(engine: Engine) -> None:
 
 
 async def test_optional_inputs_may_be_missing_and_defaults_stand_in(engine: Engine) -> None:
-    signature = fields_signature({"a": {"type": ["string", "null"]}, "b": {"type": "integer"}}, {"c": {"type": "string"}})
+    signature = fields_signature(
+        {"a": {"type": ["string", "null"]}, "b": {"type": "integer"}}, {"c": {"type": "string"}}
+    )
     signature["inputs"][1]["default"] = 5
     host = FakeHost(chat(c="x"))
 
@@ -276,10 +333,11 @@ async def test_dspys_own_keywords_are_no_inputs(engine: Engine, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    "data", [b"[1]", b'"text"', b"{", b"NaN", b'{"question": NaN}', b'{"question":' + b"[" * 100 + b"]" * 100 + b"}"]
+    "data",
+    [b"[1]", b'"text"', b"{", b"NaN", b'{"question": NaN}', b'{"question":' + b"[" * 100 + b"]" * 100 + b"}"],
 )
 async def test_inputs_that_are_no_object_are_refused(engine: Engine, data: bytes) -> None:
-    with pytest.raises(Exception, match="JSON|nested") as caught:
+    with pytest.raises(Exception, match=r"JSON|nested") as caught:
         await call(engine, spec("dspy.Predict", QA), data, lm=LM)
     assert engine.failed(caught.value).kind == pb.Error.KIND_INVALID_INPUT
 
@@ -314,10 +372,14 @@ async def test_thirty_megabytes_pass_through(engine: Engine) -> None:
 
 
 async def test_an_output_against_its_constraints_is_an_error_with_the_models_words(engine: Engine) -> None:
-    signature = fields_signature({"q": {"type": "string"}}, {"code": {"type": "string", "pattern": "^[0-9]{4}$"}})
+    signature = fields_signature(
+        {"q": {"type": "string"}}, {"code": {"type": "string", "pattern": "^[0-9]{4}$"}}
+    )
 
     with pytest.raises(InvalidOutput) as caught:
-        await call(engine, spec("dspy.Predict", signature), {"q": "?"}, host=FakeHost(chat(code="abc")), lm=LM)
+        await call(
+            engine, spec("dspy.Predict", signature), {"q": "?"}, host=FakeHost(chat(code="abc")), lm=LM
+        )
 
     assert caught.value.attributes["problems"][0]["field"] == "code"
     assert "abc" in caught.value.attributes["lm_response"]
@@ -329,7 +391,9 @@ async def test_a_number_out_of_its_range_never_arrives(engine: Engine, value: in
     ranged = {"type": "integer", "minimum": 1, "maximum": 5}
     signature = fields_signature({"q": {"type": "string"}}, {"stars": ranged})
     with pytest.raises((InvalidOutput, dspy.AdapterParseError)) as caught:
-        await call(engine, spec("dspy.Predict", signature), {"q": "?"}, host=FakeHost(chat(stars=value)), lm=LM)
+        await call(
+            engine, spec("dspy.Predict", signature), {"q": "?"}, host=FakeHost(chat(stars=value)), lm=LM
+        )
     assert engine.failed(caught.value).kind == pb.Error.KIND_INVALID_OUTPUT
 
 
@@ -353,7 +417,8 @@ async def test_the_next_call_works_after_any_failure(engine: Engine) -> None:
     assert result["outputs"] == TRIAGED
 
 
-# ------------------------------------------------------------------------------------------------ without a model
+# ------------------------------------------------------------------------------------------------ without a
+# model
 
 
 @pytest.mark.parametrize("cls", ["dspy.Predict", "dspy.ChainOfThought", "dspy.MultiChainComparison"])
@@ -376,7 +441,8 @@ async def test_an_unknown_adapter_is_named(engine: Engine) -> None:
         await call(engine, spec("dspy.Predict", QA), {"question": "?"}, lm=LM, adapter="yaml")
 
 
-# ------------------------------------------------------------------------------------------------ methods and checks
+# ------------------------------------------------------------------------------------------------ methods and
+# checks
 
 
 async def test_a_check_builds_and_describes_without_a_call(engine: Engine) -> None:
@@ -388,14 +454,18 @@ async def test_a_check_builds_and_describes_without_a_call(engine: Engine) -> No
 async def test_public_methods_can_be_called_with_checked_arguments(engine: Engine) -> None:
     echo = spec("dspex_worker.testing.Echo", args={"prefix": "hi "})
 
-    assert await call(engine, echo, {"name": "Sara", "times": "2"}, method="greet") == {"value": "hi Sara hi Sara"}
+    assert await call(engine, echo, {"name": "Sara", "times": "2"}, method="greet") == {
+        "value": "hi Sara hi Sara"
+    }
     with pytest.raises(InvalidInput, match="`times`"):
         await call(engine, echo, {"name": "Sara", "times": "often"}, method="greet")
     with pytest.raises(InvalidInput, match="`name`: missing"):
         await call(engine, echo, {}, method="greet")
 
 
-@pytest.mark.parametrize(("method", "error"), [("_private", NotAllowed), ("__init__", NotAllowed), ("gret", NotFound)])
+@pytest.mark.parametrize(
+    ("method", "error"), [("_private", NotAllowed), ("__init__", NotAllowed), ("gret", NotFound)]
+)
 async def test_other_methods_are_refused(engine: Engine, method: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         await call(engine, spec("dspex_worker.testing.Echo"), {}, method=method)
@@ -412,7 +482,11 @@ async def test_a_module_lists_its_predictors_and_dumps_its_state(engine: Engine)
     names = [name for name, _ in (await call(engine, cot, {}, method="named_predictors"))["value"]]
     state = (await call(engine, cot, {}, method="dump_state"))["value"]
     assert names == ["predict"]
-    assert [f["prefix"] for f in state["predict"]["signature"]["fields"]] == ["Question:", "Reasoning:", "Answer:"]
+    assert [f["prefix"] for f in state["predict"]["signature"]["fields"]] == [
+        "Question:",
+        "Reasoning:",
+        "Answer:",
+    ]
 
 
 async def test_a_method_that_changes_the_module_changes_a_copy(engine: Engine) -> None:
@@ -424,11 +498,14 @@ async def test_a_method_that_changes_the_module_changes_a_copy(engine: Engine) -
 @pytest.mark.parametrize("method", ["", "forward", "acall", "__call__"])
 async def test_every_name_of_the_call_is_the_call(engine: Engine, method: str) -> None:
     predict = spec("dspy.Predict", QA)
-    result = await call(engine, predict, {"question": "?"}, host=FakeHost(chat(answer="x")), lm=LM, method=method)
+    result = await call(
+        engine, predict, {"question": "?"}, host=FakeHost(chat(answer="x")), lm=LM, method=method
+    )
     assert result["outputs"] == {"answer": "x"}
 
 
-# ------------------------------------------------------------------------------------------------ state by hash
+# ------------------------------------------------------------------------------------------------ state by
+# hash
 
 
 async def test_the_engine_says_what_it_lacks_and_keeps_what_it_learns(engine: Engine) -> None:

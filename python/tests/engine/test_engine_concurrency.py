@@ -10,13 +10,14 @@ from typing import Any
 
 import dspy
 import pytest
-from fake_host import FakeHost, call, chat, lm_spec, run, spec, text_signature
 
 from dspex_worker.config import WorkerConfig
 from dspex_worker.engine import Engine
 from dspex_worker.host import CallCancelled
 from dspex_worker.lm import Call, CallUsage
 from dspex_worker.proto import worker_pb2 as pb
+
+from fake_host import FakeHost, call, chat, lm_spec, run, spec, text_signature
 
 QA = text_signature("question -> answer")
 
@@ -53,7 +54,9 @@ async def test_calls_at_once_keep_their_own_adapters(engine: Engine) -> None:
 
 
 async def test_the_worker_itself_has_no_model_and_keeps_no_traces(engine: Engine) -> None:
-    await call(engine, spec("dspy.Predict", QA), {"question": "?"}, host=FakeHost(chat(answer="x")), lm=lm_spec())
+    await call(
+        engine, spec("dspy.Predict", QA), {"question": "?"}, host=FakeHost(chat(answer="x")), lm=lm_spec()
+    )
 
     assert dspy.settings.lm is None
     assert dspy.settings.trace == []
@@ -90,8 +93,7 @@ async def test_a_cancelled_thread_has_ended_before_the_call_ends(engine: Engine)
     running = asyncio.ensure_future(
         call(engine, spec("dspex_worker.testing.SyncAnswer"), {"question": "?"}, host=host, lm=lm_spec())
     )
-    while not any(t.name.startswith("AnyIO worker") for t in threading.enumerate()):
-        await asyncio.sleep(0.001)
+    await asyncio.to_thread(host.entered.wait, 5)
 
     running.cancel()
     await asyncio.sleep(0.05)
@@ -109,7 +111,7 @@ async def test_a_cancelled_call_that_waits_for_a_thread_ends_at_once(config: Wor
     target = spec("dspex_worker.testing.SyncAnswer")
     occupying = asyncio.ensure_future(call(engine, target, {"question": "?"}, host=first, lm=lm_spec()))
     waiting = asyncio.ensure_future(call(engine, target, {"question": "?"}, host=second, lm=lm_spec()))
-    await asyncio.sleep(0.05)
+    await asyncio.to_thread(first.entered.wait, 5)
 
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -134,7 +136,9 @@ async def test_a_cancelled_callback_stops_a_module_that_catches_exceptions(engin
 
 
 async def test_an_async_call_is_cancelled_at_once(engine: Engine) -> None:
-    waiting = asyncio.ensure_future(call(engine, spec("dspex_worker.testing.Echo"), {"seconds": 60}, method="wait"))
+    waiting = asyncio.ensure_future(
+        call(engine, spec("dspex_worker.testing.Echo"), {"seconds": 60}, method="wait")
+    )
     await asyncio.sleep(0.01)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -159,9 +163,9 @@ async def test_the_model_of_a_call_is_reached_from_dspys_own_threads(engine: Eng
     call_of = Call(host, engine._models.get(model.hash), dspy.ChatAdapter())
 
     def work() -> list[Any]:
-        from dspex_worker.engine import _context
+        from dspex_worker.engine import _settings_of
 
-        with _context(call_of):
+        with dspy.context(**_settings_of(call_of)):
             pairs = [(predict, {"question": f"q{i}"}) for i in range(6)]
             parallel = dspy.Parallel(num_threads=3, disable_progress_bar=True)
             return parallel([(p, dspy.Example(**e).with_inputs("question")) for p, e in pairs])
@@ -201,7 +205,8 @@ async def test_one_instance_serves_every_call_of_its_spec(engine: Engine) -> Non
 async def test_introspection_runs_beside_calls(engine: Engine) -> None:
     open = pb.Open(introspect=pb.Introspect(modules=["dspex_worker.testing"]))
     document, echoed = await asyncio.gather(
-        run(engine, open, FakeHost(), [], []), call(engine, spec("dspex_worker.testing.Echo"), {"a": 1}, method="execute")
+        run(engine, open, FakeHost(), [], []),
+        call(engine, spec("dspex_worker.testing.Echo"), {"a": 1}, method="execute"),
     )
     assert "dspex_worker.testing.Echo" in [c["name"] for c in document["classes"]]
     assert echoed == {"value": {"a": 1}}

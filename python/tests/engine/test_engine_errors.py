@@ -9,12 +9,13 @@ from typing import Any
 
 import dspy
 import pytest
-from fake_host import FakeHost, call, chat, lm_error, lm_spec, response, spec, text_signature
 
 from dspex_worker.engine import Engine
 from dspex_worker.errors import scrub, to_error
 from dspex_worker.host import CallCancelled, HostError
 from dspex_worker.proto import worker_pb2 as pb
+
+from fake_host import FakeHost, call, chat, lm_error, lm_spec, response, spec, text_signature
 
 QA = text_signature("question -> answer")
 LM = lm_spec()
@@ -53,7 +54,9 @@ async def test_an_error_of_the_hosts_model_becomes_dspys_and_comes_back_whole(
 ) -> None:
     cls, retryable = CODES[code]
     told = {"status": 429, "provider": "acme", "provider_code": "slow_down", "request_id": "r-1"}
-    host = FakeHost(lambda request: lm_error(code, "The words of the provider.", attributes=told, retry_after=2.5))
+    host = FakeHost(
+        lambda request: lm_error(code, "The words of the provider.", attributes=told, retry_after=2.5)
+    )
     target = spec("dspex_worker.testing.SyncAnswer") if sync else spec("dspy.Predict", QA)
 
     raised, error = await failing(engine, host, spec=target)
@@ -86,7 +89,14 @@ async def test_an_error_without_a_known_code_is_unexpected_and_keeps_its_message
 
 @pytest.mark.parametrize(
     "answer",
-    [b"{", b"[]", b"{}", b'{"model": "m"}', b'"text"', json.dumps({**response("x"), "finish_reason": "quux"}).encode()],
+    [
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"model": "m"}',
+        b'"text"',
+        json.dumps({**response("x"), "finish_reason": "quux"}).encode(),
+    ],
 )
 async def test_an_answer_that_is_no_response_is_an_error_of_the_model(engine: Engine, answer: bytes) -> None:
     raised, error = await failing(engine, FakeHost(lambda request: answer))
@@ -97,7 +107,9 @@ async def test_an_answer_that_is_no_response_is_an_error_of_the_model(engine: En
 
 async def test_a_blocking_call_within_an_async_module_is_refused_and_not_a_deadlock(engine: Engine) -> None:
     host = FakeHost(chat(answer="x"))
-    _, error = await asyncio.wait_for(failing(engine, host, spec=spec("dspex_worker.testing.BlockingAnswer")), 5)
+    _, error = await asyncio.wait_for(
+        failing(engine, host, spec=spec("dspex_worker.testing.BlockingAnswer")), 5
+    )
     assert "acall" in error.message
     assert host.requests == []
 
@@ -117,13 +129,6 @@ async def test_an_exception_keeps_class_message_cause_and_frames(engine: Engine)
     assert not any("/" in frame.module for frame in error.frames)
 
 
-def raised(error: BaseException) -> BaseException:
-    try:
-        raise error
-    except BaseException as caught:
-        return caught
-
-
 def test_causes_are_bounded_and_suppressed_ones_are_left_out() -> None:
     error: BaseException = ValueError("0")
     for index in range(1, 30):
@@ -135,13 +140,10 @@ def test_causes_are_bounded_and_suppressed_ones_are_left_out() -> None:
         depth, told = depth + 1, told.cause
     assert depth == 8
 
-    try:
-        try:
-            raise KeyError("hidden")
-        except KeyError:
-            raise ValueError("shown") from None
-    except ValueError as caught:
-        assert not to_error(caught).HasField("cause")
+    suppressed = ValueError("shown")
+    suppressed.__context__ = KeyError("hidden")
+    suppressed.__suppress_context__ = True
+    assert not to_error(suppressed).HasField("cause")
 
 
 def test_an_exception_that_is_its_own_cause_is_no_endless_chain() -> None:
@@ -175,7 +177,9 @@ def test_long_and_odd_messages_are_sent_all_the_same() -> None:
 
 
 def test_messages_do_not_tell_where_python_lives() -> None:
-    told = to_error(FileNotFoundError(2, "No such file", f"{sys.prefix}/lib/python3/site-packages/x.py")).message
+    told = to_error(
+        FileNotFoundError(2, "No such file", f"{sys.prefix}/lib/python3/site-packages/x.py")
+    ).message
     assert sys.prefix not in told
     assert "<python>" in told
     assert scrub("/data/tickets.csv is the user's own") == "/data/tickets.csv is the user's own"
@@ -190,12 +194,18 @@ def test_an_error_of_a_callback_is_the_hosts() -> None:
     assert to_error(HostError(pb.Error(message="panicked"))).kind == pb.Error.KIND_CALLBACK
 
 
-# ------------------------------------------------------------------------------------------------ DSPy's own client
+# ------------------------------------------------------------------------------------------------ DSPy's own
+# client
 
 
 async def test_a_key_never_shows(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     key = "sk-very-secret-0123456789"
-    model = lm_spec("openai/gpt-4o-mini", kind="dspy", api_key=key, kwargs={"api_base": "http://127.0.0.1:9", "num_retries": 0})
+    model = lm_spec(
+        "openai/gpt-4o-mini",
+        kind="dspy",
+        api_key=key,
+        kwargs={"api_base": "http://127.0.0.1:9", "num_retries": 0},
+    )
     predict = spec("dspy.Predict", QA)
 
     with pytest.raises(dspy.LMError) as caught:
@@ -221,9 +231,16 @@ async def test_a_models_spec_cannot_set_what_is_not_data(engine: Engine, name: s
 
 @pytest.mark.parametrize(
     ("rest", "says"),
-    [({"kind": "quux"}, "quux"), ({"model": ""}, "provider/name"), ({"model": "openai/"}, "provider prefix"), ({"kwargs": []}, "an object")],
+    [
+        ({"kind": "quux"}, "quux"),
+        ({"model": ""}, "provider/name"),
+        ({"model": "openai/"}, "provider prefix"),
+        ({"kwargs": []}, "an object"),
+    ],
 )
-async def test_a_broken_spec_of_a_model_says_what_is_wrong(engine: Engine, rest: dict[str, Any], says: str) -> None:
+async def test_a_broken_spec_of_a_model_says_what_is_wrong(
+    engine: Engine, rest: dict[str, Any], says: str
+) -> None:
     with pytest.raises(Exception, match=says) as caught:
         await call(engine, spec("dspy.Predict", QA), {"question": "?"}, lm=lm_spec(**rest))
     assert engine.failed(caught.value).kind == pb.Error.KIND_INVALID_INPUT

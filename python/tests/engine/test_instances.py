@@ -7,13 +7,14 @@ from typing import Any
 
 import dspy
 import pytest
-from fake_host import FakeHost, call, chat, fields_signature, lm_spec, spec, text_signature
 
 from dspex_worker import roles
 from dspex_worker.engine import Engine
 from dspex_worker.errors import InvalidInput, NotAllowed, NotFound
 from dspex_worker.instances import is_async_module, public_methods
 from dspex_worker.proto import worker_pb2 as pb
+
+from fake_host import FakeHost, call, chat, fields_signature, lm_spec, spec, text_signature
 
 QA = text_signature("question -> answer")
 LM = lm_spec()
@@ -40,8 +41,12 @@ def test_arguments_and_configuration_reach_the_constructor(engine: Engine) -> No
 
 def test_arguments_are_coerced_and_checked(engine: Engine) -> None:
     assert build(engine, spec("dspy.ReAct", QA, args={"tools": [], "max_iters": "5"})).target.max_iters == 5
-    assert "`max_iters`" in problem_of(engine, spec("dspy.ReAct", QA, args={"tools": [], "max_iters": "many"}))
-    assert "did you mean `max_iters`" in problem_of(engine, spec("dspy.ReAct", QA, args={"tools": [], "max_iter": 5}))
+    assert "`max_iters`" in problem_of(
+        engine, spec("dspy.ReAct", QA, args={"tools": [], "max_iters": "many"})
+    )
+    assert "did you mean `max_iters`" in problem_of(
+        engine, spec("dspy.ReAct", QA, args={"tools": [], "max_iter": 5})
+    )
     assert "`tools`: missing" in problem_of(engine, spec("dspy.ReAct", QA))
     assert "`signature`: missing" in problem_of(engine, spec("dspy.Predict"))
 
@@ -63,7 +68,10 @@ def test_arguments_are_coerced_and_checked(engine: Engine) -> None:
         (spec("dspy.ReAct", QA, args={"tools": ["search"]}), "not supported"),
         (spec("dspy.RLM", QA, args={"interpreter_factory": "os.system"}), "factory"),
         (spec("dspy.Retrieve", QA), "takes no signature"),
-        (spec("dspy.ChainOfThought", text_signature("q -> reasoning")), "`reasoning` is a name that this class uses"),
+        (
+            spec("dspy.ChainOfThought", text_signature("q -> reasoning")),
+            "`reasoning` is a name that this class uses",
+        ),
         (spec("dspy.ReAct", text_signature("trajectory -> a"), args={"tools": []}), "`trajectory` is a name"),
     ],
 )
@@ -104,13 +112,26 @@ def test_only_public_classes_are_built(engine: Engine, path: str, error: type[Ex
         build(engine, spec(path))
 
 
+@pytest.mark.parametrize("path", ["dspy.LM", "dspy.BaseLM"])
+def test_language_models_are_no_instances(engine: Engine, path: str) -> None:
+    with pytest.raises(NotAllowed, match="language models"):
+        build(engine, spec(path, args={"model": "openai/x"}))
+
+
+@pytest.mark.parametrize("method", ["from_path", "from_url", "from_file"])
+async def test_no_method_reads_files_or_fetches_addresses(engine: Engine, method: str) -> None:
+    image = spec("dspy.Image", args={"url": "data:image/png;base64,AAAA"})
+    with pytest.raises(NotAllowed, match="send the content"):
+        await call(engine, image, {"file_path": "/etc/hostname"}, method=method)
+
+
 async def test_modules_within_modules_are_specs_too(engine: Engine) -> None:
     inner = {"class": "dspy.ChainOfThought", "signature": QA}
-    parallel = {"args": [], "kwargs": {"module": inner}}
-    assert parallel  # The shape that a host sends.
     with pytest.raises(InvalidInput, match="reward_fn"):
         build(engine, spec("dspy.BestOfN", args={"module": inner, "N": 3, "threshold": 1.0}))
-    assert "a spec" in problem_of(engine, spec("dspy.BestOfN", args={"module": "dspy.Predict", "N": 3, "threshold": 1.0}))
+    assert "a spec" in problem_of(
+        engine, spec("dspy.BestOfN", args={"module": "dspy.Predict", "N": 3, "threshold": 1.0})
+    )
 
 
 # ------------------------------------------------------------------------------------------------ states
@@ -144,7 +165,11 @@ async def test_a_state_reaches_the_prompt(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("other", "says"),
-    [("q -> answer", "fields"), ("question, more -> answer", "fields"), ("question -> answer, more", "fields")],
+    [
+        ("q -> answer", "fields"),
+        ("question, more -> answer", "fields"),
+        ("question -> answer, more", "fields"),
+    ],
 )
 async def test_the_state_of_another_signature_is_refused(engine: Engine, other: str, says: str) -> None:
     state = await state_of(engine, spec("dspy.Predict", text_signature(other)))
@@ -166,7 +191,8 @@ async def test_a_model_within_a_state_does_not_override_the_sessions(engine: Eng
     assert host.requests[0]["model"] == "test/model"
 
 
-# ------------------------------------------------------------------------------------------------ facts about DSPy
+# ------------------------------------------------------------------------------------------------ facts about
+# DSPy
 
 
 @pytest.mark.parametrize(
@@ -219,7 +245,9 @@ def test_the_table_names_classes_that_exist(path: str) -> None:
     assert issubclass(getattr(dspy, path.removeprefix("dspy.")), dspy.Module)
 
 
-@pytest.mark.parametrize("path", ["dspy.Predict", "dspy.ChainOfThought", "dspy.ReAct", "dspy.MultiChainComparison"])
+@pytest.mark.parametrize(
+    "path", ["dspy.Predict", "dspy.ChainOfThought", "dspy.ReAct", "dspy.MultiChainComparison"]
+)
 async def test_the_extra_outputs_of_the_table_are_those_of_the_class(engine: Engine, path: str) -> None:
     def play(request: dict[str, Any]) -> str:
         if "next_thought" in json.dumps(request["messages"][-1]):

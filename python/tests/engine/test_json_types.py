@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from pathlib import Path
 from typing import Any, Literal
 
 import cloudpickle
 import dspy
 import pydantic
 import pytest
-from schemas import CASES
 
 from dspex_worker.json_types import FieldType, JsonType, UnsupportedSchema, field_type
+
+from schemas import CASES
 
 ADAPTERS = {"chat": dspy.ChatAdapter(), "json": dspy.JSONAdapter(), "xml": dspy.XMLAdapter()}
 
@@ -106,6 +108,26 @@ def test_values_of_a_type_are_plain_json(case: Any) -> None:
         assert json.loads(json.dumps(field_type(case.schema, "answer").accept(value))) == value
 
 
+# Written by schemars 1.2.3 for real types, with values that serde_json read and values that it refused.
+WRITTEN = json.loads((Path(__file__).parent / "schemars.json").read_text())
+
+
+@pytest.mark.parametrize("adapter", ["chat", "json"])
+@pytest.mark.parametrize("document", WRITTEN, ids=lambda d: d["name"])
+def test_what_schemars_writes_means_what_serde_reads(document: dict[str, Any], adapter: str) -> None:
+    made = field_type(document["schema"], "answer")
+    for value in document["good"]:
+        assert made.accept(value) == value
+        assert through_dspy(made, adapter, value) == value
+    for value in document["bad"]:
+        with pytest.raises(pydantic.ValidationError):
+            made.accept(value)
+        if made.annotation in (str, str | None):
+            continue  # Whatever a model writes is a text.
+        with pytest.raises((dspy.AdapterParseError, pydantic.ValidationError)):
+            through_dspy(made, adapter, value)
+
+
 @pytest.mark.parametrize(
     ("schema", "annotation"),
     [
@@ -183,7 +205,10 @@ def test_an_input_text_for_nothing_stays_a_text(text: str) -> None:
         ({"type": "object", "properties": {"i": {"type": "object", "format": "image"}}}, "image"),
         ({"type": "array", "prefixItems": [{}], "minItems": 0}, "varying length"),
         ({"type": "object", "properties": {}, "required": ["a"]}, "`a` is required"),
-        ({"allOf": [{"type": "object", "minProperties": 1}, {"type": "object", "minProperties": 2}]}, "merged"),
+        (
+            {"allOf": [{"type": "object", "minProperties": 1}, {"type": "object", "minProperties": 2}]},
+            "merged",
+        ),
     ],
 )
 def test_what_has_no_type_is_refused_with_the_place(schema: Any, why: str) -> None:

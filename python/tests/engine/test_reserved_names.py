@@ -14,6 +14,9 @@ from dspy.utils.dummies import DummyLM
 
 from dspex_worker import reserved, roles
 
+# Half of the names that are tried shadow something.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
 
 def lookup(query: str) -> str:
     """Looks something up."""
@@ -32,7 +35,12 @@ MODULES: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
 
 def suspicious() -> list[str]:
     """Attributes of everything that holds fields, parameters of everything that passes them on."""
-    names = set(dir(dspy.Signature)) | set(dir(type(dspy.Signature))) | set(dir(dspy.Predict)) | set(dir(dspy.Prediction()))
+    names = (
+        set(dir(dspy.Signature))
+        | set(dir(type(dspy.Signature)))
+        | set(dir(dspy.Predict))
+        | set(dir(dspy.Prediction()))
+    )
     for function in (
         dspy.Predict._forward_preprocess,
         dspy.Predict._forward_postprocess,
@@ -43,8 +51,27 @@ def suspicious() -> list[str]:
         dspy.LM.__init__,
     ):
         names |= set(inspect.signature(function).parameters)
-    names |= {"instance", "fn", "call_id", "inputs", "outputs", "trajectory", "reasoning", "max_iters", "tools", "hint_"}
-    names |= {"next_thought", "next_tool_name", "next_tool_args", "history", "prediction", "new_signature", "exception"}
+    names |= {
+        "instance",
+        "fn",
+        "call_id",
+        "inputs",
+        "outputs",
+        "trajectory",
+        "reasoning",
+        "max_iters",
+        "tools",
+        "hint_",
+    }
+    names |= {
+        "next_thought",
+        "next_tool_name",
+        "next_tool_args",
+        "history",
+        "prediction",
+        "new_signature",
+        "exception",
+    }
     return sorted(n for n in names if reserved.name_problem(n) is None)
 
 
@@ -60,7 +87,10 @@ def carries(make: Callable[[Any], Any], answers: dict[str, Any], input_name: str
         lm = DummyLM([{**answers, output_name: "the output"}] * 8)
         module = make(signature)
         with dspy.context(lm=lm, disable_history=False):
-            results = [module(**{input_name: "the input"}), asyncio.run(module.acall(**{input_name: "the input"}))]
+            results = [
+                module(**{input_name: "the input"}),
+                asyncio.run(module.acall(**{input_name: "the input"})),
+            ]
         shown = all("the input" in str(entry["messages"]) for entry in lm.history)
         return shown and all(r._store.get(output_name) == "the output" for r in results)
     except Exception:
@@ -75,12 +105,23 @@ def test_exactly_the_reserved_names_break(path: str) -> None:
     inputs = {n for n in suspicious() if not carries(make, answers, n, "plain")}
     outputs = {n for n in suspicious() if n not in own_answers and not carries(make, answers, "plain", n)}
 
-    # `prediction` breaks for values that look like OpenAI's predicted outputs alone; own answers are set by hand.
+    # `prediction` breaks for values that look like OpenAI's predicted outputs alone; own answers are set by
+    # hand.
     assert inputs - (reserved.INPUTS | facts.reserved_inputs) == set()
     assert outputs - (reserved.OUTPUTS | facts.reserved_outputs) == set()
     assert (reserved.INPUTS - {"prediction"}) - inputs == set()
     assert reserved.OUTPUTS - outputs == set()
     assert facts.reserved_inputs - inputs <= {"next_thought", "next_tool_args", "next_tool_name"}
+
+
+def test_what_dspy_itself_declares_reserved_is_in_the_table() -> None:
+    from dspy.predict import react_v2, rlm
+
+    v2, recursive = roles.facts_of("dspy.ReActV2"), roles.facts_of("dspy.RLM")
+    assert v2.reserved_inputs >= react_v2._RESERVED_INPUT_KEYS
+    assert v2.reserved_outputs >= react_v2._RESERVED_PREDICTION_KEYS
+    assert recursive.reserved_inputs >= rlm.RLM._RESERVED_SANDBOX_NAMES
+    assert recursive.reserved_outputs >= rlm.RLM._RESERVED_RESULT_NAMES
 
 
 def test_an_input_named_prediction_is_lost_when_it_looks_like_openais() -> None:
@@ -93,5 +134,16 @@ def test_an_input_named_prediction_is_lost_when_it_looks_like_openais() -> None:
 
 
 def test_outputs_may_be_named_like_methods_of_a_prediction() -> None:
-    for name in ("items", "keys", "values", "copy", "get", "inputs", "labels", "toDict", "without", "completions"):
+    for name in (
+        "items",
+        "keys",
+        "values",
+        "copy",
+        "get",
+        "inputs",
+        "labels",
+        "toDict",
+        "without",
+        "completions",
+    ):
         assert carries(dspy.Predict, {}, "plain", name)

@@ -43,7 +43,10 @@ def test_fields_without_a_type_are_texts() -> None:
         ("typing.Optional[int]", {"type": ["integer", "null"]}),
         ("int | None", {"type": ["integer", "null"]}),
         ("None|int", {"type": ["null", "integer"]}),
-        ("Optional[list[str]]", {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]}),
+        (
+            "Optional[list[str]]",
+            {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]},
+        ),
         ("int | str", {"type": ["integer", "string"]}),
         ("int | int", {"type": "integer"}),
         ("Literal['a', \"b\"]", {"enum": ["a", "b"]}),

@@ -2,14 +2,6 @@
 
 use dspex::dspy_module;
 
-#[dspy_module]
-struct NoClass {
-    #[input]
-    question: String,
-    #[output]
-    answer: String,
-}
-
 #[dspy_module(dspy.Predict)]
 struct ClassWithoutQuotes {
     #[input]

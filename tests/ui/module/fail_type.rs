@@ -16,8 +16,6 @@ struct Types {
     function: fn() -> u8,
     #[output]
     object: Box<dyn std::fmt::Debug>,
-    #[output]
-    inferred: Vec<_>,
 }
 
 fn main() {}

@@ -101,30 +101,35 @@ impl Build<'_> {
     }
 
     fn create_venv(&self) -> Result<(), EnvError> {
-        let mut command = match self.tool {
-            Tool::Uv { uv, .. } => {
-                let mut command = self.command(uv);
-                command.args(["venv", "--quiet", "--no-project", "--python"]).arg(&self.base.executable);
-                command
-            }
-            Tool::Pip => {
-                let mut command = self.command(&self.base.executable);
-                command.args(["-I", "-m", "venv"]);
-                command
-            }
+        let Tool::Uv { uv, .. } = self.tool else {
+            let mut venv = self.command(&self.base.executable);
+            venv.args(["-I", "-m", "venv", "--without-pip"]).arg(self.dir);
+            self.venv_step(venv)?;
+            // What `venv` would do itself, but then it would keep to itself what went wrong.
+            let mut pip = self.command(&python_of(self.dir));
+            pip.args(["-I", "-m", "ensurepip", "--upgrade", "--default-pip"]);
+            return self.venv_step(pip);
         };
-        command.arg(self.dir);
+        let mut venv = self.command(uv);
+        venv.args(["venv", "--quiet", "--no-project", "--python"]).arg(&self.base.executable).arg(self.dir);
+        self.venv_step(venv)
+    }
+
+    fn venv_step(&self, mut command: Command) -> Result<(), EnvError> {
         let outcome = self.start(&mut command, |_| {})?;
         if outcome.status.success() {
             return Ok(());
         }
         let said = outcome.tail.to_lowercase();
-        let next_step = if said.contains("ensurepip") || said.contains("no module named venv") {
+        let next_step = if InstallFailure::classify(&said) == InstallFailure::Disk {
+            self.disk_step()
+        } else if ["no module named ensurepip", "no module named venv", "ensurepip is not available"]
+            .iter()
+            .any(|words| said.contains(words))
+        {
             "this Python comes without its venv parts: install them (`apt install python3-venv` on Debian and \
              Ubuntu), or install uv, which does without them"
                 .to_owned()
-        } else if InstallFailure::classify(&said) == InstallFailure::Disk {
-            self.disk_step()
         } else {
             format!("see its output; the command was: {}", show(&command))
         };
@@ -192,7 +197,7 @@ impl Build<'_> {
             (true, _) => Ok(()),
             (false, InstallFailure::Disk) => Err(EnvError::InstallFailed {
                 kind,
-                installer: "compileall".to_owned(),
+                installer: self.tool.name().to_owned(),
                 next_step: self.disk_step(),
                 output: outcome.tail,
             }),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -55,7 +55,12 @@ pub(super) struct Reporter {
     sink: Sink,
     total: u64,
     done: u64,
+    /// When the last plain line was written.
+    told: Instant,
 }
+
+/// How long plain lines may stay away while packages come in.
+const QUIET: Duration = Duration::from_secs(10);
 
 enum Sink {
     Bar(ProgressBar),
@@ -72,7 +77,7 @@ impl Reporter {
             Progress::Silent => Sink::Silent,
             Progress::Custom(function) => Sink::Custom(Arc::clone(function)),
         };
-        Self { sink, total, done: 0 }
+        Self { sink, total, done: 0, told: Instant::now() }
     }
 
     /// A new step began.
@@ -84,7 +89,7 @@ impl Reporter {
                 bar.set_position(0);
                 bar.set_message(what.to_owned());
             }
-            Sink::Lines => eprintln!("dspex: {what}"),
+            Sink::Lines => self.line(what),
             Sink::Silent => {}
             Sink::Custom(function) => function(ProgressEvent::Step(what)),
         }
@@ -98,11 +103,19 @@ impl Reporter {
                 bar.set_position(self.done);
                 bar.set_message(name.to_owned());
             }
+            Sink::Lines if self.told.elapsed() >= QUIET => {
+                self.line(&format!("{name} ({} of at most {} packages)", self.done, self.total));
+            }
             Sink::Lines | Sink::Silent => {}
             Sink::Custom(function) => {
                 function(ProgressEvent::Package { name, done: self.done, total: self.total });
             }
         }
+    }
+
+    fn line(&mut self, text: &str) {
+        self.told = Instant::now();
+        eprintln!("dspex: {text}");
     }
 
     /// All is ready: the bar leaves the terminal, a closing line stays.

@@ -15,7 +15,7 @@ use super::assembly::{Assembly, Received};
 use super::outbox::{FRAGMENT_BYTES, fragments};
 use super::{CallTable, Carrier, Link, LinkError, LinkLimits};
 use crate::proto::worker_client::WorkerClient;
-use crate::proto::{Down, Hello, Ping, Up, down, up};
+use crate::proto::{Down, Hello, Up, down, up};
 
 /// One message on the stream; larger ones are fragmented well below.
 const MAX_GRPC_MESSAGE: usize = 4 * FRAGMENT_BYTES;
@@ -29,7 +29,7 @@ pub(crate) enum Address {
     Tcp(String),
 }
 
-/// Sets a link up; completes when the worker has answered a ping.
+/// Sets a link up; completes when the worker has said who it is.
 pub(crate) async fn connect(address: &Address, limits: LinkLimits) -> Result<Arc<Link>, LinkError> {
     let channel = dial(address).await?;
     let client = WorkerClient::new(channel)
@@ -74,11 +74,10 @@ fn configure(endpoint: Endpoint) -> Endpoint {
         .tcp_nodelay(true)
 }
 
-/// A stream of its own that asks only for Hello and Pong.
+/// A stream of its own, for the worker's first message; nothing is asked.
 async fn greet(mut client: WorkerClient<Channel>) -> Result<Hello, LinkError> {
     let status = |status: tonic::Status| LinkError::Carrier(status.message().to_owned());
-    let ping = Up { call: 0, kind: Some(up::Kind::Ping(Ping { nonce: 1 })) };
-    let mut answers = client.call(futures::stream::iter([ping])).await.map_err(status)?.into_inner();
+    let mut answers = client.call(futures::stream::empty()).await.map_err(status)?.into_inner();
     match answers.message().await.map_err(status)?.and_then(|down| down.kind) {
         Some(down::Kind::Hello(hello)) => Ok(hello),
         _ => Err(LinkError::Carrier("the first message was not Hello".into())),

@@ -1,0 +1,125 @@
+//! What the macros write, in full.
+
+use quote::quote;
+
+use super::pretty;
+use crate::{field_type, module};
+
+/// The tokens that are expanded stand in the test; repeating them in the snapshot would only make it long.
+macro_rules! assert_snapshot {
+    ($text:expr) => {
+        insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!($text) })
+    };
+}
+
+/// The fingerprint changes with every snapshot, and is not what these tests are about.
+fn without_fingerprint(text: &str) -> String {
+    let is_fingerprint = |part: &&str| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match text.split('"').find(is_fingerprint) {
+        Some(fingerprint) => text.replace(fingerprint, "<fingerprint>"),
+        None => text.to_owned(),
+    }
+}
+
+fn expand_module(args: proc_macro2::TokenStream, item: proc_macro2::TokenStream) -> String {
+    without_fingerprint(&pretty(module::expand(args, item)))
+}
+
+#[test]
+fn a_module() {
+    assert_snapshot!(expand_module(
+        quote!("dspy.ChainOfThought", temperature = 0.2),
+        quote! {
+            /// Triage a support ticket.
+            #[derive(Clone, Debug)]
+            #[allow(clippy::large_enum_variant)]
+            pub struct Triage {
+                /// What the customer wrote.
+                #[input]
+                ticket: String,
+                #[output]
+                #[schemars(range(min = 1, max = 5))]
+                #[serde(default)]
+                r#type: u8,
+                #[cfg(feature = "tags")]
+                #[output]
+                tags: Vec<String>,
+            }
+        }
+    ));
+}
+
+#[test]
+fn a_module_with_the_facade_elsewhere() {
+    assert_snapshot!(expand_module(
+        quote!("dspy.Predict", crate = crate::facade),
+        quote! {
+            struct Ask {
+                #[input]
+                question: String,
+                #[output]
+                answer: String,
+            }
+        }
+    ));
+}
+
+#[test]
+fn a_module_with_errors_keeps_its_items() {
+    assert_snapshot!(expand_module(
+        quote!("dspy.Predct", tools(search)),
+        quote! {
+            #[serde(rename_all = "camelCase")]
+            struct Ask {
+                #[input]
+                question: &'static str,
+                #[output]
+                answer: String,
+                forgotten: bool,
+            }
+        }
+    ));
+}
+
+#[test]
+fn an_item_that_is_not_complete_is_still_there() {
+    let text = expand_module(quote!("dspy.Predict"), quote!(struct Ask { #[input] question: , }));
+    assert!(text.contains("struct Ask { question : , }"), "{text}");
+    assert!(text.contains("compile_error"), "{text}");
+}
+
+#[test]
+fn an_enum_as_a_field_type() {
+    assert_snapshot!(pretty(field_type::expand(quote! {
+        /// How soon.
+        #[derive(Debug)]
+        #[serde(rename_all = "lowercase")]
+        pub enum Urgency {
+            /// Now.
+            #[default]
+            High = 1,
+            Low { why: String, next: Option<Box<Self>> },
+        }
+    })));
+}
+
+#[test]
+fn a_struct_as_a_field_type() {
+    assert_snapshot!(pretty(field_type::expand(quote! {
+        #[field(crate = ::renamed)]
+        pub struct Place {
+            /// To the right.
+            #[schemars(range(min = 0))]
+            pub x: f64,
+            #[builder(default)]
+            y: f64,
+        }
+    })));
+}
+
+#[test]
+fn a_field_type_with_errors_still_implements_its_traits() {
+    assert_snapshot!(pretty(field_type::expand(quote! {
+        struct Generic<'a, T: Clone> where T: Copy { value: &'a T }
+    })));
+}

@@ -1,0 +1,160 @@
+//! `cargo xtask test`: every check and every test in both languages, as CI runs them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use dspex_runtime::pool::env::{EnvConfig, Environment};
+
+use crate::step::{self, Steps};
+
+/// What to run; everything without any option.
+#[derive(Args)]
+pub struct Options {
+    /// Only what concerns Rust.
+    #[arg(long, conflicts_with = "python")]
+    rust: bool,
+    /// Only what concerns Python.
+    #[arg(long)]
+    python: bool,
+    /// Only tests: no formatters, linters, type checks, documentation, gates.
+    #[arg(long)]
+    no_lint: bool,
+    /// Only tests whose names contain one of these; implies --no-lint.
+    filter: Vec<String>,
+}
+
+/// Runs what the options ask for, and stops at the first failure.
+pub fn run(root: &Path, options: &Options) -> Result<()> {
+    let run = Run {
+        root,
+        cargo: std::env::var_os("CARGO").unwrap_or("cargo".into()).into(),
+        lint: !options.no_lint && options.filter.is_empty(),
+        filter: &options.filter,
+    };
+    let mut steps = Steps::default();
+    // The tests find it in the cache, where otherwise each of them would wait for one to build it.
+    environment(root, "requirements.lock")?;
+    let dev = environment(root, "requirements-dev.lock")?;
+    if !options.python {
+        run.rust(&dev, &mut steps)?;
+    }
+    if !options.rust {
+        run.python(&dev, &mut steps)?;
+    }
+    if run.lint {
+        run.gates(&dev, &mut steps)?;
+    }
+    steps.close();
+    Ok(())
+}
+
+/// Makes the environment of a lock ready, by the code that a user's program runs; gives its interpreter.
+fn environment(root: &Path, lock: &str) -> Result<PathBuf> {
+    step::heading(&format!("Python environment: {lock}"));
+    let file = root.join("python").join(lock);
+    let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    // A ready interpreter of the user's would have no development tools; an empty variable counts as unset.
+    let environment = Environment::provision(&EnvConfig::new().lock(text).var("DSPEX_PYTHON", ""))?;
+    println!("{}", environment.python.display());
+    Ok(environment.python)
+}
+
+struct Run<'a> {
+    root: &'a Path,
+    cargo: PathBuf,
+    lint: bool,
+    filter: &'a [String],
+}
+
+impl Run<'_> {
+    fn rust(&self, dev: &Path, steps: &mut Steps) -> Result<()> {
+        if self.lint {
+            steps.run("rustfmt", self.cargo(&["fmt", "--all", "--check"]))?;
+            steps.run(
+                "clippy",
+                self.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+            )?;
+        }
+        steps.run("build", self.cargo(&["test", "--workspace", "--no-run"]))?;
+        // Where the machine has no uv, the tests of provisioning use the one among the development tools, if any.
+        let uv = dev.with_file_name("uv");
+        for (title, mut command) in self.rust_tests() {
+            if uv.is_file() && std::env::var_os("DSPEX_TEST_UV").is_none() {
+                command.env("DSPEX_TEST_UV", &uv);
+            }
+            steps.run(title, command)?;
+        }
+        if self.lint {
+            let doc = self.cargo(&["doc", "--workspace", "--no-deps"]);
+            steps.run("rustdoc", with_env(doc, "RUSTDOCFLAGS", "-D warnings"))?;
+        }
+        Ok(())
+    }
+
+    fn python(&self, dev: &Path, steps: &mut Steps) -> Result<()> {
+        if self.lint {
+            steps.run("ruff", self.module(dev, "ruff", &["check", "."]))?;
+            steps.run("ruff format", self.module(dev, "ruff", &["format", "--check", "."]))?;
+            steps.run("mypy", self.module(dev, "mypy", &["--strict"]))?;
+        }
+        // Exit code 5 says that no test was selected, which a filter may well do.
+        let none: &[i32] = if self.filter.is_empty() { &[] } else { &[5] };
+        let filter = self.filter.join(" or ");
+        let args: &[&str] = if filter.is_empty() { &[] } else { &["-k", &filter] };
+        steps.run_allowing("pytest", self.module(dev, "pytest", args), none)
+    }
+
+    /// What is generated and checked in is what would be generated now; what is published builds elsewhere.
+    fn gates(&self, dev: &Path, steps: &mut Steps) -> Result<()> {
+        let python = dev.to_string_lossy();
+        steps.run(
+            "generated protocol code",
+            self.cargo(&["xtask", "proto", "--check", "--python", &python]),
+        )?;
+        steps.run("snapshot of DSPy's API", self.cargo(&["xtask", "schema", "--check"]))?;
+        steps.run("packages", self.cargo(&["xtask", "package"]))
+    }
+
+    /// The commands that run the Rust tests: nextest where it is installed, which does not know of doc tests.
+    fn rust_tests(&self) -> Vec<(&'static str, Command)> {
+        let mut probe = self.cargo(&["nextest", "--version"]);
+        let nextest = probe.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let filtered = |mut command: Command| {
+            if !self.filter.is_empty() {
+                command.arg("--").args(self.filter);
+            }
+            command
+        };
+        if nextest.is_ok_and(|status| status.success()) {
+            let none = if self.filter.is_empty() { "fail" } else { "pass" };
+            vec![
+                ("nextest", filtered(self.cargo(&["nextest", "run", "--workspace", "--no-tests", none]))),
+                ("doc tests", filtered(self.cargo(&["test", "--workspace", "--doc"]))),
+            ]
+        } else {
+            vec![("cargo test", filtered(self.cargo(&["test", "--workspace"])))]
+        }
+    }
+
+    fn cargo(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.cargo);
+        command.args(args).current_dir(self.root);
+        command
+    }
+
+    /// A Python program of the development tools, in `python/`, whose `pyproject.toml` configures it.
+    fn module(&self, python: &Path, module: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(python);
+        command.args(["-m", module]).args(args).current_dir(self.root.join("python"));
+        // Packages of the user's may not get in the way of the locked ones.
+        command.env("PYTHONNOUSERSITE", "1").env_remove("PYTHONPATH").env_remove("PYTHONHOME");
+        command
+    }
+}
+
+fn with_env(mut command: Command, name: &str, value: &str) -> Command {
+    command.env(name, value);
+    command
+}
