@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use dspex::prelude::*;
 use dspex::{Carrier, DynInstance};
-use serde::Serialize;
+use serde_json::{Value, json};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 
@@ -43,12 +43,6 @@ const ROUND: Duration = Duration::from_millis(400);
 const IN_FLIGHT: usize = 16;
 const PAYLOAD_BYTES: usize = 200;
 
-/// The document that both sides carry.
-#[derive(Serialize)]
-struct Document {
-    text: String,
-}
-
 /// The message of the baseline.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Echo {
@@ -58,7 +52,8 @@ struct Echo {
 
 /// Measures them.
 pub async fn measure(python: &Python) -> Result<Vec<Measured>> {
-    let document = Document { text: "x".repeat(PAYLOAD_BYTES - r#"{"text":""}"#.len()) };
+    // What both sides carry.
+    let document = json!({"text": "x".repeat(PAYLOAD_BYTES - r#"{"text":""}"#.len())});
     let json = serde_json::to_vec(&document)?;
     ensure!(json.len() == PAYLOAD_BYTES, "the payload has {} bytes", json.len());
 
@@ -80,7 +75,7 @@ pub async fn measure(python: &Python) -> Result<Vec<Measured>> {
     let instance = dspy.create_instance(InstanceSpec::new("dspex_worker.testing.Echo")).await?;
     let shared = Arc::new((dspy, instance, document));
     let echoed = call(shared.clone()).await?;
-    ensure!(serde_json::to_vec(&echoed)? == json, "dspex does not echo");
+    ensure!(echoed == shared.2, "dspex does not echo");
     let ours = move || call(shared.clone());
 
     // Rounds that do not count, for both to be warm.
@@ -129,7 +124,7 @@ impl Sides {
     }
 }
 
-async fn call(shared: Arc<(dspex::Dspy, DynInstance, Document)>) -> Result<serde_json::Value> {
+async fn call(shared: Arc<(dspex::Dspy, DynInstance, Value)>) -> Result<Value> {
     let (dspy, instance, document) = &*shared;
     Ok(dspy.call_instance_method(instance, "execute", document).await?)
 }
