@@ -26,6 +26,7 @@ import anyio
 import anyio.to_thread
 import dspy
 from dspy._vendor.lm15.serde import response_from_dict
+from dspy.dsp.utils.settings import dotdict, main_thread_config, thread_local_overrides
 from dspy.utils.exceptions import LMNotConfiguredError
 
 from dspex_worker import acceleration, codec, correction, errors, introspect
@@ -119,7 +120,7 @@ class Engine:
         inputs = method.inputs.check(codec.loads_object(open.inputs.json, "inputs"))
         call = self._call(open.session, host)
         try:
-            with dspy.context(**_settings_of(call)):
+            with _Context(call):
                 result = await self._run_method(instance, method, inputs, call)
         except ValueError as error:
             _explain(error, call, inputs)
@@ -144,7 +145,7 @@ class Engine:
         args, kwargs = self._function_arguments(function, open.inputs.json)
         call = self._call(open.session, host)
         try:
-            with dspy.context(**_settings_of(call)):
+            with _Context(call):
                 if inspect.iscoroutinefunction(function):
                     result = await function(*args, **kwargs)
                 else:
@@ -225,6 +226,22 @@ def _settings_of(call: Call) -> dict[str, Any]:
         "usage_tracker": call.usage,
         CALL_SETTING: call,
     }
+
+
+class _Context:
+    """`dspy.context` with the settings of one call, at half its price: it is on the way of every call."""
+
+    __slots__ = ("_call", "_token")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        overrides = {**main_thread_config, **thread_local_overrides.get(), **_settings_of(self._call)}
+        self._token = thread_local_overrides.set(dotdict(overrides))
+
+    def __exit__(self, *raised: object) -> None:
+        thread_local_overrides.reset(self._token)
 
 
 def _explain(error: ValueError, call: Call, inputs: Mapping[str, Any]) -> None:
