@@ -52,7 +52,6 @@ class Call:
     __slots__ = (
         "_callbacks",
         "_connection",
-        "_deadline",
         "_dropped",
         "_ended",
         "_engine",
@@ -67,6 +66,7 @@ class Call:
         "_verdict",
         "_waiting",
         "call_id",
+        "deadline",
     )
 
     def __init__(self, connection: Connection, call_id: int, open: pb.Open) -> None:
@@ -87,8 +87,10 @@ class Call:
         self._events: deque[tuple[str, bytes]] = deque()
         self._seq = 0
         self._dropped = 0
-        deadline = min(open.deadline_ms, _LONGEST_DEADLINE_MS)
-        self._deadline = self._loop.call_later(deadline / 1000, self._expire, deadline) if deadline else None
+        self.deadline: float | None = None
+        if open.deadline_ms:
+            self.deadline = self._loop.time() + min(open.deadline_ms, _LONGEST_DEADLINE_MS) / 1000
+            connection.deadlines.watch(self.deadline)
         self._task = self._loop.create_task(self._run())
 
     # What the connection does with it (on the loop's thread).
@@ -103,6 +105,12 @@ class Call:
         if self._started:
             self._task.cancel()
         self._release()
+
+    def expire(self) -> None:
+        """Stops the module: the deadline has passed."""
+        self.abort(
+            error(pb.Error.KIND_DEADLINE, f"the call's deadline of {self._open.deadline_ms} ms passed")
+        )
 
     def reply(self, reply: pb.CallbackReply) -> None:
         """Hands the host's answer to whoever waits for it."""
@@ -226,17 +234,12 @@ class Call:
         return down.SerializeToString()
 
     def _end(self, message: bytes) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
         if self._events:
             self._flush_events()
         self._ended = True
         if self._waiting:
             self._release()
         self._connection.end(self, message)
-
-    def _expire(self, deadline_ms: int) -> None:
-        self.abort(error(pb.Error.KIND_DEADLINE, f"the call's deadline of {deadline_ms} ms passed"))
 
     def _release(self) -> None:
         """Wakes everyone who waits for an answer of the host that nobody needs any more."""

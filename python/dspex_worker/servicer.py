@@ -23,6 +23,7 @@ from google.protobuf.message import DecodeError
 from dspex_worker import PROTOCOL, __version__
 from dspex_worker.call import Call, cancelled, error
 from dspex_worker.config import WorkerConfig
+from dspex_worker.deadlines import Deadlines
 from dspex_worker.fragments import ProtocolViolation, Reassembly, TooLarge
 from dspex_worker.host import Host
 from dspex_worker.proto import worker_pb2 as pb
@@ -158,6 +159,7 @@ class Connection:
         self._trusted = trusted
         self._single_call = single_call
         self._calls: dict[int, Call] = {}
+        self.deadlines = Deadlines(self.loop, self._calls.values)
         self._ended: set[int] = set()
         self._ended_order: deque[int] = deque()
         limit = self.max_message_bytes
@@ -170,6 +172,7 @@ class Connection:
     def lost(self) -> None:
         """The carrier is gone: nobody waits for these calls any more."""
         self._link = None
+        self.deadlines.close()
         self.abort_calls(error(pb.Error.KIND_CANCELLED, "the connection to the host was lost"))
         self._servicer.forget(self)
 
