@@ -25,7 +25,15 @@ use proc_macro::TokenStream;
 /// and the doc comments of the fields are their descriptions. The first argument is the class; it and its keywords
 /// are checked against the schema of DSPy while compiling.
 ///
-/// ```ignore
+/// ```
+/// use dspex::{Caller, FieldType, dspy_module};
+///
+/// #[derive(Debug, FieldType)]
+/// enum Urgency {
+///     High,
+///     Low,
+/// }
+///
 /// /// Triage a support ticket.
 /// #[dspy_module("dspy.ChainOfThought", temperature = 0.2)]
 /// struct Triage {
@@ -36,8 +44,11 @@ use proc_macro::TokenStream;
 ///     urgency: Urgency,
 /// }
 ///
-/// let out = Triage::call(&dspex, TriageInputs { ticket }).await?;
-/// println!("{:?}, because {}", out.urgency, out.reasoning);
+/// async fn triage(caller: &impl Caller, ticket: String) -> dspex::Result<()> {
+///     let out = Triage::call(caller, TriageInputs { ticket }).await?;
+///     println!("{:?}, because {}", out.urgency, out.reasoning);
+///     Ok(())
+/// }
 /// ```
 ///
 /// # What is generated
@@ -75,7 +86,9 @@ pub fn dspy_module(args: TokenStream, item: TokenStream) -> TokenStream {
 /// schemars. An enum whose variants hold nothing becomes a choice of strings. Doc comments of variants and fields
 /// become descriptions that the language model sees.
 ///
-/// ```ignore
+/// ```
+/// use dspex::FieldType;
+///
 /// /// How soon somebody has to look at it.
 /// #[derive(Debug, FieldType)]
 /// enum Urgency {

@@ -16,9 +16,8 @@ import sys
 from typing import Annotated, Any
 
 import dspy
-import pydantic
-
 import lm_goldens
+import pydantic
 
 # XMLAdapter shows the names of a nested model's fields but not their types: nobody can know them.
 UNANSWERABLE = {

@@ -22,8 +22,10 @@ use crate::error::{Error, Result};
     label = "not a field type",
     note = "derive it: `#[derive(FieldType)]`; or implement serde's `Serialize` and `Deserialize` and schemars' `JsonSchema`"
 )]
-pub trait FieldType: Serialize + DeserializeOwned + JsonSchema {}
+pub trait FieldType {}
 
+// The message above is the useful one; without this, rustc lists what serde implements instead.
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + JsonSchema> FieldType for T {}
 
 /// A DSPy module as a Rust type. `#[dspy_module("dspy.Predict")]` implements it; nobody needs to by hand.

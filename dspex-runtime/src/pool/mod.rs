@@ -1,11 +1,11 @@
 //! The pool: Python worker processes that start in milliseconds, take calls, and are replaced when they die.
 //!
-//! * [`env`] provides the Python environment,
+//! * [`mod@env`] provides the Python environment,
 //! * `zygote` is the warm process that forks workers, `slot` the life of one worker as a pure function, and
 //!   `supervisor` the one owner of both,
 //! * `scheduler` hands out places, `transport` moves the messages.
 //!
-//! Above this folder nobody knows of processes: [`Pool::lease`] gives a place at some worker, and dropping what
+//! Above this folder nobody knows of processes: `Pool::lease` gives a place at some worker, and dropping what
 //! it gives puts everything back.
 
 pub(crate) mod config;
