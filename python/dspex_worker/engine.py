@@ -257,7 +257,13 @@ def _explain(error: ValueError, call: Call, inputs: Mapping[str, Any]) -> None:
 
 def _checked(host: Host, function: Callable[..., Any], inputs: dict[str, Any]) -> Any:
     host.check_cancelled()
-    return function(**inputs)
+    try:
+        return function(**inputs)
+    except (SystemExit, KeyboardInterrupt) as error:
+        # Out of a thread, asyncio would hand these to the event loop and end the worker with all its calls.
+        raise RuntimeError(
+            f"the code raised {type(error).__name__}, which would end the whole worker: {error}"
+        ) from error
 
 
 def _prediction(prediction: Any, instance: Instance | None, call: Call) -> bytes:
