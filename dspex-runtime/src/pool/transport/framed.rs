@@ -2,9 +2,12 @@
 
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use prost::Message;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -12,16 +15,20 @@ use tokio::sync::Notify;
 
 use super::assembly::{Assembly, Received};
 use super::outbox::{FRAGMENT_BYTES, Outbox};
+use super::spin::{self, Spin};
 use super::{CallTable, Carrier, Link, LinkError, LinkLimits, LoseOnDrop};
 use crate::proto::{Down, Hello, Up, down};
 
 /// Larger frames are a broken peer: whole messages are fragmented well below.
 const MAX_FRAME_BYTES: usize = FRAGMENT_BYTES + 64 * 1024;
 
+/// What one look at the socket takes at most.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
 /// Sets a link up over a connected socket; completes when the worker has said who it is.
 pub(crate) async fn connect(stream: UnixStream, limits: LinkLimits) -> Result<Arc<Link>, LinkError> {
     let (read, write) = stream.into_split();
-    let mut frames = Frames { read, buffer: BytesMut::with_capacity(64 * 1024) };
+    let mut frames = Frames::new(read);
     let hello = expect_hello(&mut frames).await?;
     let calls = CallTable::new();
     let writer = Writer::start(write, calls.clone());
@@ -68,9 +75,40 @@ async fn read_all(mut frames: Frames, calls: Arc<CallTable>, limits: LinkLimits)
 struct Frames {
     read: OwnedReadHalf,
     buffer: BytesMut,
+    spin: Spin,
+    scratch: Box<[u8]>,
 }
 
 impl Frames {
+    fn new(read: OwnedReadHalf) -> Self {
+        let scratch = vec![0; SCRATCH_BYTES].into_boxed_slice();
+        Self { read, buffer: BytesMut::with_capacity(SCRATCH_BYTES), spin: Spin::default(), scratch }
+    }
+
+    /// Looks for more without sleeping, where that has paid of late. The socket is asked directly, since tokio would
+    /// first have to be told that it is readable.
+    async fn look(&mut self) -> bool {
+        if !self.spin.pays() {
+            return false;
+        }
+        let begun = Instant::now();
+        let found = loop {
+            let socket: &UnixStream = self.read.as_ref();
+            match rustix::net::recv(socket, &mut *self.scratch, RecvFlags::DONTWAIT) {
+                Ok((_, count @ 1..)) => {
+                    self.buffer.extend_from_slice(&self.scratch[..count]);
+                    break true;
+                }
+                // The end, or an error: whoever reads next finds it too.
+                Ok(_) => break false,
+                Err(Errno::AGAIN) if begun.elapsed() < spin::WINDOW => tokio::task::yield_now().await,
+                Err(_) => break false,
+            }
+        };
+        self.spin.learn(found);
+        found
+    }
+
     async fn next(&mut self) -> Result<Down, String> {
         loop {
             if self.buffer.len() >= 4 {
@@ -87,6 +125,9 @@ impl Frames {
                         .map_err(|error| format!("the worker sent a broken frame: {error}"));
                 }
                 self.buffer.reserve(4 + length - self.buffer.len());
+            }
+            if self.look().await {
+                continue;
             }
             match self.read.read_buf(&mut self.buffer).await {
                 Ok(0) => return Err("the worker closed its socket".into()),

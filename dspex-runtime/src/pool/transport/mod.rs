@@ -10,6 +10,7 @@ mod assembly;
 pub(crate) mod framed;
 pub(crate) mod grpc;
 mod outbox;
+mod spin;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
