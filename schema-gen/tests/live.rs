@@ -4,7 +4,9 @@
 mod support;
 
 use std::path::Path;
+use std::process::Command;
 
+use dspex_runtime::pool::env::{EnvConfig, Environment};
 use serde_json::{Value, json};
 use support::{command, edit, files, json, ok, schema_gen, snapshot, stderr, stdout};
 use tempfile::tempdir;
@@ -137,6 +139,10 @@ fn json_schemas_are_written_for_every_class_and_only_once() {
     assert_eq!(react["required"], json!(["signature", "tools"]));
     assert_eq!(react["properties"]["max_iters"]["default"], 20);
     assert!(react["$defs"]["named_predictors.params"].is_object());
+    let python = Environment::provision(&EnvConfig::new()).unwrap().python;
+    let validator = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/validate.py");
+    let output = Command::new(python).arg(validator).arg(dir.path().join("out")).output().unwrap();
+    assert_eq!(stdout(&output), "96 documents\n", "{}", stderr(&output));
     let second = json(&ok(schema_gen(dir.path(), &args)));
     assert_eq!(
         (&second["added"], &second["changed"], &second["unchanged"]),

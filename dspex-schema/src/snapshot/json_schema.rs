@@ -76,7 +76,7 @@ impl Writer<'_> {
             "outputs".into(),
             Value::Object(self.arguments(&class.outputs.extra, class.outputs.from_signature)),
         );
-        if !class.fields.is_empty() {
+        if class.kind == Kind::Type || !class.fields.is_empty() {
             defs.insert("value".into(), Value::Object(self.arguments(&class.fields, true)));
         }
         for method in &class.methods {
