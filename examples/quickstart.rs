@@ -16,13 +16,21 @@ enum Urgency {
     High,
 }
 
-/// Who wrote.
+/// Who takes care of it.
+#[derive(FieldType, Debug, Clone, Copy, PartialEq, Eq)]
+enum Team {
+    Billing,
+    Checkout,
+    Product,
+}
+
+/// What the ticket is about.
 #[derive(FieldType, Debug)]
-struct Customer {
-    /// The name, if the ticket has one.
-    name: Option<String>,
-    /// The product that the ticket is about.
-    product: String,
+struct Topic {
+    /// The team that takes care of it, if one is obvious.
+    team: Option<Team>,
+    /// A short title.
+    title: String,
 }
 
 /// Triage a support ticket.
@@ -41,30 +49,33 @@ struct Triage {
     #[output]
     #[schemars(range(min = 0.0, max = 1.0))]
     confidence: f64,
-    /// The order number, if the ticket names one.
+    /// A team besides the topic's own that should know, if any.
     #[output]
-    order: Option<String>,
+    inform: Option<Team>,
     #[output]
-    customer: Customer,
+    topic: Topic,
 }
 
-/// Write a friendly first answer to a support ticket.
+/// Summarise a support ticket in one sentence.
 #[dspy_module("dspy.Predict")]
 #[derive(Debug)]
-struct Reply {
+struct Summarise {
     #[input]
     ticket: String,
     #[input]
     urgency: Urgency,
-    /// At most three sentences.
     #[output]
-    answer: String,
+    summary: String,
 }
 
 const TICKETS: [&str; 2] = [
-    "Our checkout returns error 500 since 9:00 and orders are lost. Order A-1042 is urgent! Sara, ACME webshop",
-    "Could you add a dark mode to the invoice app some day? Low priority.",
+    "The checkout fails since this morning and we lose orders. Urgency is High! Sara, ACME webshop",
+    "Could you add a dark mode to the product some day? Low priority.",
 ];
+
+fn name(team: Option<Team>) -> String {
+    team.map_or("nobody".to_owned(), |team| format!("{team:?}"))
+}
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -82,20 +93,17 @@ async fn main() -> anyhow::Result<()> {
         println!("ticket:     {ticket}");
         println!("urgency:    {:?} (confidence {:.2})", out.urgency, out.confidence);
         println!("tags:       {}", out.tags.join(", "));
-        println!("order:      {}", out.order.as_deref().unwrap_or("none"));
-        println!(
-            "customer:   {} / {}",
-            out.customer.name.as_deref().unwrap_or("unknown"),
-            out.customer.product
-        );
+        println!("topic:      {} (team: {})", out.topic.title, name(out.topic.team));
+        println!("inform:     {}", name(out.inform));
         println!("because:    {}\n", out.reasoning);
     }
 
     // In a session: one instance, many calls.
     let session = dspex.session();
-    let reply = Reply::create(&session).await?;
-    let prediction = reply.run(ReplyInputs { ticket: TICKETS[0].into(), urgency: Urgency::High }).await?;
-    println!("reply:      {}", prediction.answer);
+    let summarise = Summarise::create(&session).await?;
+    let prediction =
+        summarise.run(SummariseInputs { ticket: TICKETS[0].into(), urgency: Urgency::High }).await?;
+    println!("summary:    {}", prediction.summary);
     println!("tokens:     {}", prediction.usage().total_tokens());
     Ok(())
 }

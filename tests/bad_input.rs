@@ -258,7 +258,9 @@ on_both_carriers! {
         assert_eq!(strange("set").await, json!([3]));
         assert_eq!(strange("tuple").await, json!([1, "two"]));
         assert!(wire::is_opaque(&strange("opaque").await));
-        assert_eq!(strange("surrogate").await["$dspex"][0], "str");
+        let surrogate = strange("surrogate").await;
+        assert_eq!(surrogate["$dspex"][0], "str");
+        assert_eq!(echo(surrogate.clone()).await, surrogate, "a lone surrogate survives both ways");
         assert_serves(&dspex).await;
     }
 

@@ -145,3 +145,33 @@ async fn an_endpoint_where_nobody_listens_is_an_error_at_start() {
     let error = Dspex::builder().endpoint(nobody).start().await.unwrap_err();
     assert!(matches!(error, Error::Pool(PoolError::Down(_))), "{error:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_drains_gives_its_calls_to_the_others() {
+    let (draining, one) = Operator::start(None, None);
+    let (_other, two) = Operator::start(None, None);
+    let dspex = Dspex::builder().endpoint(one).endpoint(two).start().await.unwrap();
+    eventually("both endpoints are ready", || dspex.load().ready_workers == 2).await;
+    let long: Vec<_> = (0..4)
+        .map(|_| {
+            let dspy = dspex.dspy();
+            tokio::spawn(async move { dspy.call(&program("sleep"), &json!([1.5]), &json!({})).await })
+        })
+        .collect();
+    eventually("the long calls run", || dspex.load().in_flight == 4).await;
+    common::kill(draining.process.id(), "TERM");
+    for _ in 0..50 {
+        assert_serves(&dspex).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for call in long {
+        assert_eq!(call.await.unwrap().unwrap(), json!("slept"), "what ran may finish");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_elsewhere_is_refused_unless_that_is_allowed() {
+    let far = Endpoint::Tcp("192.0.2.1:9000".into());
+    let error = Dspex::builder().endpoint(far).start().await.unwrap_err();
+    assert!(matches!(error, Error::Pool(PoolError::Unencrypted(_))), "{error}");
+}

@@ -200,3 +200,75 @@ async fn what_python_prints_never_reaches_the_programs_stdout() {
     call(&dspex, "write_to_stdout", json!(["{\"call\": 1}\nnot a frame"])).await.unwrap();
     assert_serves(&dspex).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_longest_duration_means_for_ever_and_not_now() {
+    let dspex = builder(dspex::Carrier::Framed).deadline(Duration::MAX).start().await.unwrap();
+    assert_serves(&dspex).await;
+    let running = spawn_running(&dspex, "sleep", json!([0.3])).await;
+    dspex.shutdown(Duration::MAX).await;
+    assert_eq!(running.await.unwrap().unwrap(), json!("slept"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_shut_down_at_once_both_wait_for_the_end() {
+    let dspex = start_without_lm(dspex::Carrier::Framed).await;
+    let pids = dspex.worker_pids();
+    let running = spawn_running(&dspex, "sleep", json!([0.3])).await;
+    tokio::join!(dspex.shutdown(Duration::from_secs(20)), dspex.shutdown(Duration::from_secs(20)));
+    assert_eq!(running.await.unwrap().unwrap(), json!("slept"));
+    eventually("the worker is gone", || !is_alive(pids[0])).await;
+}
+
+#[test]
+fn calls_on_a_pool_whose_runtime_has_ended_end_too() {
+    let first = tokio::runtime::Runtime::new().unwrap();
+    let dspex = first.block_on(start_without_lm(dspex::Carrier::Framed));
+    drop(first);
+    let second = tokio::runtime::Runtime::new().unwrap();
+    let call =
+        async { tokio::time::timeout(Duration::from_secs(10), call(&dspex, "echo", json!([1]))).await };
+    let error = second.block_on(call).expect("the call ends").unwrap_err();
+    assert!(matches!(error, Error::Pool(PoolError::Closed)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_that_is_only_busy_is_degraded_and_not_down() {
+    let dspex = builder(dspex::Carrier::Framed).in_flight_per_worker(1).queue_limit(0).start().await.unwrap();
+    let running = tokio::spawn({
+        let dspex = dspex.clone();
+        async move { call(&dspex, "sleep", json!([600])).await }
+    });
+    eventually("the place is taken", || dspex.load().in_flight == 1).await;
+    let health = dspex.health_check().await;
+    assert!(matches!(health.status, dspex::Status::Degraded(_)), "{health:?}");
+    assert_eq!(health.availability.unwrap().dspy, "3.4.1");
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_large_inputs_at_once_all_arrive() {
+    let dspex = builder(dspex::Carrier::Framed).max_message_bytes(4 << 20).start().await.unwrap();
+    let text = "x".repeat(3 << 20);
+    let calls: Vec<_> = (0..24)
+        .map(|_| {
+            let (dspex, text) = (dspex.clone(), text.clone());
+            tokio::spawn(async move { call(&dspex, "length", json!([text])).await })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap(), json!(3 << 20));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn code_that_wants_to_end_the_process_ends_only_its_call() {
+    let dspex = start_without_lm(dspex::Carrier::Framed).await;
+    let pids = dspex.worker_pids();
+    for name in ["exit_from_sync_code", "exit_from_async_code"] {
+        let error = call(&dspex, name, json!([])).await.unwrap_err();
+        assert!(matches!(error, Error::Python(_)), "{name}: {error}");
+    }
+    assert_eq!(dspex.worker_pids(), pids);
+    assert_serves(&dspex).await;
+}

@@ -13,7 +13,7 @@ use crate::wire::WireError;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What can go wrong.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The Python environment could not be provided.
@@ -23,7 +23,7 @@ pub enum Error {
     #[error(transparent)]
     Pool(#[from] PoolError),
     /// The language model failed; the same tree as DSPy's `LMError`.
-    #[error("the language model failed: {0}")]
+    #[error(transparent)]
     Lm(#[from] LmError),
     /// Inputs are missing, unknown or of a wrong type. Nothing was sent to a model.
     #[error("invalid inputs for `{target}`: {problems}")]
@@ -93,12 +93,12 @@ pub enum Error {
         dspy_version: String,
     },
     /// A Rust value could not be sent, or an answer could not be read as the type that was asked for.
-    #[error("{what}: {source}")]
+    #[error("{what}: {problem}")]
     Wire {
         /// Which value.
         what: String,
         /// Why.
-        source: WireError,
+        problem: WireError,
     },
     /// A type's JSON Schema cannot serve as a field of a signature.
     #[error("`{module}` cannot be a DSPy module: {problem}")]
@@ -120,15 +120,25 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same call may succeed later without any change.
+    /// Whether the same call may succeed later without any change, and running it again repeats nothing.
+    ///
+    /// A call that ran when its deadline passed or its worker was lost may have taken effect: whether to repeat it is
+    /// for the caller to know.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Lm(error) => error.is_retryable(),
             Self::Pool(error) => matches!(error, PoolError::Saturated(_) | PoolError::Down(_)),
-            Self::DeadlineExceeded { .. } | Self::OutcomeUnknown { .. } => true,
+            Self::DeadlineExceeded { phase, .. } => *phase == Phase::Queued,
             _ => false,
         }
+    }
+}
+
+/// As `Display`: what went wrong and what to do, also where `main` returns the error.
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
     }
 }
 

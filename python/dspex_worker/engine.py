@@ -84,8 +84,8 @@ class Engine:
 
     def missing(self, open: pb.Open) -> tuple[list[str], list[str]]:
         """The hashes of the specs and language models that this call needs and the worker does not hold."""
-        kind = open.WhichOneof("target")
-        spec = open.instance.spec if kind == "instance" else open.check.spec if kind == "check" else ""
+        # A target that is not set reads as empty.
+        spec = open.instance.spec or open.check.spec
         lm = open.session.lm
         specs = [spec] if spec and spec not in self._instances else []
         return specs, [lm] if lm and lm not in self._models else []
@@ -265,7 +265,13 @@ def _explain(error: ValueError, call: Call, inputs: Mapping[str, Any]) -> None:
 
 def _checked(host: Host, function: Callable[..., Any], inputs: dict[str, Any]) -> Any:
     host.check_cancelled()
-    return function(**inputs)
+    try:
+        return function(**inputs)
+    except (SystemExit, KeyboardInterrupt) as error:
+        # Out of a thread, asyncio would hand these to the event loop and end the worker with all its calls.
+        raise RuntimeError(
+            f"the code raised {type(error).__name__}, which would end the whole worker: {error}"
+        ) from error
 
 
 def _prediction(prediction: Any, instance: Instance | None, call: Call) -> bytes:

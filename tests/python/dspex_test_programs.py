@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import signal
+import sys
 import time
 from typing import Any
 
@@ -56,6 +57,14 @@ def end_process(code: int) -> None:
 def end_by_signal(number: int) -> None:
     os.kill(os.getpid(), number)
     signal.pause()
+
+
+def exit_from_sync_code() -> None:
+    sys.exit("enough")
+
+
+async def exit_from_async_code() -> None:
+    sys.exit("enough")
 
 
 def write_to_stdout(text: str) -> None:

@@ -45,6 +45,7 @@ pub struct DspexBuilder {
     env: EnvConfig,
     endpoints: Vec<Endpoint>,
     token: Option<SecretString>,
+    unencrypted: bool,
 }
 
 impl DspexBuilder {
@@ -57,6 +58,7 @@ impl DspexBuilder {
             env: EnvConfig::new(),
             endpoints: Vec::new(),
             token: None,
+            unencrypted: false,
         }
     }
 
@@ -146,10 +148,20 @@ impl DspexBuilder {
         self
     }
 
-    /// Uses a worker that an operator started with `python -m dspex_worker serve --listen ..`, instead of local ones.
-    /// May be given several times.
+    /// Uses a worker that an operator started, instead of local ones. May be given several times.
+    ///
+    /// Such a worker is started with `python -I run.py serve --listen unix:/path` (or `HOST:PORT`), with the
+    /// interpreter and the `run.py` that the example `provision` prints; `--help` tells the rest. The connection is
+    /// not encrypted, and keys and tokens travel on it: use a unix socket, or loopback at the end of a tunnel.
     pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
         self.endpoints.push(endpoint);
+        self
+    }
+
+    /// Lets [`endpoint`](Self::endpoint)s be on other machines, although their connections are not encrypted: only for
+    /// a network that nobody else can read.
+    pub fn allow_unencrypted_endpoints(mut self) -> Self {
+        self.unencrypted = true;
         self
     }
 
@@ -166,9 +178,17 @@ impl DspexBuilder {
     ///
     /// [`Error::Env`] where Python or the environment cannot be provided, [`Error::Pool`] where no worker starts,
     /// [`Error::Lm`] for a language model that is set up wrongly.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime. The pool lives on the runtime that it was started on: when that ends, so does the
+    /// pool, and its calls with [`PoolError::Closed`].
     pub async fn start(self) -> Result<Dspex> {
         if let Some(lm) = &self.lm {
             lm.validate()?;
+        }
+        if let Some(far) = self.endpoints.iter().find(|endpoint| !self.unencrypted && !endpoint.is_local()) {
+            return Err(PoolError::Unencrypted(far.to_string()).into());
         }
         let fleet = if self.endpoints.is_empty() {
             local_fleet(self.env).await?
@@ -188,10 +208,14 @@ impl DspexBuilder {
 }
 
 async fn local_fleet(env: EnvConfig) -> Result<FleetConfig> {
-    let provisioning = tokio::task::spawn_blocking(move || Environment::provision(&env));
-    let environment = provisioning.await.map_err(|error| {
-        let source = std::io::Error::other(error);
-        Error::Pool(PoolError::Io { what: "the environment's provisioning was interrupted", source })
-    })??;
+    // A thread of its own: the runtime's end would wait for one of its blocking threads, so that a program that gave
+    // up on `start` could not exit before the environment is complete.
+    let (done, provisioned) = tokio::sync::oneshot::channel();
+    let provisioning = std::thread::Builder::new().name("dspex-provisioning".to_owned()).spawn(move || {
+        let _ = done.send(Environment::provision(&env));
+    });
+    let failed = |error| Error::Pool(PoolError::Io { what: "the environment could not be provided", error });
+    provisioning.map_err(failed)?;
+    let environment = provisioned.await.map_err(|error| failed(std::io::Error::other(error)))??;
     Ok(FleetConfig::Local { python: environment.python, worker_dir: environment.worker_dir })
 }

@@ -87,14 +87,14 @@ impl CallContext {
 pub(crate) fn encode<T: Serialize + ?Sized>(inputs: &T) -> Result<Bytes> {
     wire::to_vec(inputs)
         .map(Bytes::from)
-        .map_err(|source| Error::Wire { what: "the inputs cannot be sent".to_owned(), source })
+        .map_err(|problem| Error::Wire { what: "the inputs cannot be sent".to_owned(), problem })
 }
 
 /// Reads what a call answered.
 pub(crate) fn decode<T: DeserializeOwned>(payload: &Payload, class: &str) -> Result<T> {
-    wire::from_slice(&payload.json).map_err(|source| Error::Wire {
+    wire::from_slice(&payload.json).map_err(|problem| Error::Wire {
         what: format!("the answer of `{class}` does not fit its Rust type"),
-        source,
+        problem,
     })
 }
 
@@ -102,11 +102,11 @@ pub(crate) fn decode<T: DeserializeOwned>(payload: &Payload, class: &str) -> Res
 pub(crate) fn encode_document(value: &Value) -> Result<Bytes> {
     wire::document_to_vec(value)
         .map(Bytes::from)
-        .map_err(|source| Error::Wire { what: "the inputs cannot be sent".to_owned(), source })
+        .map_err(|problem| Error::Wire { what: "the inputs cannot be sent".to_owned(), problem })
 }
 
 /// Reads a dynamic value, tags visible.
 pub(crate) fn decode_document(payload: &Payload, target: &str) -> Result<Value> {
     wire::document_from_slice(&payload.json)
-        .map_err(|source| Error::Wire { what: format!("the answer of `{target}` cannot be read"), source })
+        .map_err(|problem| Error::Wire { what: format!("the answer of `{target}` cannot be read"), problem })
 }

@@ -8,6 +8,7 @@ use super::Prediction;
 use super::caller::{CallContext, CallOptions, decode_document, encode_document};
 use crate::bridge::{Spec, Target};
 use crate::error::{Error, Result};
+use crate::pool::PoolError;
 use crate::proto::Payload;
 
 /// DSPy by dotted paths. Only the public API of DSPy and of the modules given to
@@ -149,11 +150,13 @@ impl Dspy {
     ///
     /// # Errors
     ///
-    /// [`Error::Pool`](crate::Error::Pool) where no worker runs.
+    /// [`Error::Pool`](crate::Error::Pool) where no worker is ready.
     pub async fn check_availability(&self) -> Result<Availability> {
-        let lease = self.context.runtime.bridge.pool().lease(None).await;
-        let lease = lease.map_err(|_| crate::pool::PoolError::Closed)?;
-        let hello = lease.link.hello();
+        let links = self.context.runtime.bridge.pool().links();
+        let Some(link) = links.first() else {
+            return Err(PoolError::Down("no worker is ready now".to_owned()).into());
+        };
+        let hello = link.hello();
         Ok(Availability {
             dspy: hello.dspy_version.clone(),
             python: hello.python_version.clone(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Availability, Dspex, InstanceSpec};
-use crate::error::Result;
-use crate::pool::Load;
+use crate::error::{Error, Result};
+use crate::pool::{Load, PoolError};
 
 /// A check that takes longer says something is wrong.
 const CHECK_DEADLINE: Duration = Duration::from_secs(5);
@@ -46,6 +46,14 @@ impl Health {
         let workers = dspex.runtime.bridge.pool().size();
         let (availability, status) = match answered {
             Ok(Ok(availability)) => (Some(availability), verdict(load, workers)),
+            // Workers that are too busy for one more call are at work.
+            Ok(Err(Error::Pool(error @ PoolError::Saturated(_)))) => {
+                (hello(dspex).await, Status::Degraded(vec![error.to_string()]))
+            }
+            Err(_) if load.ready_workers > 0 && load.in_flight >= load.capacity => {
+                let reason = format!("all places were taken for {CHECK_DEADLINE:?}");
+                (hello(dspex).await, Status::Degraded(vec![reason]))
+            }
             Ok(Err(error)) => (None, Status::Down(error.to_string())),
             Err(_) => (None, Status::Down(format!("no worker answered within {CHECK_DEADLINE:?}"))),
         };
@@ -58,6 +66,10 @@ async fn ask(dspex: &Dspex) -> Result<Availability> {
     let spec = InstanceSpec::new("dspy.Predict").signature(json!({"text": "question -> answer"}));
     dspex.dspy().create_instance(spec).await?;
     dspex.dspy().check_availability().await
+}
+
+async fn hello(dspex: &Dspex) -> Option<Availability> {
+    dspex.dspy().check_availability().await.ok()
 }
 
 fn verdict(load: Load, workers: usize) -> Status {

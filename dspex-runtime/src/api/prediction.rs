@@ -12,6 +12,8 @@ pub struct Prediction<O> {
     outputs: O,
     #[serde(default)]
     usage: TokenUsage,
+    #[serde(default)]
+    completions: Vec<Value>,
 }
 
 impl<O> Prediction<O> {
@@ -23,6 +25,12 @@ impl<O> Prediction<O> {
     /// The outputs.
     pub fn outputs(&self) -> &O {
         &self.outputs
+    }
+
+    /// All answers as JSON objects, where several were asked for (`n = 3` and more), the outputs' own among them;
+    /// else empty.
+    pub fn completions(&self) -> &[Value] {
+        &self.completions
     }
 
     /// What the language models counted.

@@ -1,6 +1,7 @@
 //! Sessions: who calls belong to, with their language model, adapter and instances.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use tokio_util::sync::CancellationToken;
@@ -108,7 +109,12 @@ impl Sessions {
         let id = Uuid::new_v4().simple().to_string();
         let state = SessionState::new(id.clone(), config);
         let mut open = self.registry().lock();
-        open.retain(|_, entry| entry.state().is_some());
+        // Those that ended leave their entries until there are as many again, so that each costs a constant on average.
+        let sweep_at = &self.registry().sweep_at;
+        if open.len() >= sweep_at.load(Ordering::Relaxed) {
+            open.retain(|_, entry| entry.state().is_some());
+            sweep_at.store((2 * open.len()).max(64), Ordering::Relaxed);
+        }
         open.insert(id, Entry::Temporary(Arc::downgrade(&state)));
         Session { dspex: self.dspex.clone(), state }
     }
@@ -238,6 +244,8 @@ impl SessionState {
 #[derive(Default)]
 pub(crate) struct Registry {
     open: Mutex<BTreeMap<String, Entry>>,
+    /// So many entries are looked through for those that ended.
+    sweep_at: AtomicUsize,
 }
 
 enum Entry {

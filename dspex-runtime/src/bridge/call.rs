@@ -105,7 +105,7 @@ impl Bridge {
         if let Some(lm) = &request.lm {
             lm.validate()?;
         }
-        let deadline = Instant::now() + request.deadline;
+        let deadline = far_from_now(request.deadline);
         let mut attempt = 0;
         loop {
             let lease = self.pool.lease(Some(deadline)).await.map_err(|error| lease_error(error, request))?;
@@ -169,6 +169,10 @@ impl Bridge {
                 }
                 Inbound::Message(down::Kind::Failed(failed)) => {
                     let error = failed.error.unwrap_or_default();
+                    if error.kind() == proto::error::Kind::Draining {
+                        call.link().refused_as_draining();
+                        return Ok(Attempt::NeverStarted);
+                    }
                     return Ok(Attempt::Ended(Err(errors::from_wire(
                         error,
                         request.target.name(),
@@ -189,10 +193,17 @@ impl Bridge {
                     let limit = self.pool.max_message_bytes();
                     return Err(Error::TooLarge { what: "the answer", size, limit });
                 }
+                Inbound::Unsent => return Ok(Attempt::NeverStarted),
                 Inbound::Lost => return Ok(Attempt::Lost(call.link().lost_reason().to_owned())),
             }
         }
     }
+}
+
+/// The moment that is so far away; the clock cannot name every one.
+pub(crate) fn far_from_now(duration: Duration) -> Instant {
+    const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+    Instant::now() + duration.min(THIRTY_YEARS)
 }
 
 /// How one try ended.

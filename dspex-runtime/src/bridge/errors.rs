@@ -20,14 +20,14 @@ pub(crate) fn from_wire(error: proto::Error, target: &str, deadline: std::time::
             problems: problems(&error, &attributes),
             lm_response: attributes.get("lm_response").and_then(Value::as_str).map(str::to_owned),
         },
-        Kind::Lm => Error::Lm(lm_error(error, attributes)),
+        Kind::Lm => Error::Lm(with_next_step(lm_error(error, attributes))),
         Kind::NotFound => Error::NotFound(error.message),
         Kind::NotAllowed => Error::NotAllowed(error.message),
         Kind::Cancelled => Error::Cancelled(error.message),
         Kind::Deadline => Error::DeadlineExceeded { after: deadline, phase: Phase::Running },
         Kind::TooLarge => {
             let figure = |name: &str| attributes.get(name).and_then(Value::as_u64).unwrap_or_default();
-            Error::TooLarge { what: "the answer", size: figure("size"), limit: figure("limit") }
+            Error::TooLarge { what: "a message of the call", size: figure("size"), limit: figure("limit") }
         }
         Kind::Unauthenticated | Kind::Protocol => Error::Protocol(error.message),
         Kind::Draining => Error::Pool(PoolError::Closed),
@@ -82,6 +82,17 @@ fn lm_error(error: proto::Error, attributes: Map<String, Value>) -> LmError {
         retryable: error.retryable,
         retry_after: error.retry_after,
     })
+}
+
+/// DSPy's own advice speaks of Python.
+fn with_next_step(mut error: LmError) -> LmError {
+    if matches!(error, LmError::NotConfigured(_) | LmError::Auth(_)) && error.message().contains("api_key") {
+        error
+            .details_mut()
+            .message
+            .push_str("; in Rust: `Lm::api_key(..)`, or the provider's variable in the environment");
+    }
+    error
 }
 
 fn py_error(error: proto::Error, attributes: Map<String, Value>) -> PyError {

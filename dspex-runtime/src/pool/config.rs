@@ -26,6 +26,30 @@ pub enum Endpoint {
     Tcp(String),
 }
 
+impl Endpoint {
+    /// Whether the connection stays on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Tcp(authority) => {
+                let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host);
+                let host = host.trim_start_matches('[').trim_end_matches(']');
+                host == "localhost"
+                    || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp(authority) => f.write_str(authority),
+        }
+    }
+}
+
 /// Everything that a pool needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct PoolConfig {

@@ -8,12 +8,12 @@ use crate::error::PyFrame;
 #[non_exhaustive]
 pub enum PoolError {
     /// The Python process could not be started at all.
-    #[error("`{python}` could not be started: {source}; check the interpreter, or unset DSPEX_PYTHON")]
+    #[error("`{python}` could not be started: {error}; check the interpreter, or unset DSPEX_PYTHON")]
     Spawn {
         /// The interpreter.
         python: String,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// Python started, and importing or warming DSPy or one of the named modules failed.
     #[error("the Python environment does not work: {class}: {message}{}", traceback(frames))]
@@ -45,6 +45,11 @@ pub enum PoolError {
         .0.in_flight, .0.capacity, .0.queued, .0.queue_limit
     )]
     Saturated(Load),
+    /// An endpoint on another machine; the connection would not be encrypted.
+    #[error(
+        "the connection to {0} would not be encrypted, and keys and tokens travel on it; use a tunnel to loopback, or `allow_unencrypted_endpoints` on a network that nobody else can read"
+    )]
+    Unencrypted(String),
     /// No worker runs, and none can be started.
     #[error("no worker can be started: {0}")]
     Down(String),
@@ -52,12 +57,12 @@ pub enum PoolError {
     #[error("the pool was shut down")]
     Closed,
     /// An operating system call failed.
-    #[error("{what}: {source}")]
+    #[error("{what}: {error}")]
     Io {
         /// What was tried.
         what: &'static str,
         /// Why it failed.
-        source: std::io::Error,
+        error: std::io::Error,
     },
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader};
 
 /// Lines kept to explain a process that ended.
 const KEPT_LINES: usize = 30;
@@ -39,10 +39,9 @@ pub(crate) fn follow(worker: String, stderr: impl AsyncRead + Send + Unpin + 'st
     tokio::spawn(async move {
         let mut lines = BufReader::new(stderr);
         let mut line = Vec::new();
-        // Bytes, not text: nothing promises that a C library writes UTF-8.
-        while matches!(lines.read_until(b'\n', &mut line).await, Ok(1..)) {
-            let end = line.len().min(MAX_LINE_BYTES);
-            let text = String::from_utf8_lossy(&line[..end]).trim_end().to_owned();
+        while read_line(&mut lines, &mut line).await {
+            // Bytes, not text: nothing promises that a C library writes UTF-8.
+            let text = String::from_utf8_lossy(&line).trim().to_owned();
             line.clear();
             if !text.is_empty() {
                 emit(&worker, &text);
@@ -53,14 +52,66 @@ pub(crate) fn follow(worker: String, stderr: impl AsyncRead + Send + Unpin + 'st
     tail
 }
 
+/// Reads up to the next end of a line, a carriage return included, and keeps what the limit allows: a program that
+/// prints without end costs no memory. False at the end of the stream.
+async fn read_line(input: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> bool {
+    loop {
+        let available = match input.fill_buf().await {
+            Ok(bytes) if !bytes.is_empty() => bytes,
+            _ => return !line.is_empty(),
+        };
+        let end = available.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+        let taken = end.unwrap_or(available.len());
+        let room = MAX_LINE_BYTES.saturating_sub(line.len());
+        line.extend_from_slice(&available[..taken.min(room)]);
+        input.consume(end.map_or(taken, |end| end + 1));
+        if end.is_some() {
+            return true;
+        }
+    }
+}
+
 /// The worker's own lines are `L logger: text`, with L the level's first letter; others are prints of a library.
 fn emit(worker: &str, line: &str) {
-    let (level, rest) = line.split_at_checked(2).unwrap_or(("", line));
+    let (level, rest) =
+        line.split_at_checked(2).filter(|(_, rest)| names_a_logger(rest)).unwrap_or(("", line));
     match level {
         "E " | "C " => tracing::error!(target: "dspex::python", worker, "{rest}"),
         "W " => tracing::warn!(target: "dspex::python", worker, "{rest}"),
         "I " => tracing::info!(target: "dspex::python", worker, "{rest}"),
         "D " => tracing::debug!(target: "dspex::python", worker, "{rest}"),
         _ => tracing::info!(target: "dspex::python", worker, "{line}"),
+    }
+}
+
+fn names_a_logger(rest: &str) -> bool {
+    let name = rest.split_once(": ").map_or("", |(name, _)| name);
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "._-".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn lines(mut input: &[u8]) -> Vec<String> {
+        let (mut lines, mut line) = (Vec::new(), Vec::new());
+        while read_line(&mut input, &mut line).await {
+            lines.push(String::from_utf8(std::mem::take(&mut line)).unwrap());
+        }
+        lines
+    }
+
+    #[tokio::test]
+    async fn lines_end_at_new_lines_and_carriage_returns_and_are_cut_at_the_limit() {
+        assert_eq!(lines(b"one\ntwo\rthree").await, ["one", "two", "three"]);
+        let long = lines(&[b'x'; 100_000]).await;
+        assert_eq!(long.iter().map(String::len).collect::<Vec<_>>(), [MAX_LINE_BYTES]);
+    }
+
+    #[test]
+    fn a_print_that_only_looks_like_a_log_line_is_a_print() {
+        assert!(names_a_logger("dspex_worker.zygote: cannot start"));
+        assert!(!names_a_logger("= mc2"));
+        assert!(!names_a_logger("have a dream: one"));
     }
 }

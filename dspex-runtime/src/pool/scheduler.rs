@@ -159,7 +159,7 @@ impl Scheduler {
             .iter_mut()
             .enumerate()
             .filter(|(_, slot)| {
-                slot.in_flight < limit && slot.link.as_ref().is_some_and(|link| !link.is_lost())
+                slot.in_flight < limit && slot.link.as_ref().is_some_and(|link| link.takes_calls())
             })
             .min_by_key(|(_, slot)| slot.in_flight)?;
         let link = slot.link.clone()?;
@@ -208,7 +208,8 @@ impl Scheduler {
     }
 
     fn load_of(&self, state: &State) -> Load {
-        let ready = state.slots.iter().filter(|slot| slot.link.is_some()).count();
+        let takes_calls = |slot: &&Slot| slot.link.as_ref().is_some_and(|link| link.takes_calls());
+        let ready = state.slots.iter().filter(takes_calls).count();
         Load {
             ready_workers: ready,
             in_flight: state.slots.iter().map(|slot| slot.in_flight).sum(),

@@ -118,16 +118,17 @@ impl Supervisor {
             FleetConfig::Local { .. } => self.start_zygote().await,
             FleetConfig::Endpoints { .. } => self.fork_waiting().await,
         }
-        let mut ending: Option<oneshot::Sender<()>> = None;
+        let mut ending: Vec<oneshot::Sender<()>> = Vec::new();
         let mut patience = std::pin::pin!(tokio::time::sleep(Duration::MAX));
-        while ending.is_none() || !self.all_stopped() {
+        while ending.is_empty() || !self.all_stopped() {
             tokio::select! {
                 () = closed.cancelled() => break,
-                () = &mut patience, if ending.is_some() => break,
+                () = &mut patience, if !ending.is_empty() => break,
                 Some(event) = inbox.events.recv() => match event {
                     Event::Shutdown(limit, done) => {
-                        patience.as_mut().reset(tokio::time::Instant::now() + limit);
-                        ending = Some(done);
+                        // Whoever asks last says how long; `sleep` knows how to cap what the clock cannot name.
+                        patience.set(tokio::time::sleep(limit));
+                        ending.push(done);
                         self.step_all(SlotEvent::Drain).await;
                     }
                     event => self.on_event(event).await,
@@ -139,7 +140,7 @@ impl Supervisor {
         self.step_all(SlotEvent::Stop).await;
         // Dropping the zygote and the lifelines ends every process.
         drop(self);
-        if let Some(done) = ending {
+        for done in ending {
             let _ = done.send(());
         }
     }
@@ -177,6 +178,7 @@ impl Supervisor {
                 let lived =
                     self.slots[index].ready_since.take().map_or(Duration::ZERO, |since| since.elapsed());
                 self.step(index, SlotEvent::Lost(lived)).await;
+                self.refuse_if_hopeless(&reason);
             }
             Event::StartZygote => self.start_zygote().await,
             // Of an earlier generation, or handled by `run`.
@@ -270,9 +272,11 @@ impl Supervisor {
         match Zygote::start(python, worker_dir, &self.config, &self.token, self.reports.clone()).await {
             Ok(zygote) => self.zygote = Some(zygote),
             Err(source) => {
-                let python = python.display().to_string();
-                self.report_start(Err(PoolError::Spawn { python, source }));
+                let error = PoolError::Spawn { python: python.display().to_string(), error: source };
+                let reason = error.to_string();
+                self.report_start(Err(error));
                 self.zygote_failures += 1;
+                self.refuse_if_hopeless(&reason);
                 self.send_later(ZYGOTE_BACKOFF.1, Event::StartZygote);
             }
         }
@@ -373,6 +377,12 @@ impl Supervisor {
             }
         }
         let forked = matches!(self.fleet, FleetConfig::Local { .. });
+        let at = match &self.fleet {
+            FleetConfig::Endpoints { addresses, .. } => {
+                addresses.get(index).map(|endpoint| format!(" (at {endpoint})")).unwrap_or_default()
+            }
+            FleetConfig::Local { .. } => String::new(),
+        };
         let events = self.events.clone();
         tokio::spawn(async move {
             let connecting = async {
@@ -385,7 +395,7 @@ impl Supervisor {
             };
             let event = match tokio::time::timeout(HELLO_TIMEOUT, connecting).await {
                 Ok(Ok(link)) => Event::Connected(index, generation, link),
-                Ok(Err(error)) => Event::ConnectFailed(index, generation, error.to_string()),
+                Ok(Err(error)) => Event::ConnectFailed(index, generation, format!("{error}{at}")),
                 Err(_) => {
                     Event::ConnectFailed(index, generation, format!("no Hello within {HELLO_TIMEOUT:?}"))
                 }
@@ -417,6 +427,13 @@ impl Supervisor {
     }
 }
 
+impl Drop for Supervisor {
+    /// However the supervisor ends, also with the runtime that it ran on: nobody waits for a place any more.
+    fn drop(&mut self) {
+        self.scheduler.refuse(LeaseError::Closed);
+    }
+}
+
 /// A listener needs some milliseconds after the fork; until then connecting is refused.
 async fn connect_patiently(address: &Address, limits: LinkLimits) -> Result<Arc<Link>, LinkError> {
     let give_up = tokio::time::Instant::now() + HELLO_TIMEOUT - Duration::from_secs(1);
@@ -442,7 +459,7 @@ fn private_dir() -> Result<tempfile::TempDir, PoolError> {
         .prefix("dspex-")
         .permissions(std::fs::Permissions::from_mode(0o700))
         .tempdir()
-        .map_err(|source| PoolError::Io { what: "the directory for the workers' sockets", source })
+        .map_err(|error| PoolError::Io { what: "the directory for the workers' sockets", error })
 }
 
 fn socket_path(dir: &tempfile::TempDir, index: usize, generation: u64) -> PathBuf {

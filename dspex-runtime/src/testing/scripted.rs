@@ -229,8 +229,9 @@ fn exhausted(given: usize, rules: usize, request: &LmRequest) -> LmError {
         rules => format!(" and none of its {rules} rules holds"),
     };
     LmError::configuration(format!(
-        "the script of the language model is through after {given} answers{rules}; add an answer for the prompt that \
-         ends with:\n{tail}"
+        "the script of the language model is through after {given} answers{rules}; add an answer (DSPy asks \
+         once more, in JSON, where an answer does not fit the signature, so look at the one before, too) for the \
+         prompt that ends with:\n{tail}"
     ))
 }
 

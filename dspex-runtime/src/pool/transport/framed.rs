@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::assembly::{Assembly, Received};
 use super::outbox::{FRAGMENT_BYTES, Outbox};
-use super::{CallTable, Carrier, Link, LinkError, LinkLimits};
+use super::{CallTable, Carrier, Link, LinkError, LinkLimits, LoseOnDrop};
 use crate::proto::{Down, Hello, Up, down};
 
 /// Larger frames are a broken peer: whole messages are fragmented well below.
@@ -39,6 +39,7 @@ async fn expect_hello(frames: &mut Frames) -> Result<Hello, LinkError> {
 
 /// Reads frames until the peer is gone.
 async fn read_all(mut frames: Frames, calls: Arc<CallTable>, limits: LinkLimits) {
+    let _guard = LoseOnDrop::of_all(calls.clone());
     let mut assembly = Assembly::new(limits.max_message_bytes);
     let reason = loop {
         let message = tokio::select! {

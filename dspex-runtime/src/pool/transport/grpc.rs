@@ -13,7 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::assembly::{Assembly, Received};
 use super::outbox::{FRAGMENT_BYTES, fragments};
-use super::{CallTable, Carrier, Link, LinkError, LinkLimits};
+use super::{CallTable, Carrier, Inbound, Link, LinkError, LinkLimits, LoseOnDrop};
 use crate::proto::worker_client::WorkerClient;
 use crate::proto::{Down, Hello, Up, down, up};
 
@@ -100,12 +100,19 @@ impl Client {
         let outgoing = futures::stream::poll_fn(move |cx| receiver.poll_recv(cx));
         let (mut client, streams) = (self.client.clone(), self.streams.clone());
         tokio::spawn(async move {
+            // A runtime that ends drops this task; the call is told by the guard's drop.
+            let _guard = LoseOnDrop::of_call(calls.clone(), call);
             let ended = tokio::select! {
                 ended = run_stream(&mut client, outgoing, &calls, limits) => ended,
                 () = calls.lost.cancelled() => Ok(()),
             };
             lock(&streams).remove(&call);
             match ended {
+                // Nothing was ever sent: the call may go elsewhere, and this worker gets no more.
+                Err(status) if is_unreachable(&status) => {
+                    calls.end_call(call, Inbound::Unsent);
+                    calls.lose(describe(&status));
+                }
                 // A stream that ends without the call's end broke the protocol; a call that ended is not in the table.
                 Ok(()) => calls.lose_call(call),
                 Err(status) if is_connection_loss(&status) => calls.lose(describe(&status)),
@@ -167,6 +174,18 @@ fn is_connection_loss(status: &tonic::Status) -> bool {
         status.code(),
         tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Internal | tonic::Code::Cancelled
     )
+}
+
+/// Whether the connection could not even be set up.
+fn is_unreachable(status: &tonic::Status) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(status);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            return matches!(io.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound);
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn describe(error: &dyn std::error::Error) -> String {

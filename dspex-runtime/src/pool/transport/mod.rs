@@ -32,6 +32,8 @@ pub(crate) enum Inbound {
     TooLarge(u64),
     /// The worker is gone, or the way to it.
     Lost,
+    /// The worker could not be reached: nothing of the call left.
+    Unsent,
 }
 
 /// Why a message could not be sent.
@@ -134,6 +136,16 @@ impl Link {
         self.calls.lost.is_cancelled()
     }
 
+    /// Whether new calls may be sent.
+    pub(crate) fn takes_calls(&self) -> bool {
+        !self.is_lost() && !self.calls.draining.load(Ordering::Acquire)
+    }
+
+    /// The worker refused a call because it is draining: it gets no more, and the link ends with its last call.
+    pub(crate) fn refused_as_draining(&self) {
+        self.calls.lose_when_idle();
+    }
+
     /// Why the link was lost, in words.
     pub(crate) fn lost_reason(&self) -> &str {
         self.calls.reason.get().map_or("the connection ended", String::as_str)
@@ -224,7 +236,7 @@ impl Call {
         let inbound = self.messages.recv().await.unwrap_or(Inbound::Lost);
         self.ended = match &inbound {
             Inbound::Message(kind) => is_end(kind),
-            Inbound::Lost => true,
+            Inbound::Lost | Inbound::Unsent => true,
             Inbound::TooLarge(_) => false,
         };
         inbound
@@ -357,9 +369,14 @@ impl CallTable {
 
     /// Ends one call whose own stream broke.
     fn lose_call(&self, call: u64) {
+        self.end_call(call, Inbound::Lost);
+    }
+
+    fn end_call(&self, call: u64, end: Inbound) {
         let entry = self.lock().remove(&call);
-        if let Some(entry) = entry {
-            let _ = entry.inbox.send(Inbound::Lost);
+        if let Some(Entry { inbox, _permit: permit, .. }) = entry {
+            drop(permit);
+            let _ = inbox.send(end);
         }
         self.lose_if_drained();
     }
@@ -386,6 +403,33 @@ impl CallTable {
         };
         for (_, entry) in calls {
             let _ = entry.inbox.send(Inbound::Lost);
+        }
+    }
+}
+
+/// What a task that a runtime's end drops leaves behind: calls that are told, not calls that hang.
+struct LoseOnDrop {
+    calls: Arc<CallTable>,
+    /// One call, or all of them.
+    call: Option<u64>,
+}
+
+impl LoseOnDrop {
+    fn of_all(calls: Arc<CallTable>) -> Self {
+        Self { calls, call: None }
+    }
+
+    fn of_call(calls: Arc<CallTable>, call: u64) -> Self {
+        Self { calls, call: Some(call) }
+    }
+}
+
+impl Drop for LoseOnDrop {
+    fn drop(&mut self) {
+        match self.call {
+            Some(call) => self.calls.lose_call(call),
+            None if self.calls.lost.is_cancelled() => {}
+            None => self.calls.lose("the tokio runtime that dspex was started on has ended".to_owned()),
         }
     }
 }

@@ -14,6 +14,10 @@ use crate::proto::{Fragment, Up, up};
 /// The largest piece of a message that travels at once, in bytes.
 pub(crate) const FRAGMENT_BYTES: usize = 256 * 1024;
 
+/// Large messages that take turns at once. The receiver holds what it has of each of them, so that this bounds its
+/// memory: four times the limit of one message.
+const BULK_AT_ONCE: usize = 4;
+
 /// Cuts an encoded message into the fragments that carry it.
 pub(crate) fn fragments(encoded: &Bytes) -> impl Iterator<Item = Fragment> + use<> {
     let encoded = encoded.clone();
@@ -49,17 +53,24 @@ struct Bulk {
 #[derive(Default)]
 pub(crate) struct Outbox {
     ready: BytesMut,
+    /// On their way, in the order of their turns.
     bulk: VecDeque<Bulk>,
+    /// Not begun.
+    waiting: VecDeque<Bulk>,
 }
 
 impl Outbox {
     /// Queues a message.
     pub(crate) fn push(&mut self, message: Up) {
-        if let Some(bulk) = self.bulk.iter_mut().find(|bulk| bulk.call == message.call) {
+        if let Some(bulk) =
+            self.bulk.iter_mut().chain(&mut self.waiting).find(|bulk| bulk.call == message.call)
+        {
             if matches!(message.kind, Some(up::Kind::Cancel(_))) {
                 // The rest of what the call wanted to say is moot; the peer drops what it has of it.
                 let call = message.call;
                 self.bulk.retain(|bulk| bulk.call != call);
+                self.waiting.retain(|bulk| bulk.call != call);
+                self.begin_waiting();
                 put_frame(&mut self.ready, &message);
             } else {
                 bulk.after.push(message);
@@ -70,7 +81,16 @@ impl Outbox {
             put_frame(&mut self.ready, &message);
         } else {
             let encoded = message.encode_to_vec().into();
-            self.bulk.push_back(Bulk { call: message.call, encoded, offset: 0, after: Vec::new() });
+            self.waiting.push_back(Bulk { call: message.call, encoded, offset: 0, after: Vec::new() });
+            self.begin_waiting();
+        }
+    }
+
+    fn begin_waiting(&mut self) {
+        while self.bulk.len() < BULK_AT_ONCE
+            && let Some(bulk) = self.waiting.pop_front()
+        {
+            self.bulk.push_back(bulk);
         }
     }
 
@@ -89,6 +109,7 @@ impl Outbox {
             if end < total {
                 self.bulk.push_back(bulk);
             } else {
+                self.begin_waiting();
                 for message in bulk.after {
                     self.push(message);
                 }
@@ -154,6 +175,26 @@ mod tests {
         outbox.push(open(2, 2 * FRAGMENT_BYTES));
         let calls: Vec<_> = drain(&mut outbox).iter().map(|message| message.call).collect();
         assert_eq!(calls, [1, 2, 1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn only_a_few_large_messages_are_under_way_at_once() {
+        let mut outbox = Outbox::default();
+        for call in 1..=20 {
+            outbox.push(open(call, 3 * FRAGMENT_BYTES));
+        }
+        let mut begun = std::collections::BTreeSet::new();
+        for message in drain(&mut outbox) {
+            let Some(up::Kind::Fragment(fragment)) = message.kind else {
+                panic!("only fragments were expected")
+            };
+            begun.insert(message.call);
+            assert!(begun.len() <= BULK_AT_ONCE, "{begun:?} are under way");
+            if fragment.last {
+                begun.remove(&message.call);
+            }
+        }
+        assert!(begun.is_empty());
     }
 
     #[test]
