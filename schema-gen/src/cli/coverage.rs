@@ -17,7 +17,7 @@ pub struct Options {
     /// A directory with a schema, or a release of DSPy [default: dspy-schema, or the built-in schema without one].
     #[arg(long)]
     schema: Option<String>,
-    /// Fail if a public name of another schema is neither bound, untyped nor unsupported here.
+    /// Fail if a name that another schema has as bound or untyped is neither of them here, nor unsupported.
     #[arg(long)]
     check: bool,
     /// The schema to compare with: a directory or a release of DSPy [default: the built-in schema].
@@ -129,7 +129,8 @@ fn print_table(symbols: &BTreeMap<String, Status>) -> Result<(), Failure> {
     output::print(&text)
 }
 
-/// Names of an earlier schema that this one says nothing of. A class that is gone stands for its members.
+/// Names that programs could use with an earlier schema and that this one says nothing of. A class that is gone stands
+/// for its members.
 fn lost(
     earlier: &BTreeMap<String, Status>,
     now: &BTreeMap<String, Status>,
@@ -138,7 +139,8 @@ fn lost(
     let within = |name: &str, outer: &str| {
         name == outer || name.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
     };
-    let gone: Vec<&String> = earlier.keys().filter(|name| !now.contains_key(*name)).collect();
+    let usable = earlier.iter().filter(|(_, status)| !matches!(status, Status::Unsupported(_)));
+    let gone: Vec<&String> = usable.map(|(name, _)| name).filter(|name| !now.contains_key(*name)).collect();
     gone.iter()
         .filter(|name| !allowed.iter().any(|allowed| within(name, allowed)))
         .filter(|name| !gone.iter().any(|outer| outer != *name && within(name, outer)))
