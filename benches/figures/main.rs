@@ -15,6 +15,7 @@ mod predict;
 mod process;
 mod python;
 mod report;
+mod schema;
 mod start;
 mod stats;
 

@@ -11,9 +11,11 @@ mod docs;
 mod ident;
 mod module;
 mod root;
+mod schema;
 mod types;
 
 pub use docs::rustdoc;
 pub use module::{ExtraOutput, Field, Module};
 pub use root::Root;
+pub use schema::{SchemaTypes, types_from_schema};
 pub use types::rust_type;

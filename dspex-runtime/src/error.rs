@@ -248,7 +248,7 @@ impl std::error::Error for PyError {
 }
 
 /// One line of a Python traceback.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[non_exhaustive]
 pub struct PyFrame {
     /// The module's dotted name.

@@ -1,12 +1,17 @@
 //! Looking classes up: in the built-in snapshot or in a directory.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 #[cfg(feature = "builtin-schema")]
 use std::sync::LazyLock;
 
-use crate::index::INDEX_FILE;
-use crate::{Class, Error, Index, Result, closest_path};
+use serde_json::{Value, json};
+
+#[cfg(feature = "builtin-schema")]
+use crate::builtin::Builtin;
+use crate::index::{FUNCTIONS_FILE, INDEX_FILE};
+use crate::{Class, Entry, Error, Index, Result, closest_path};
 
 /// A snapshot that classes can be looked up in.
 #[derive(Clone, Debug)]
@@ -18,7 +23,7 @@ pub struct Catalog {
 #[derive(Clone, Debug)]
 enum Source {
     #[cfg(feature = "builtin-schema")]
-    Builtin,
+    Builtin(&'static Builtin),
     Directory(PathBuf),
 }
 
@@ -31,15 +36,40 @@ impl Catalog {
     #[allow(clippy::expect_used, reason = "the text is part of this crate and a test reads it")]
     pub fn builtin() -> &'static Self {
         static BUILTIN: LazyLock<Catalog> = LazyLock::new(|| {
-            let index = Index::parse(crate::builtin::INDEX, "the built-in index");
-            Catalog { index: index.expect("the built-in index is valid"), source: Source::Builtin }
+            Catalog::embedded(&crate::builtin::PINNED).expect("the built-in index is valid")
         });
         &BUILTIN
     }
 
+    /// The snapshot of a release of DSPy, if this crate was built with it: always that of
+    /// [`BUILTIN_DSPY`](Self::BUILTIN_DSPY); 3.3.1 with the feature `dspy-3-3`, 3.2.1 with `dspy-3-2`.
+    ///
+    /// # Errors
+    /// None in practice: the tests of this crate read all of them.
+    #[cfg(feature = "builtin-schema")]
+    pub fn of_dspy(version: &str) -> Result<Option<Self>> {
+        crate::builtin::ALL
+            .iter()
+            .find(|builtin| builtin.dspy == version)
+            .map(|it| Self::embedded(it))
+            .transpose()
+    }
+
+    /// The releases of DSPy whose snapshots this crate was built with, the newest first.
+    #[cfg(feature = "builtin-schema")]
+    pub fn versions() -> impl Iterator<Item = &'static str> {
+        crate::builtin::ALL.iter().map(|builtin| builtin.dspy)
+    }
+
+    #[cfg(feature = "builtin-schema")]
+    fn embedded(builtin: &'static Builtin) -> Result<Self> {
+        let index = Index::parse(builtin.index, &format!("the built-in index of DSPy {}", builtin.dspy))?;
+        Ok(Self { index, source: Source::Builtin(builtin) })
+    }
+
     /// The release of DSPy that [`Catalog::builtin`] describes.
     #[cfg(feature = "builtin-schema")]
-    pub const BUILTIN_DSPY: &'static str = crate::builtin::DSPY;
+    pub const BUILTIN_DSPY: &'static str = crate::builtin::PINNED.dspy;
 
     /// A snapshot in a directory.
     ///
@@ -91,21 +121,8 @@ impl Catalog {
     /// Reads the class with exactly this public name.
     fn load(&self, name: &str) -> Result<Option<Class>> {
         let Some(entry) = self.index.classes.get(name) else { return Ok(None) };
-        let (origin, class) = match &self.source {
-            #[cfg(feature = "builtin-schema")]
-            Source::Builtin => {
-                let text = crate::builtin::document(name).ok_or_else(|| {
-                    Error::invalid("the built-in index", format!("`{name}` has no document"))
-                })?;
-                (entry.file.clone(), Class::parse(text, &entry.file)?)
-            }
-            Source::Directory(dir) => {
-                let path = dir.join(&entry.file);
-                let origin = path.display().to_string();
-                let class = Class::parse(&read(&path)?, &origin)?;
-                (origin, class)
-            }
-        };
+        let (origin, text) = self.text(name, entry)?;
+        let class = Class::parse(&text, &origin)?;
         if class.name != name {
             return Err(Error::invalid(origin, format!("it describes `{}`, not `{name}`", class.name)));
         }
@@ -119,11 +136,60 @@ impl Catalog {
         Ok(Some(class))
     }
 
+    /// The document of the class with exactly this public name, with all of its keys. `None` if there is none.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no JSON, or is of another format.
+    pub fn document(&self, name: &str) -> Result<Option<Value>> {
+        let Some(entry) = self.index.classes.get(name) else { return Ok(None) };
+        let (origin, text) = self.text(name, entry)?;
+        parse_document(&text, origin).map(Some)
+    }
+
+    /// The documents of the functions, by name; only the names where the snapshot has no more.
+    ///
+    /// # Errors
+    /// As [`Catalog::document`].
+    pub fn function_documents(&self) -> Result<Vec<Value>> {
+        let text = match &self.source {
+            #[cfg(feature = "builtin-schema")]
+            Source::Builtin(builtin) => {
+                builtin.functions.map(|text| (FUNCTIONS_FILE.to_owned(), text.to_owned()))
+            }
+            Source::Directory(dir) => {
+                let path = dir.join(FUNCTIONS_FILE);
+                path.is_file().then(|| Ok((path.display().to_string(), read(&path)?))).transpose()?
+            }
+        };
+        let named = || self.index.functions.iter().map(|name| json!({"name": name})).collect();
+        let Some((origin, text)) = text else { return Ok(named()) };
+        match parse_document(&text, origin.clone())?.get_mut("functions").map(Value::take) {
+            Some(Value::Array(functions)) => Ok(functions),
+            _ => Err(Error::invalid(origin, "it has no list `functions`")),
+        }
+    }
+
+    /// Where a class's document is, and its text.
+    fn text(&self, name: &str, entry: &Entry) -> Result<(String, Cow<'static, str>)> {
+        match &self.source {
+            #[cfg(feature = "builtin-schema")]
+            Source::Builtin(builtin) => match builtin.document(name) {
+                Some(text) => Ok((entry.file.clone(), Cow::Borrowed(text))),
+                None => Err(Error::invalid("the built-in index", format!("`{name}` has no document"))),
+            },
+            Source::Directory(dir) => {
+                let path = dir.join(&entry.file);
+                let _ = name;
+                Ok((path.display().to_string(), Cow::Owned(read(&path)?)))
+            }
+        }
+    }
+
     /// The public name of a class that is exported or defined under another path.
     fn resolve(&self, path: &str) -> Result<Option<String>> {
         match &self.source {
             #[cfg(feature = "builtin-schema")]
-            Source::Builtin => Ok(crate::builtin::alias(path).map(str::to_owned)),
+            Source::Builtin(builtin) => Ok(builtin.alias(path).map(str::to_owned)),
             Source::Directory(_) => {
                 // Only the class files know the other paths.
                 for class in self.classes() {
@@ -138,6 +204,11 @@ impl Catalog {
     }
 }
 
-fn read(path: &Path) -> Result<String> {
+fn parse_document(text: &str, origin: String) -> Result<Value> {
+    crate::index::check_format(text, &origin)?;
+    serde_json::from_str(text).map_err(|source| Error::Malformed { origin, source })
+}
+
+pub(crate) fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).map_err(Error::io("read", path))
 }

@@ -10,6 +10,9 @@ use crate::{Error, FORMAT, Result};
 /// The name of the index inside a snapshot directory.
 pub(crate) const INDEX_FILE: &str = "index.json";
 
+/// The name of the file with the descriptions of functions, which a snapshot may lack.
+pub(crate) const FUNCTIONS_FILE: &str = "functions.json";
+
 /// The index of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[non_exhaustive]
@@ -24,6 +27,18 @@ pub struct Index {
     /// The public names of functions.
     #[serde(default)]
     pub functions: Vec<String>,
+    /// The fingerprint of the file of functions, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub functions_sha256: Option<String>,
+    /// The modules that were introspected; `dspy` for DSPy itself. Empty in snapshots that do not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<String>,
+    /// Public names that no program can reach, each with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unsupported: BTreeMap<String, String>,
+    /// Modules of DSPy that introspection left out, each with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped: BTreeMap<String, String>,
 }
 
 /// A class of the index.
@@ -34,17 +49,29 @@ pub struct Entry {
     pub file: String,
     /// The fingerprint of everything a program depends on.
     pub abi_sha256: String,
+    /// The fingerprint of the whole document, however it is laid out; older snapshots have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 impl Entry {
-    pub(crate) fn new(file: String, abi_sha256: String) -> Self {
-        Self { file, abi_sha256 }
+    pub(crate) fn new(file: String, abi_sha256: String, sha256: String) -> Self {
+        Self { file, abi_sha256, sha256: Some(sha256) }
     }
 }
 
 impl Index {
     pub(crate) fn new(dspy: String, classes: BTreeMap<String, Entry>, functions: Vec<String>) -> Self {
-        Self { format: FORMAT, dspy, classes, functions }
+        Self {
+            format: FORMAT,
+            dspy,
+            classes,
+            functions,
+            functions_sha256: None,
+            modules: Vec::new(),
+            unsupported: BTreeMap::new(),
+            skipped: BTreeMap::new(),
+        }
     }
 
     /// Reads an index. `origin` names it in errors.

@@ -16,7 +16,7 @@ from typing import Any
 
 import dspy
 
-from dspex_worker.errors import NotAllowed, NotFound
+from dspex_worker.problems import NotAllowed, NotFound
 
 # The packages of DSPy whose exports are public.
 PACKAGES = (
@@ -93,6 +93,7 @@ class Catalogue:
     def __init__(self, modules: Iterable[str] = ()) -> None:
         self._modules = tuple(modules)
         self._denied: dict[str, str] = {}
+        self._denied_objects: dict[int, tuple[str, Any]] = {}
         self._objects: dict[str, Any] = {}
         for path, value in _exports_of_dspy():
             why = DENIED.get(path.rsplit(".", 1)[1])
@@ -100,6 +101,9 @@ class Catalogue:
                 self._objects[path] = value
             else:
                 self._denied[path] = why
+                held = self._denied_objects.get(id(value))
+                if held is None or _preference((path, value)) < _preference(held):
+                    self._denied_objects[id(value)] = (path, value)
         for name in DENIED:
             self._denied.setdefault(f"dspy.{name}", DENIED[name])
         for module in self._modules:
@@ -121,6 +125,18 @@ class Catalogue:
     def name_of(self, value: Any) -> str | None:
         """The shortest path of an object: `dspy.ReAct`, not `dspy.predict.react.ReAct`."""
         return self._names.get(id(value))
+
+    def denied(self) -> dict[str, str]:
+        """What is public in DSPy and stays out of reach, with the reasons."""
+        named = [path for path, _ in self._denied_objects.values()]
+        # Values that are no classes or functions, such as `dspy.settings`.
+        exported = {path.rsplit(".", 1)[1] for path in named}
+        named += [f"dspy.{n}" for n in DENIED if n not in exported and hasattr(dspy, n)]
+        return {path: self._denied[path] for path in sorted(named)}
+
+    def denied_objects(self) -> list[Any]:
+        """The classes and functions among those."""
+        return [value for _, value in self._denied_objects.values()]
 
     def resolve(self, path: str) -> Any:
         """What the path names. Raises `NotAllowed` or `NotFound`, which say what to do."""

@@ -37,7 +37,9 @@ from dspex_worker.host import Host
 from dspex_worker.instances import Builder, Instance, Instances, Method
 from dspex_worker.lm import CALL_SETTING, Call, Models
 from dspex_worker.proto import worker_pb2 as pb
-from dspex_worker.validate import constructor, inputs_of_callable
+from dspex_worker.signature import describe_signature
+from dspex_worker.surface import constructor
+from dspex_worker.validate import inputs_of_callable
 
 # The adapters of a session, by the names of the wire. They keep no state of their calls.
 _ADAPTERS: Mapping[str, Callable[[], Any]] = {
@@ -107,8 +109,14 @@ class Engine:
         if kind == "check":
             return pb.Payload(json=codec.dumps(_describe(self._instances.get(open.check.spec))))
         if kind == "introspect":
-            return pb.Payload(json=introspect.document_json(self._catalogue, list(open.introspect.modules)))
+            return pb.Payload(json=self._introspect(open))
         raise ProtocolError("the call names no target")
+
+    def _introspect(self, open: pb.Open) -> bytes:
+        given = codec.loads_object(open.inputs.json, "inputs") if open.inputs.json else {}
+        if "signature" in given:
+            return codec.dumps(describe_signature(given["signature"]))
+        return introspect.document_json(self._catalogue, list(open.introspect.modules))
 
     def failed(self, error: BaseException) -> pb.Error:
         """What `Failed` carries for an exception."""

@@ -7,86 +7,30 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, TypedDict
+from typing import Any
 
 from dspy.utils.exceptions import AdapterParseError, DSPyError, LMError, is_retryable_lm_error
 
 from dspex_worker import codec
 from dspex_worker.host import CallCancelled, HostError
+from dspex_worker.problems import MAX_ATTRIBUTE, clip
+from dspex_worker.problems import InvalidInput as InvalidInput
+from dspex_worker.problems import InvalidOutput as InvalidOutput
+from dspex_worker.problems import NotAllowed as NotAllowed
+from dspex_worker.problems import NotFound as NotFound
+from dspex_worker.problems import Problem as Problem
+from dspex_worker.problems import ProtocolError as ProtocolError
+from dspex_worker.problems import WorkerError as WorkerError
 from dspex_worker.proto import worker_pb2 as pb
 
 MAX_MESSAGE = 16 * 1024
-MAX_ATTRIBUTE = 64 * 1024
 MAX_CAUSES = 8
 MAX_FRAMES = 32
 
 # What DSPy's errors carry, in DSPy's own words.
 _DSPY_ATTRIBUTES = ("code", "model", "provider", "provider_code", "status", "request_id")
-
-
-class Problem(TypedDict, total=False):
-    """What is wrong with one field."""
-
-    field: str
-    problem: str
-    expected: str
-
-
-class WorkerError(Exception):
-    """An error that the worker itself found. The message names the thing and the next step."""
-
-    kind: pb.Error.Kind.ValueType = pb.Error.KIND_PYTHON
-
-    def __init__(self, message: str, **attributes: Any) -> None:
-        super().__init__(message)
-        self.attributes: dict[str, Any] = {k: v for k, v in attributes.items() if v is not None}
-
-
-class InvalidInput(WorkerError):
-    """Inputs or a spec that are missing something, hold too much, or are of a wrong type."""
-
-    kind = pb.Error.KIND_INVALID_INPUT
-
-    def __init__(self, problems: Sequence[Problem], what: str = "inputs", **attributes: Any) -> None:
-        super().__init__(_message(what, problems), problems=list(problems), **attributes)
-
-
-class InvalidOutput(WorkerError):
-    """Outputs that are missing or against their schema."""
-
-    kind = pb.Error.KIND_INVALID_OUTPUT
-
-    def __init__(self, problems: Sequence[Problem], lm_response: str | None = None) -> None:
-        response = None if lm_response is None else _clip(lm_response, MAX_ATTRIBUTE)
-        super().__init__(_message("outputs", problems), problems=list(problems), lm_response=response)
-
-
-class NotFound(WorkerError):
-    """No such path, class or method."""
-
-    kind = pb.Error.KIND_NOT_FOUND
-
-
-class NotAllowed(WorkerError):
-    """A path that exists, or may exist, outside the catalogue."""
-
-    kind = pb.Error.KIND_NOT_ALLOWED
-
-
-class ProtocolError(WorkerError):
-    """The host sent something that no host may send."""
-
-    kind = pb.Error.KIND_PROTOCOL
-
-
-def _message(what: str, problems: Sequence[Problem]) -> str:
-    told = "; ".join(
-        f"`{p['field']}`: {p['problem']}" + (f" (expected {p['expected']})" if p.get("expected") else "")
-        for p in problems
-    )
-    return f"{what}: {told}"
 
 
 def to_error(error: BaseException) -> pb.Error:
@@ -98,7 +42,7 @@ def _convert(error: BaseException, causes: int) -> pb.Error:
     kind, attributes = _kind_and_attributes(error)
     result = pb.Error(
         kind=kind,
-        message=_clip(scrub(_message_of(error)), MAX_MESSAGE),
+        message=clip(scrub(_message_of(error)), MAX_MESSAGE),
         mro=[codec.qualified_name(base) for base in type(error).__mro__[1:] if base is not object],
         frames=_frames(error.__traceback__),
         retryable=isinstance(error, Exception) and is_retryable_lm_error(error),
@@ -145,12 +89,12 @@ def _parse_attributes(error: AdapterParseError) -> dict[str, Any]:
     ]
     if not problems:
         # The cause says which field it was and why; DSPy puts it in the first line.
-        problems = [{"field": "", "problem": _clip(str(error).split("\n", 1)[0], 500)}]
+        problems = [{"field": "", "problem": clip(str(error).split("\n", 1)[0], 500)}]
     response = error.lm_response if isinstance(error.lm_response, str) else codec.safe_repr(error.lm_response)
     return {
         **_dspy_attributes(error),
         "adapter_name": error.adapter_name,
-        "lm_response": _clip(response, MAX_ATTRIBUTE),
+        "lm_response": clip(response, MAX_ATTRIBUTE),
         "problems": problems,
     }
 
@@ -230,9 +174,3 @@ def _paths() -> re.Pattern[str]:
         )
         _host_paths = re.compile("|".join(re.escape(r) for r in useful) or "(?!)")
     return _host_paths
-
-
-def _clip(text: str, limit: int) -> str:
-    # A protobuf string has to be valid Unicode.
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -18,12 +18,12 @@ from dspex_worker.lm import check_hash
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.roles import ModuleFacts
 from dspex_worker.signature import Signature, build_signature
+from dspex_worker.surface import constructor, is_async_module, public_methods, refusal_of
 from dspex_worker.validate import (
     Inputs,
     Outputs,
     Parameter,
     checker,
-    constructor,
     inputs_of_callable,
     inputs_of_signature,
 )
@@ -38,26 +38,6 @@ _CALLS = frozenset({"", "__call__", "acall", "forward", "aforward"})
 # Methods of DSPy's modules that change the instance. An instance is its spec, and calls share it: these get a
 # copy.
 _MUTATING = frozenset({"reset", "set_criteria", "update_config"})
-_FILES = "it reads files of the machine; send the content"
-_FETCHES = "the worker would fetch what a caller names; send the content"
-_OBJECTS = "it takes objects of Python, which have no form on the wire"
-
-# Methods of DSPy's classes that reach files or networks, run code, or need objects of Python.
-_REFUSED_METHODS: Mapping[str, str] = {
-    "from_path": _FILES,
-    "from_file": _FILES,
-    "from_url": _FETCHES,
-    "from_PIL": _OBJECTS,
-    "from_langchain": _OBJECTS,
-    "from_mcp_tool": _OBJECTS,
-    "inspect_history": "a worker keeps no history; the host sees every request of its own models",
-    "load": "it reads files of the machine; send the state in the spec",
-    "save": "it writes files of the machine; `dump_state` returns the state",
-    "set_lm": "the language model belongs to the session",
-    "map_named_predictors": "it takes a Python function",
-    "batch": "send the calls one by one; they run at the same time",
-    "load_state": "send the state in the spec",
-}
 
 
 class Method:
@@ -141,8 +121,9 @@ class Instance:
             near = codec.nearest(name, public)
             hint = f"; did you mean `{near}`?" if near else f"; there are {', '.join(public)}"
             raise NotFound(f"`{self.path}` has no method `{name}`{hint}", path=path, suggestion=near)
-        if not callable_by_name(type(self.target), name):
-            raise NotAllowed(f"`{path}` cannot be called: {_REFUSED_METHODS[name]}", path=path)
+        refusal = refusal_of(type(self.target), name)
+        if refusal is not None:
+            raise NotAllowed(f"`{path}` cannot be called: {refusal}", path=path)
         bound = getattr(self.target, name)
         mutating = isinstance(self.target, BaseModule) and name in _MUTATING
         function = getattr(type(self.target), name) if mutating else bound
@@ -158,44 +139,6 @@ class Instance:
 
 def _call_copy(target: Any, **inputs: Any) -> Any:
     return target(**inputs)
-
-
-def public_methods(cls: type) -> list[str]:
-    """The names of the methods that a class has in public, sorted.
-
-    Found on the class: no property is evaluated.
-    """
-    names = set()
-    for base in cls.__mro__:
-        if base is object:
-            continue
-        for name, value in vars(base).items():
-            if (
-                not name.startswith("_")
-                and callable(getattr(value, "__func__", value))
-                and not isinstance(value, type)
-            ):
-                names.add(name)
-    return sorted(names)
-
-
-def callable_by_name(cls: type, name: str) -> bool:
-    """Whether the host may call a public method of the class."""
-    return name not in _REFUSED_METHODS or not any(
-        base.__module__.startswith("dspy.") for base in cls.__mro__
-    )
-
-
-def is_async_module(cls: type) -> bool:
-    """Whether `acall` works: `aforward` is defined where `forward` is, or in a class derived from there."""
-    if not issubclass(cls, dspy.Module):
-        return inspect.iscoroutinefunction(inspect.unwrap(cls.__call__)) if callable(cls) else False
-    for base in cls.__mro__:
-        if "aforward" in vars(base):
-            return True
-        if "forward" in vars(base):
-            return False
-    return False
 
 
 class _Entry:

@@ -15,16 +15,18 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dspy
+import pydantic
 from dspy.adapters.base import Adapter
 from dspy.teleprompt import Teleprompter
 
-from dspex_worker import codec, reserved, roles
+from dspex_worker import codec, reserved, roles, source_facts
 from dspex_worker.catalogue import Catalogue
-from dspex_worker.errors import NotFound
-from dspex_worker.instances import callable_by_name, is_async_module, public_methods
+from dspex_worker.problems import NotFound
+from dspex_worker.programs import describe_program
 from dspex_worker.roles import ModuleFacts
+from dspex_worker.surface import constructor, is_async_module, public_methods, public_properties, refusal_of
 from dspex_worker.type_ir import ANY, TypeReader, union
-from dspex_worker.validate import constructor
+from dspex_worker.unreached import unreached
 
 FORMAT = 1
 
@@ -35,7 +37,8 @@ _KINDS: tuple[tuple[type, str], ...] = (
     (dspy.BaseLM, "lm"),
     (dspy.Type, "type"),
     (dspy.History, "type"),
-    (dspy.ToolCallResults, "type"),
+    (getattr(dspy, "ToolCallResults", dspy.History), "type"),
+    (dspy.Evaluate, "evaluate"),
     (BaseException, "error"),
 )
 
@@ -52,6 +55,7 @@ _ABI = (
     "outputs",
     "reserved",
     "methods",
+    "fields",
 )
 
 # Names that annotations of DSPy use, and only type checkers import.
@@ -75,7 +79,10 @@ def document_json(catalogue: Catalogue, modules: list[str]) -> bytes:
 
 
 def document(catalogue: Catalogue, modules: list[str]) -> dict[str, Any]:
-    """`{"format", "dspy", "classes": [..], "functions": [..]}`, sorted by name."""
+    """`{"format", "dspy", "modules", "classes": [..], "functions": [..], "unsupported", "skipped"}`, by name.
+
+    For workers: it imports modules, and builds programs of the user.
+    """
     reader = Introspector(catalogue)
     classes: dict[str, Any] = {}
     functions: dict[str, Any] = {}
@@ -87,12 +94,19 @@ def document(catalogue: Catalogue, modules: list[str]) -> dict[str, Any]:
             if catalogue.name_of(value) != path:
                 continue
             if inspect.isclass(value):
-                classes[path] = reader.describe_class(path, value)
+                described = reader.describe_class(path, value)
+                if issubclass(value, dspy.Module) and not value.__module__.startswith("dspy."):
+                    described.update(describe_program(value, catalogue.name_of))
+                classes[path] = described
             else:
                 functions[path] = reader.describe_function(path, value)
+    unsupported, skipped = unreached(catalogue) if "dspy" in modules else ({}, {})
     return {
         "format": FORMAT,
         "dspy": dspy.__version__,
+        "modules": sorted(set(modules)),
+        "unsupported": unsupported,
+        "skipped": skipped,
         "classes": [classes[name] for name in sorted(classes)],
         "functions": [functions[name] for name in sorted(functions)],
     }
@@ -142,8 +156,10 @@ class Introspector:
             "exports": self._exports.get(id(cls), [path]),
             "kind": kind,
             "bases": [name for name in map(self._name_of, cls.__mro__[1:]) if name is not None],
-            "flags": list(facts.flags),
-            "requires": list(facts.requires),
+            "flags": sorted(
+                {*facts.flags, *(["experimental"] if source_facts.is_experimental(_doc(cls)) else [])}
+            ),
+            "requires": sorted({*facts.requires, *source_facts.extras_of(cls)}),
             "async": is_async_module(cls),
             "call": "none",
             "init": init,
@@ -151,16 +167,27 @@ class Introspector:
             "call_extra": [],
             "outputs": {"from_signature": False, "extra": []},
             "reserved": {"inputs": [], "outputs": [], "tools": []},
-            "methods": [
-                self._method(cls, n) for n in public_methods(cls) if _own(cls, n) and callable_by_name(cls, n)
-            ],
+            "methods": self._members(cls),
+            "unsupported": {
+                n: refusal
+                for n in public_methods(cls)
+                if _own(cls, n) and (refusal := refusal_of(cls, n)) is not None
+            },
             "doc": _doc(cls),
         }
+        deprecated = source_facts.deprecation_of(cls, described["doc"])
+        if deprecated is not None:
+            described["deprecated"] = deprecated
+            described["flags"] = sorted({*described["flags"], "deprecated"})
+        if issubclass(cls, pydantic.BaseModel):
+            described["fields"] = self._fields(cls)
         if kind == "module":
             described.update(self._call_of_module(path, cls, facts))
         if not described["doc"]:
             described["doc"] = _doc(inspect.getattr_static(cls, "__init__"))
-        described["abi_sha256"] = _sha256({key: _without_docs(described[key]) for key in _ABI})
+        described["abi_sha256"] = _sha256(
+            {key: _without_docs(described[key]) for key in _ABI if key in described}
+        )
         described["doc_sha256"] = _sha256(list(_docs(described)))
         return described
 
@@ -212,6 +239,33 @@ class Introspector:
             },
         }
 
+    def _members(self, cls: type) -> list[dict[str, Any]]:
+        """The methods and properties that the host can use, by name."""
+        members = [
+            self._method(cls, n) for n in public_methods(cls) if _own(cls, n) and refusal_of(cls, n) is None
+        ]
+        for name, getter in public_properties(cls).items():
+            if _own(cls, name):
+                described = self._callable(getter, skip_first=True)
+                members.append({"name": name, "binding": "property", **described})
+        return sorted(members, key=lambda member: str(member["name"]))
+
+    def _fields(self, cls: type[pydantic.BaseModel]) -> list[dict[str, Any]]:
+        """The fields of a type, as its JSON form has them."""
+        described = []
+        for name, info in cls.model_fields.items():
+            field = {
+                "name": name,
+                "role": "value",
+                "required": info.is_required(),
+                "type": self._types.read(Any if info.annotation is None else info.annotation, cls.__module__),
+                "doc": info.description or "",
+            }
+            if not info.is_required():
+                field["default"] = self._default(info.get_default(call_default_factory=False))
+            described.append(field)
+        return described
+
     def _method(self, cls: type, name: str) -> dict[str, Any]:
         raw = inspect.getattr_static(cls, name)
         binding = (
@@ -222,8 +276,15 @@ class Introspector:
             else "method"
         )
         function = inspect.unwrap(getattr(raw, "__func__", raw))
-        described = self._callable(function, skip_first=binding != "static")
-        return {"name": name, "binding": binding, **described}
+        described = {
+            "name": name,
+            "binding": binding,
+            **self._callable(function, skip_first=binding != "static"),
+        }
+        deprecated = source_facts.deprecation_of(function, described["doc"])
+        if deprecated is not None:
+            described["deprecated"] = deprecated
+        return described
 
     # -------------------------------------------------------------------------------------------- functions
 
@@ -329,8 +390,11 @@ def _doc(value: Any) -> str:
     doc = vars(value).get("__doc__") if inspect.isclass(value) else getattr(value, "__doc__", None)
     if not isinstance(doc, str):
         return ""
-    # Python 3.13 removes indentation and trailing spaces itself.
-    return "\n".join(line.rstrip() for line in inspect.cleandoc(doc).splitlines())
+    # DSPy's decorator puts its notice before a text that is still indented, unless Python is 3.13 or later,
+    # which removes indentation and trailing spaces itself.
+    notice, found, rest = doc.partition("\n\n") if source_facts.is_experimental(doc) else ("", "", doc)
+    text = f"{notice.strip()}{found}{inspect.cleandoc(rest)}"
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
 _SECTION = re.compile(r"^(Args|Arguments|Parameters):?\s*$")
@@ -359,7 +423,7 @@ def _argument_docs(doc: str) -> dict[str, str]:
 
 def _without_docs(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_docs(item) for key, item in value.items() if key != "doc"}
+        return {key: _without_docs(item) for key, item in value.items() if key not in ("doc", "deprecated")}
     return [_without_docs(item) for item in value] if isinstance(value, list) else value
 
 

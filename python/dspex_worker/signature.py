@@ -15,8 +15,8 @@ import dspy
 
 from dspex_worker import reserved
 from dspex_worker.codec import describe
-from dspex_worker.errors import InvalidInput, Problem
 from dspex_worker.json_types import FieldType, UnsupportedSchema, field_type
+from dspex_worker.problems import InvalidInput, Problem
 from dspex_worker.signature_text import SignatureTextError, parse_signature_text
 
 _NO_DEFAULT = object()
@@ -66,6 +66,29 @@ def build_signature(raw: Any, where: str = "signature") -> Signature:
     if reader.problems:
         raise InvalidInput(reader.problems, "spec")
     return Signature(_signature_class(inputs, outputs, instructions, name), inputs, outputs)
+
+
+def describe_signature(raw: Any) -> dict[str, Any]:
+    """How a signature resolves: `{"instructions", "inputs": [field], "outputs": [field]}`, where a field has
+    "name", "desc", "type" in a few words, "schema" and "required".
+
+    Raises `InvalidInput` with all problems at once.
+    """
+    built = build_signature(raw)
+    sides = parse_signature_text(raw["text"]) if "text" in raw else raw
+    described: dict[str, Any] = {"instructions": built.cls.instructions}
+    for side, fields in (("inputs", built.inputs), ("outputs", built.outputs)):
+        described[side] = [
+            {
+                "name": field.name,
+                "desc": field.desc,
+                "type": field.type.expected,
+                "schema": of.get("schema", True),
+                "required": not (field.has_default or field.type.nullable),
+            }
+            for field, of in zip(fields, sides[side], strict=True)
+        ]
+    return described
 
 
 class _Reader:

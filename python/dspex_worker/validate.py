@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import pydantic
 from pydantic_core import SchemaValidator
 
 from dspex_worker.codec import describe
-from dspex_worker.errors import InvalidInput, InvalidOutput, Problem
+from dspex_worker.problems import InvalidInput, InvalidOutput, Problem
 from dspex_worker.roles import role_of
 from dspex_worker.signature import Field, Signature
 
@@ -131,19 +130,6 @@ def inputs_of_callable(target: Callable[..., Any]) -> Inputs:
             check, expected = checker(hints.get(name, Any) if role_of(name) == "value" else Any)
             parameters[name] = Parameter(name, check, expected, required)
     return Inputs(parameters, open_ended=open_ended)
-
-
-def constructor(cls: type) -> Callable[..., Any]:
-    """What takes the arguments of a class.
-
-    The metaclass of DSPy's modules hides it from `inspect`, and so does pydantic where a model has its own.
-    """
-    init = inspect.getattr_static(cls, "__init__", None)
-    hidden = type(cls).__call__ is not type.__call__ or issubclass(cls, pydantic.BaseModel)
-    if not hidden or not inspect.isfunction(init) or init is pydantic.BaseModel.__init__:
-        return cls
-    # Bound to nothing in particular, so that `self` is gone from its parameters.
-    return types.MethodType(init, cls)
 
 
 def type_hints(target: Any) -> dict[str, Any]:

@@ -36,12 +36,8 @@ enum Chore {
         #[arg(long)]
         python: Option<PathBuf>,
     },
-    /// Regenerate the built-in snapshot of DSPy's API.
-    Schema {
-        /// Change nothing; fail if the snapshot is stale.
-        #[arg(long)]
-        check: bool,
-    },
+    /// Regenerate a built-in snapshot of DSPy's API.
+    Schema(schema::Options),
 }
 
 fn main() -> Result<()> {
@@ -51,6 +47,6 @@ fn main() -> Result<()> {
         Chore::Test(options) => test::run(root, &options),
         Chore::Package => package::run(root),
         Chore::Proto { check, python } => proto::run(root, python.as_deref(), check),
-        Chore::Schema { check } => schema::run(root, check),
+        Chore::Schema(options) => schema::run(root, &options),
     }
 }

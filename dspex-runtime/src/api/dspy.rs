@@ -177,6 +177,20 @@ impl Dspy {
         decode_document(&payload, "introspection")
     }
 
+    /// How a signature resolves: `{"instructions", "inputs": [field], "outputs": [field]}`, where a field has `name`,
+    /// `desc`, `type` in a few words, `schema` and whether it is `required`. Takes what
+    /// [`InstanceSpec::signature`] takes, and calls no model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`](crate::Error) for a signature that does not hold.
+    pub async fn resolve_signature(&self, signature: &Value) -> Result<Value> {
+        let options = CallOptions { idempotent: true, ..CallOptions::default() };
+        let inputs = encode_document(&json!({"signature": signature}))?;
+        let payload = self.context.run(Target::Introspect(Vec::new()), inputs, &options).await?;
+        decode_document(&payload, "introspection")
+    }
+
     /// Builds, calls and forgets: one round trip.
     pub(crate) async fn predict_once(&self, spec: InstanceSpec, inputs: &Value) -> Result<Prediction<Value>> {
         let spec = Arc::new(Spec::new(&spec.class, spec.signature, spec.args));

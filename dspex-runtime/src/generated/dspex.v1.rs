@@ -102,7 +102,8 @@ pub struct Attachment {
 #[prost(skip_debug)]
 pub struct Open {
     /// For `instance`: an object, the keyword arguments. For `function`: {"args": \[..\], "kwargs": {..}}.
-    /// Empty for the other targets.
+    /// For `introspect`: empty, or {"signature": {"text": ..}} to learn how a signature resolves.
+    /// Empty for `check`.
     #[prost(message, optional, tag = "5")]
     pub inputs: ::core::option::Option<Payload>,
     /// Milliseconds from receipt until the worker cancels the call by itself; 0: none.

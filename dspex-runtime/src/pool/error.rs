@@ -1,6 +1,7 @@
 //! What can go wrong below a call: the environment, the processes, the places.
 
 use super::scheduler::Load;
+use crate::error::PyFrame;
 
 /// Why the pool cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -15,12 +16,14 @@ pub enum PoolError {
         error: std::io::Error,
     },
     /// Python started, and importing or warming DSPy or one of the named modules failed.
-    #[error("the Python environment does not work: {class}: {message}")]
+    #[error("the Python environment does not work: {class}: {message}{}", traceback(frames))]
     Import {
         /// The Python exception's class.
         class: String,
         /// Its message.
         message: String,
+        /// Where it was raised, the innermost last; without those of dspex's own worker.
+        frames: Vec<PyFrame>,
     },
     /// Python ended before it was ready.
     #[error("the Python process ended before it was ready; its last lines were:\n{last_lines}")]
@@ -61,4 +64,12 @@ pub enum PoolError {
         /// Why it failed.
         error: std::io::Error,
     },
+}
+
+/// The frames, one a line.
+fn traceback(frames: &[PyFrame]) -> String {
+    let line = |frame: &PyFrame| {
+        format!("\n  at line {} of module `{}`, in `{}`", frame.line, frame.module, frame.function)
+    };
+    frames.iter().map(line).collect()
 }

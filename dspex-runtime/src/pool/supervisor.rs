@@ -17,6 +17,7 @@ use super::slot::{Action, Slot, SlotEvent, SlotState};
 use super::transport::grpc::Address;
 use super::transport::{Link, LinkError, LinkLimits, framed, grpc};
 use super::zygote::{Report, Zygote};
+use crate::error::PyFrame;
 
 /// How long a worker may take from its fork to Hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -201,8 +202,12 @@ impl Supervisor {
             }
             Report::Failed { error } => {
                 let message = format!("{}: {}", error.class, error.message);
+                // What the worker itself does on the way to the import helps nobody.
+                let own =
+                    |frame: &PyFrame| frame.module.starts_with("dspex_worker") || frame.module == "__main__";
+                let frames = error.frames.into_iter().filter(|frame| !own(frame)).collect();
                 self.zygote_failed(
-                    PoolError::Import { class: error.class, message: error.message },
+                    PoolError::Import { class: error.class, message: error.message, frames },
                     &message,
                 );
             }

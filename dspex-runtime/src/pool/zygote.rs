@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use super::config::{Carrier, PoolConfig};
 use super::logs::{self, Tail};
+use crate::error::PyFrame;
 
 /// What the zygote reports.
 #[derive(Debug, Deserialize)]
@@ -79,6 +80,9 @@ pub(crate) struct InitError {
     pub(crate) class: String,
     /// Its message.
     pub(crate) message: String,
+    /// Where it was raised, the innermost last; those of its cause come after it.
+    #[serde(default)]
+    pub(crate) frames: Vec<PyFrame>,
 }
 
 /// A handle on the running zygote. Dropping it ends the zygote; workers live on by their own lifelines.

@@ -60,6 +60,9 @@ pub struct Class {
     /// Its public methods.
     #[serde(default)]
     pub methods: Vec<Method>,
+    /// The fields of its JSON form, where it is a type such as `dspy.Image`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Parameter>,
     /// Its docstring.
     #[serde(default, deserialize_with = "lenient::text")]
     pub doc: Option<String>,
@@ -164,6 +167,9 @@ pub struct Method {
     /// Its parameters, without `self`.
     #[serde(default)]
     pub params: Vec<Parameter>,
+    /// Whether it takes any other keyword as well.
+    #[serde(default)]
+    pub params_extra: bool,
     /// What it returns.
     #[serde(default)]
     pub returns: Type,

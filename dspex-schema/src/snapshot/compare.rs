@@ -1,15 +1,15 @@
 //! Comparing two snapshots by what they mean, not by how they are written.
 
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::{Error, Index, Result};
+use crate::{Catalog, Result};
 
 /// How the second of two snapshots differs from the first. Everything is in order of names.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Difference {
     /// The releases of DSPy, if they are not the same.
@@ -24,10 +24,14 @@ pub struct Difference {
     pub functions_added: Vec<String>,
     /// Functions that only the first one has.
     pub functions_removed: Vec<String>,
+    /// Functions that both have, and that differ.
+    pub functions_changed: Vec<ClassDifference>,
+    /// Names that became unreachable or reachable, modules that are skipped or no longer are, and changed reasons.
+    pub unreached: Vec<MemberChange>,
 }
 
 /// How a class differs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClassDifference {
     /// The class.
@@ -39,7 +43,7 @@ pub struct ClassDifference {
 }
 
 /// A value that differs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct MemberChange {
     /// Where: keys, and names of list elements, joined by dots, such as `init.max_iters.default.json`.
@@ -62,7 +66,15 @@ impl Difference {
 /// # Errors
 /// [`Error::Missing`] for a directory without a snapshot; otherwise a file that cannot be read or understood.
 pub fn compare(first: &Path, second: &Path) -> Result<Difference> {
-    let (left, right) = (read_index(first)?, read_index(second)?);
+    compare_catalogs(&Catalog::open(first)?, &Catalog::open(second)?)
+}
+
+/// As [`compare`], for snapshots wherever they are.
+///
+/// # Errors
+/// A document that cannot be read or understood.
+pub fn compare_catalogs(first: &Catalog, second: &Catalog) -> Result<Difference> {
+    let (left, right) = (first.index(), second.index());
     let mut difference = Difference {
         dspy: (left.dspy != right.dspy).then(|| (left.dspy.clone(), right.dspy.clone())),
         ..Difference::default()
@@ -71,23 +83,38 @@ pub fn compare(first: &Path, second: &Path) -> Result<Difference> {
     difference.removed = missing(left.classes.keys(), |name| right.classes.contains_key(name));
     difference.functions_added = missing(right.functions.iter(), |name| left.functions.contains(name));
     difference.functions_removed = missing(left.functions.iter(), |name| right.functions.contains(name));
-    for (name, entry) in &left.classes {
-        let Some(other) = right.classes.get(name) else { continue };
-        let before = read_document(&first.join(&entry.file))?;
-        let after = read_document(&second.join(&other.file))?;
-        let mut members = Vec::new();
-        collect("", Some(&before), Some(&after), &mut members);
-        if !members.is_empty() {
-            let abi = before.get("abi_sha256") != after.get("abi_sha256")
-                || members.iter().any(|member| !member.is_doc());
-            difference.changed.push(ClassDifference { name: name.clone(), abi, members });
-        }
+    for name in left.classes.keys() {
+        let (Some(before), Some(after)) = (first.document(name)?, second.document(name)?) else { continue };
+        difference.changed.extend(changes_of(name, &before, &after));
+    }
+    let (before, after) = (first.function_documents()?, second.function_documents()?);
+    for function in &before {
+        let Some(name) = name_of(function) else { continue };
+        let Some(other) = after.iter().find(|other| name_of(other) == Some(name)) else { continue };
+        difference.functions_changed.extend(changes_of(name, function, other));
+    }
+    for (kind, left, right) in
+        [("unsupported", &left.unsupported, &right.unsupported), ("skipped", &left.skipped, &right.skipped)]
+    {
+        let mut changes = Vec::new();
+        collect(kind, Some(&json!(left)), Some(&json!(right)), &mut changes);
+        difference.unreached.extend(changes);
     }
     Ok(difference)
 }
 
+/// How the documents of one class or function differ, if they do.
+fn changes_of(name: &str, before: &Value, after: &Value) -> Option<ClassDifference> {
+    let mut members = Vec::new();
+    collect("", Some(before), Some(after), &mut members);
+    let abi =
+        before.get("abi_sha256") != after.get("abi_sha256") || members.iter().any(|member| !member.is_doc());
+    (!members.is_empty()).then(|| ClassDifference { name: name.to_owned(), abi, members })
+}
+
 impl MemberChange {
-    fn is_doc(&self) -> bool {
+    /// Whether it is only documentation.
+    pub fn is_doc(&self) -> bool {
         self.path == "doc" || self.path.ends_with(".doc")
     }
 }
@@ -146,15 +173,12 @@ fn name_of(item: &Value) -> Option<&str> {
     item.get("name")?.as_str()
 }
 
-fn read_index(dir: &Path) -> Result<Index> {
-    Ok(crate::Catalog::open(dir)?.index().clone())
-}
-
-fn read_document(path: &Path) -> Result<Value> {
-    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
-    let origin = path.display().to_string();
-    crate::index::check_format(&text, &origin)?;
-    serde_json::from_str(&text).map_err(|source| Error::Malformed { origin, source })
+impl fmt::Display for MemberChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show =
+            |value: &Option<Value>| value.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string);
+        write!(f, "{}: {} -> {}", self.path, show(&self.before), show(&self.after))
+    }
 }
 
 impl fmt::Display for Difference {
@@ -173,14 +197,17 @@ impl fmt::Display for Difference {
                 writeln!(f, "{sign} {kind} {name}")?;
             }
         }
-        for class in &self.changed {
-            writeln!(f, "~ class {}{}", class.name, if class.abi { "" } else { " (documentation only)" })?;
-            for member in &class.members {
-                let show = |value: &Option<Value>| {
-                    value.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string)
-                };
-                writeln!(f, "    {}: {} -> {}", member.path, show(&member.before), show(&member.after))?;
+        for (kind, changed) in [("class", &self.changed), ("function", &self.functions_changed)] {
+            for class in changed {
+                let only = if class.abi { "" } else { " (documentation only)" };
+                writeln!(f, "~ {kind} {}{only}", class.name)?;
+                for member in &class.members {
+                    writeln!(f, "    {member}")?;
+                }
             }
+        }
+        for change in &self.unreached {
+            writeln!(f, "~ {change}")?;
         }
         Ok(())
     }

@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::index::{INDEX_FILE, check_format};
-use crate::{Class, Entry, Error, FORMAT, Index, Result, fingerprint};
+use crate::index::{FUNCTIONS_FILE, INDEX_FILE, check_format};
+use crate::{Class, Entry, Error, FORMAT, Function, Index, Result, fingerprint};
 
-/// Where the descriptions of functions go, if the dump has more than their names.
-const FUNCTIONS_FILE: &str = "functions.json";
-
-/// What an introspection found: `{"format", "dspy", "classes": [..], "functions": [..]}`.
+/// What an introspection found: `{"format", "dspy", "classes": [..], "functions": [..]}`, and optionally the
+/// `modules` that were asked for, the names that are `unsupported` and the modules that were `skipped`, both with reasons.
 ///
 /// The documents are kept as they are, keys that this release does not know included.
 #[derive(Clone, Debug)]
@@ -38,8 +36,9 @@ impl Dump {
             Some(Value::Array(items)) => Ok(items),
             _ => Err(Error::invalid(origin, format!("it has no list `{key}`"))),
         };
+        let (class_documents, functions) = (list("classes")?, list("functions")?);
         let mut classes = BTreeMap::new();
-        for document in list("classes")? {
+        for document in class_documents {
             let document = with_header(document, &dspy);
             let name = document.get("name").and_then(Value::as_str).unwrap_or("a class").to_owned();
             let class = Class::parse(&document.to_string(), &format!("{origin}, {name}"))?;
@@ -50,7 +49,7 @@ impl Dump {
                 return Err(Error::invalid(origin, format!("`{name}` is there twice")));
             }
         }
-        let functions: Vec<Value> = list("functions")?.iter().map(fingerprint::sorted).collect();
+        let functions: Vec<Value> = functions.iter().map(fingerprint::sorted).collect();
         let function_names = functions
             .iter()
             .map(|function| match function {
@@ -60,12 +59,20 @@ impl Dump {
             .collect::<Option<BTreeSet<String>>>()
             .ok_or_else(|| Error::invalid(origin, "a function has no name"))?;
         let entries = classes
-            .keys()
+            .iter()
             .zip(file_names(classes.keys()))
-            .map(|(name, file)| (name.clone(), Entry::new(file, classes[name].0.abi_sha256.clone())))
+            .map(|((name, (class, document)), file)| {
+                let entry = Entry::new(file, class.abi_sha256.clone(), fingerprint::of(document));
+                (name.clone(), entry)
+            })
             .collect();
-        let index = Index::new(dspy, entries, function_names.into_iter().collect());
-        Ok(Self { index, classes, functions })
+        let mut index = Index::new(dspy, entries, function_names.into_iter().collect());
+        index.modules = part(&mut document, "modules").map_err(malformed)?;
+        index.unsupported = part(&mut document, "unsupported").map_err(malformed)?;
+        index.skipped = part(&mut document, "skipped").map_err(malformed)?;
+        let mut dump = Self { index, classes, functions };
+        dump.index.functions_sha256 = dump.functions_document().as_ref().map(fingerprint::of);
+        Ok(dump)
     }
 
     /// The index that the files of this dump have.
@@ -86,21 +93,43 @@ impl Dump {
             .iter()
             .map(|(name, entry)| (entry.file.clone(), pretty(&self.classes[name].1)))
             .collect();
-        let index = json!({
-            "format": FORMAT,
-            "dspy": self.index.dspy,
-            "classes": self.index.classes,
-            "functions": self.index.functions,
-        });
-        files.insert(INDEX_FILE.to_owned(), pretty(&index));
-        if self.functions.iter().any(Value::is_object) {
-            let mut functions = self.functions.clone();
-            functions.sort_by_key(|function| function.get("name").map(Value::to_string));
-            let functions = json!({"format": FORMAT, "dspy": self.index.dspy, "functions": functions});
+        files.insert(INDEX_FILE.to_owned(), pretty(&json!(self.index)));
+        if let Some(functions) = self.functions_document() {
             files.insert(FUNCTIONS_FILE.to_owned(), pretty(&functions));
         }
         files
     }
+
+    /// The functions that are described.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for a description that cannot be understood.
+    pub fn functions(&self) -> Result<Vec<Function>> {
+        let described = self.functions.iter().filter(|function| function.is_object());
+        let read = |function: &Value| {
+            serde_json::from_value(function.clone())
+                .map_err(|source| Error::Malformed { origin: FUNCTIONS_FILE.to_owned(), source })
+        };
+        described.map(read).collect()
+    }
+
+    /// The document with the functions; `None` where only their names are known.
+    fn functions_document(&self) -> Option<Value> {
+        if !self.functions.iter().any(Value::is_object) {
+            return None;
+        }
+        let mut functions = self.functions.clone();
+        functions.sort_by_key(|function| function.get("name").map(Value::to_string));
+        Some(json!({"format": FORMAT, "dspy": self.index.dspy, "functions": functions}))
+    }
+}
+
+/// A part of the dump that may be missing.
+fn part<T: serde::de::DeserializeOwned + Default>(
+    document: &mut Map<String, Value>,
+    key: &str,
+) -> serde_json::Result<T> {
+    document.remove(key).map_or_else(|| Ok(T::default()), serde_json::from_value)
 }
 
 /// A class file stands alone, so it repeats the format and the version of DSPy.
@@ -131,7 +160,7 @@ fn file_names<'a>(names: impl Iterator<Item = &'a String> + Clone) -> Vec<String
 }
 
 /// The text of a checked-in file.
-fn pretty(value: &Value) -> String {
+pub(super) fn pretty(value: &Value) -> String {
     // The alternate form of a value is indented JSON, and unlike the serialiser it cannot fail.
     format!("{:#}\n", fingerprint::sorted(value))
 }

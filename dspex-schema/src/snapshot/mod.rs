@@ -2,10 +2,13 @@
 
 mod compare;
 mod dump;
+mod json_schema;
 mod table;
+mod verify;
 mod write;
 
-pub use compare::{ClassDifference, Difference, MemberChange, compare};
+pub use compare::{ClassDifference, Difference, MemberChange, compare, compare_catalogs};
 pub use dump::Dump;
 pub use table::builtin_table;
+pub use verify::verify;
 pub use write::Changes;

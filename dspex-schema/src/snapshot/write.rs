@@ -1,5 +1,6 @@
 //! Writing a snapshot: only what changed, and all of it or nothing.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -41,34 +42,44 @@ impl Dump {
     /// # Errors
     /// [`Error::Io`] with the file it was about.
     pub fn write_snapshot(&self, dir: &Path) -> Result<Changes> {
-        fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-        let files = self.files();
-        let mut changes = Changes::default();
-        let mut staged = Staged::default();
-        for (name, text) in &files {
-            let path = dir.join(name);
-            match fs::read(&path) {
-                Ok(present) if present == text.as_bytes() => {
-                    changes.unchanged += 1;
-                    continue;
-                }
-                Ok(_) => changes.changed.push(name.clone()),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    changes.added.push(name.clone())
-                }
-                Err(error) => return Err(Error::io("read", &path)(error)),
-            }
-            staged.write(dir, name, text)?;
-        }
-        let stale = stale_files(dir, &files)?;
-        staged.commit()?;
-        for name in stale {
-            let path = dir.join(&name);
-            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
-            changes.removed.push(name);
-        }
-        Ok(changes)
+        // Only a class file has all of these; anything else is not ours to remove.
+        write_files(dir, &self.files(), |_, document| {
+            ["abi_sha256", "name", "kind"].iter().all(|key| document.get(key).is_some())
+        })
     }
+}
+
+/// Writes files into a directory, all of them or none, and removes those of its JSON files that are `ours` and that the
+/// new ones do not have.
+pub(super) fn write_files(
+    dir: &Path,
+    files: &BTreeMap<String, String>,
+    ours: impl Fn(&str, &Value) -> bool,
+) -> Result<Changes> {
+    fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+    let mut changes = Changes::default();
+    let mut staged = Staged::default();
+    for (name, text) in files {
+        let path = dir.join(name);
+        match fs::read(&path) {
+            Ok(present) if present == text.as_bytes() => {
+                changes.unchanged += 1;
+                continue;
+            }
+            Ok(_) => changes.changed.push(name.clone()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => changes.added.push(name.clone()),
+            Err(error) => return Err(Error::io("read", &path)(error)),
+        }
+        staged.write(dir, name, text)?;
+    }
+    let stale = stale_files(dir, files, ours)?;
+    staged.commit()?;
+    for name in stale {
+        let path = dir.join(&name);
+        fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        changes.removed.push(name);
+    }
+    Ok(changes)
 }
 
 /// Files written next to their places; what is not committed is removed again.
@@ -107,7 +118,11 @@ impl Drop for Staged {
 }
 
 /// Files of the directory that an earlier snapshot put there.
-fn stale_files(dir: &Path, files: &std::collections::BTreeMap<String, String>) -> Result<Vec<String>> {
+fn stale_files(
+    dir: &Path,
+    files: &BTreeMap<String, String>,
+    ours: impl Fn(&str, &Value) -> bool,
+) -> Result<Vec<String>> {
     let mut stale = Vec::new();
     for entry in fs::read_dir(dir).map_err(Error::io("read", dir))? {
         let entry = entry.map_err(Error::io("read", dir))?;
@@ -117,10 +132,7 @@ fn stale_files(dir: &Path, files: &std::collections::BTreeMap<String, String>) -
         }
         let document =
             fs::read_to_string(entry.path()).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
-        // Only a class file has all of these; anything else is not ours to remove.
-        if document.is_some_and(|document| {
-            ["abi_sha256", "name", "kind"].iter().all(|key| document.get(key).is_some())
-        }) {
+        if document.is_some_and(|document| ours(&name, &document)) {
             stale.push(name);
         }
     }

@@ -277,7 +277,8 @@ class Open(_message.Message):
     @_builtins.property
     def inputs(self) -> Global___Payload:
         """For `instance`: an object, the keyword arguments. For `function`: {"args": [..], "kwargs": {..}}.
-        Empty for the other targets.
+        For `introspect`: empty, or {"signature": {"text": ..}} to learn how a signature resolves.
+        Empty for `check`.
         """
 
     @_builtins.property

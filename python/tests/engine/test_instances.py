@@ -11,8 +11,8 @@ import pytest
 from dspex_worker import roles
 from dspex_worker.engine import Engine
 from dspex_worker.errors import InvalidInput, NotAllowed, NotFound
-from dspex_worker.instances import is_async_module, public_methods
 from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.surface import is_async_module, public_methods
 
 from fake_host import FakeHost, call, chat, fields_signature, lm_spec, spec, text_signature
 

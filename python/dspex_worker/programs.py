@@ -1,0 +1,231 @@
+"""What a program of the user takes and answers: a module is built once, and its predictors are looked at.
+
+The types come from annotations: those of the predictors' signatures, and those of the parameters of
+`forward`. Which outputs a call has is read from the source of `forward`, as far as it is plain there: it
+returns what a predictor answered, or a `dspy.Prediction` of named parts.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import dspy
+import pydantic
+
+from dspex_worker import roles
+from dspex_worker.surface import constructor, is_async_module
+
+Field = dict[str, Any]
+Fields = dict[str, Field]
+
+_CALLS = frozenset({"acall", "forward", "aforward", "__call__"})
+
+
+def describe_program(cls: type, name_of: Callable[[Any], str | None]) -> dict[str, Any]:
+    """`{"predictors", "program"}` of a module of the user, or `{"predictors_unknown": reason}`.
+
+    Runs the constructor, so it belongs into a worker.
+    """
+    try:
+        parameters = inspect.signature(constructor(cls)).parameters.values()
+    except (TypeError, ValueError):
+        parameters = {}.values()
+    needed = [
+        p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    ]
+    if needed:
+        names = ", ".join(f"`{name}`" for name in needed)
+        return {"predictors_unknown": f"its constructor needs {names}; give them defaults to have types"}
+    try:
+        with dspy.context(lm=None), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = cls()
+    except Exception as error:
+        text = (str(error).splitlines() or [""])[0]
+        return {"predictors_unknown": f"its constructor raises {type(error).__name__}: {text}"}
+    reader = _Reader(name_of)
+    entry = _entry(cls)
+    inputs = {} if entry is None else reader.parameters(entry)
+    outputs = reader.outputs(program)
+    return {
+        "predictors": [
+            {
+                "name": name,
+                "instructions": predictor.signature.instructions,
+                "inputs": list(reader.fields(predictor.signature.input_fields).values()),
+                "outputs": list(reader.fields(predictor.signature.output_fields).values()),
+            }
+            for name, predictor in program.named_predictors()
+        ],
+        "program": {
+            "inputs": None if inputs is None else list(inputs.values()),
+            "outputs": None if outputs is None else list(outputs.values()),
+        },
+    }
+
+
+def json_schema(annotation: Any) -> Any:
+    """The JSON Schema of the values of an annotation; True where anything goes or nothing is known."""
+    if annotation is inspect.Parameter.empty:
+        return True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return pydantic.TypeAdapter(annotation).json_schema() or True
+    except Exception:
+        return True
+
+
+def _entry(cls: Any) -> Any:
+    return cls.aforward if is_async_module(cls) else getattr(cls, "forward", None)
+
+
+class _Reader:
+    def __init__(self, name_of: Callable[[Any], str | None]) -> None:
+        self._name_of = name_of
+
+    def fields(self, fields: Mapping[str, Any]) -> Fields:
+        """The fields of one side of a signature."""
+        found = {}
+        for name, info in fields.items():
+            desc = (info.json_schema_extra or {}).get("desc")
+            found[name] = {
+                "name": name,
+                # DSPy's stand-in for a missing description.
+                "desc": None if desc == f"${{{name}}}" else desc,
+                "schema": json_schema(info.annotation),
+            }
+        return found
+
+    def parameters(self, entry: Any) -> Fields | None:
+        """The parameters of `forward`; None where it takes anything."""
+        from dspex_worker.validate import type_hints
+
+        hints = type_hints(entry)
+        found: Fields = {}
+        for name, parameter in list(inspect.signature(entry).parameters.items())[1:]:
+            if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+                return None
+            required = parameter.default is parameter.empty
+            field: Field = {
+                "name": name,
+                "desc": None,
+                "schema": json_schema(hints.get(name, parameter.empty)),
+                "required": required,
+            }
+            if not required:
+                try:
+                    field["default"] = {
+                        "json": pydantic.TypeAdapter(Any).dump_python(parameter.default, mode="json")
+                    }
+                except Exception:
+                    field["default"] = {"repr": type(parameter.default).__qualname__}
+            found[name] = field
+        return found
+
+    def outputs(self, module: Any, depth: int = 0) -> Fields | None:
+        """What a call of a module answers; None where nobody can tell."""
+        if depth > 8:
+            return None
+        name = self._name_of(type(module)) or ""
+        if isinstance(module, dspy.Predict):
+            return self.fields(module.signature.output_fields)
+        facts = roles.FACTS.get(name)
+        if facts is not None:
+            held = getattr(module, "signature", None)
+            if held is None and isinstance(module, dspy.ChainOfThought):
+                return self.fields(module.predict.signature.output_fields)
+            if held is None or not facts.from_signature:
+                return None
+            extra = {
+                o.name: {"name": o.name, "desc": o.doc or None, "schema": json_schema(o.annotation)}
+                for o in facts.extra_outputs
+            }
+            return {**extra, **self.fields(held.output_fields)}
+        entry = _entry(type(module))
+        return None if entry is None else _Returns(self, module, entry, depth).read()
+
+
+class _Returns(ast.NodeVisitor):
+    """Reads what a `forward` returns from its source."""
+
+    def __init__(self, reader: _Reader, module: Any, entry: Any, depth: int) -> None:
+        self._reader = reader
+        self._module = module
+        self._entry = entry
+        self._depth = depth
+        # What is known of local names: one value, or None once two differ.
+        self._locals: dict[str, Fields | None] = {}
+        self._inputs = reader.parameters(entry) or {}
+        self._returned: list[Fields | None] = []
+        self._self = ""
+
+    def read(self) -> Fields | None:
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(self._entry))))
+        except (OSError, TypeError, SyntaxError):
+            return None
+        function = tree.body[0]
+        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) or not function.args.args:
+            return None
+        self._self = function.args.args[0].arg
+        for statement in function.body:
+            self.visit(statement)
+        first = self._returned[0] if self._returned else None
+        return first if all(returned == first for returned in self._returned) else None
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        """A function within has returns of its own."""
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        """As above."""
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        """As above."""
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        fields = self._fields_of(node.value)
+        for target in node.targets:
+            for name in ast.walk(target):
+                if isinstance(name, ast.Name):
+                    known = self._locals.get(name.id, fields)
+                    plain = isinstance(target, ast.Name) and known == fields
+                    self._locals[name.id] = fields if plain else None
+
+    def visit_Return(self, node: ast.Return) -> None:
+        self._returned.append(None if node.value is None else self._fields_of(node.value))
+
+    def _fields_of(self, node: ast.expr) -> Fields | None:
+        """The outputs of an expression that gives a prediction."""
+        if isinstance(node, ast.Await):
+            return self._fields_of(node.value)
+        if isinstance(node, ast.Name):
+            return self._locals.get(node.id)
+        if not isinstance(node, ast.Call):
+            return None
+        function = node.func
+        if isinstance(function, ast.Attribute) and function.attr in _CALLS:
+            function = function.value
+        named = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        if named == "Prediction" and not node.args and all(k.arg is not None for k in node.keywords):
+            return {k.arg: self._part(k.arg, k.value) for k in node.keywords if k.arg is not None}
+        owner = function.value if isinstance(function, ast.Attribute) else None
+        if not isinstance(owner, ast.Name) or owner.id != self._self:
+            return None
+        module = getattr(self._module, named, None)
+        return self._reader.outputs(module, self._depth + 1) if isinstance(module, dspy.Module) else None
+
+    def _part(self, name: str, node: ast.expr) -> Field:
+        """A named part of a prediction: with a type where it is an output or an input as it is."""
+        if isinstance(node, ast.Attribute):
+            of = self._fields_of(node.value)
+            if of is not None and node.attr in of:
+                return {**of[node.attr], "name": name}
+        if isinstance(node, ast.Name) and node.id in self._inputs and node.id not in self._locals:
+            return {"name": name, "desc": None, "schema": self._inputs[node.id]["schema"]}
+        return {"name": name, "desc": None, "schema": True}
