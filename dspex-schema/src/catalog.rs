@@ -1,12 +1,16 @@
 //! Looking classes up: in the built-in snapshot or in a directory.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 #[cfg(feature = "builtin-schema")]
 use std::sync::LazyLock;
 
-use crate::index::INDEX_FILE;
-use crate::{Class, Error, Index, Result, closest_path};
+use serde::Deserialize;
+
+use crate::index::{self, FUNCTIONS_FILE, INDEX_FILE};
+use crate::{Class, Error, Function, Index, Result, closest_path};
 
 /// A snapshot that classes can be looked up in.
 #[derive(Clone, Debug)]
@@ -88,24 +92,86 @@ impl Catalog {
         self.index.classes.keys().filter_map(|name| self.load(name).transpose())
     }
 
+    /// The public functions, by name. A snapshot that has only their names has none of these.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no valid schema file.
+    pub fn functions(&self) -> Result<Vec<Function>> {
+        #[derive(Deserialize)]
+        struct Document {
+            format: u32,
+            functions: Vec<Function>,
+        }
+        let (origin, text) = match &self.source {
+            #[cfg(feature = "builtin-schema")]
+            Source::Builtin => (FUNCTIONS_FILE.to_owned(), crate::builtin::FUNCTIONS.to_owned()),
+            Source::Directory(dir) => {
+                let path = dir.join(FUNCTIONS_FILE);
+                match fs::read_to_string(&path) {
+                    Ok(text) => (path.display().to_string(), text),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+                    Err(error) => return Err(Error::io("read", &path)(error)),
+                }
+            }
+        };
+        let mut functions = index::parse(&text, &origin, |document: &Document| document.format)?.functions;
+        functions.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(functions)
+    }
+
+    /// The files of this snapshot as procedural macros want them, by name: the class files as they are, and an
+    /// index that also knows the other paths of the classes, so that looking one up reads one small file.
+    ///
+    /// Every class file is read and checked on the way.
+    ///
+    /// # Errors
+    /// As [`Catalog::get`], for the first file that is wrong.
+    pub fn digest(&self) -> Result<BTreeMap<String, String>> {
+        let mut index = self.index.clone();
+        let mut files = BTreeMap::new();
+        for (name, entry) in &self.index.classes {
+            let Some((class, text)) = self.load_text(name)? else { continue };
+            for path in class.exports.iter().chain([&class.canonical]) {
+                if !path.is_empty() && !self.index.classes.contains_key(path) {
+                    index.aliases.insert(path.clone(), name.clone());
+                }
+            }
+            files.insert(entry.file.clone(), text.into_owned());
+        }
+        let text = serde_json::to_string(&index)
+            .map_err(|source| Error::Malformed { origin: INDEX_FILE.to_owned(), source })?;
+        files.insert(INDEX_FILE.to_owned(), text);
+        Ok(files)
+    }
+
     /// Reads the class with exactly this public name.
     fn load(&self, name: &str) -> Result<Option<Class>> {
+        Ok(self.load_text(name)?.map(|(class, _)| class))
+    }
+
+    fn load_text(&self, name: &str) -> Result<Option<(Class, Cow<'static, str>)>> {
         let Some(entry) = self.index.classes.get(name) else { return Ok(None) };
-        let (origin, class) = match &self.source {
+        let (origin, text) = match &self.source {
             #[cfg(feature = "builtin-schema")]
             Source::Builtin => {
                 let text = crate::builtin::document(name).ok_or_else(|| {
                     Error::invalid("the built-in index", format!("`{name}` has no document"))
                 })?;
-                (entry.file.clone(), Class::parse(text, &entry.file)?)
+                (entry.file.clone(), Cow::Borrowed(text))
             }
             Source::Directory(dir) => {
                 let path = dir.join(&entry.file);
-                let origin = path.display().to_string();
-                let class = Class::parse(&read(&path)?, &origin)?;
-                (origin, class)
+                let text = read(&path).map_err(|error| match error {
+                    Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                        let problem = format!("it names `{}`, which is not there", entry.file);
+                        Error::invalid(dir.join(INDEX_FILE).display().to_string(), problem)
+                    }
+                    other => other,
+                })?;
+                (path.display().to_string(), Cow::Owned(text))
             }
         };
+        let class = Class::parse(&text, &origin)?;
         if class.name != name {
             return Err(Error::invalid(origin, format!("it describes `{}`, not `{name}`", class.name)));
         }
@@ -116,7 +182,7 @@ impl Catalog {
                 found: class.abi_sha256,
             });
         }
-        Ok(Some(class))
+        Ok(Some((class, text)))
     }
 
     /// The public name of a class that is exported or defined under another path.
@@ -124,6 +190,9 @@ impl Catalog {
         match &self.source {
             #[cfg(feature = "builtin-schema")]
             Source::Builtin => Ok(crate::builtin::alias(path).map(str::to_owned)),
+            Source::Directory(_) if !self.index.aliases.is_empty() => {
+                Ok(self.index.aliases.get(path).cloned())
+            }
             Source::Directory(_) => {
                 // Only the class files know the other paths.
                 for class in self.classes() {

@@ -10,6 +10,9 @@ use crate::{Error, FORMAT, Result};
 /// The name of the index inside a snapshot directory.
 pub(crate) const INDEX_FILE: &str = "index.json";
 
+/// The name of the file with the descriptions of functions, which a snapshot may lack.
+pub(crate) const FUNCTIONS_FILE: &str = "functions.json";
+
 /// The index of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[non_exhaustive]
@@ -24,6 +27,10 @@ pub struct Index {
     /// The public names of functions.
     #[serde(default)]
     pub functions: Vec<String>,
+    /// Public names of classes by the other paths that lead to them. Only a digest has these; see
+    /// [`Catalog::digest`](crate::Catalog::digest).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub aliases: BTreeMap<String, String>,
 }
 
 /// A class of the index.
@@ -44,7 +51,7 @@ impl Entry {
 
 impl Index {
     pub(crate) fn new(dspy: String, classes: BTreeMap<String, Entry>, functions: Vec<String>) -> Self {
-        Self { format: FORMAT, dspy, classes, functions }
+        Self { format: FORMAT, dspy, classes, functions, aliases: BTreeMap::new() }
     }
 
     /// Reads an index. `origin` names it in errors.

@@ -35,8 +35,8 @@ pub use catalog::Catalog;
 pub use error::{Error, Result};
 pub use index::{Entry, Index};
 pub use model::{
-    Call, Class, Default as ParameterDefault, Deprecated, Kind, Method, Outputs, Parameter, Reserved, Role,
-    Type,
+    Call, Class, Default as ParameterDefault, Deprecated, Function, Kind, Method, Outputs, Parameter,
+    Reserved, Role, Type,
 };
 pub use names::{FieldNameProblem, PYTHON_KEYWORDS, Side, check_field_name};
 pub use snapshot::{Changes, ClassDifference, Difference, Dump, MemberChange, builtin_table, compare};

@@ -5,7 +5,7 @@
 
 mod table;
 
-pub(crate) use table::{ALIASES, CLASSES, DSPY, INDEX};
+pub(crate) use table::{ALIASES, CLASSES, DSPY, FUNCTIONS, INDEX};
 
 /// The document of a class by its public name.
 pub(crate) fn document(name: &str) -> Option<&'static str> {

@@ -6,6 +6,9 @@ pub(crate) const DSPY: &str = "3.4.1";
 /// The index.
 pub(crate) const INDEX: &str = include_str!("../../schemas/3.4.1/index.json");
 
+/// The functions.
+pub(crate) const FUNCTIONS: &str = include_str!("../../schemas/3.4.1/functions.json");
+
 /// The documents by name, sorted.
 #[rustfmt::skip]
 pub(crate) static CLASSES: &[(&str, &str)] = &[

@@ -164,6 +164,9 @@ pub struct Method {
     /// Its parameters, without `self`.
     #[serde(default)]
     pub params: Vec<Parameter>,
+    /// Whether it takes any other keyword as well.
+    #[serde(default)]
+    pub params_extra: bool,
     /// What it returns.
     #[serde(default)]
     pub returns: Type,

@@ -5,10 +5,12 @@
 //! done on the documents (see [`Dump`](crate::Dump)), so that nothing is lost on the way.
 
 mod class;
+mod function;
 mod parameter;
 mod ty;
 
 pub use class::{Call, Class, Deprecated, Kind, Method, Outputs, Reserved};
+pub use function::Function;
 pub use parameter::{Default, Parameter, Role};
 pub use ty::Type;
 

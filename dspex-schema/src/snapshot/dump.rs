@@ -4,11 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::index::{INDEX_FILE, check_format};
+use crate::index::{FUNCTIONS_FILE, INDEX_FILE, check_format};
 use crate::{Class, Entry, Error, FORMAT, Index, Result, fingerprint};
-
-/// Where the descriptions of functions go, if the dump has more than their names.
-const FUNCTIONS_FILE: &str = "functions.json";
 
 /// What an introspection found: `{"format", "dspy", "classes": [..], "functions": [..]}`.
 ///

@@ -27,6 +27,8 @@ pub fn builtin_table(catalog: &Catalog, prefix: &str) -> Result<String> {
     let _ = writeln!(text, "pub(crate) const DSPY: &str = {:?};\n", catalog.index().dspy);
     let _ = writeln!(text, "/// The index.");
     let _ = writeln!(text, "pub(crate) const INDEX: &str = include_str!(\"{prefix}/index.json\");\n");
+    let _ = writeln!(text, "/// The functions.");
+    let _ = writeln!(text, "pub(crate) const FUNCTIONS: &str = include_str!(\"{prefix}/functions.json\");\n");
     let _ = writeln!(text, "/// The documents by name, sorted.");
     table(
         &mut text,
