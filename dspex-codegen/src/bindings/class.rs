@@ -9,7 +9,7 @@ use super::writer::Writer;
 use super::{Bindings, names};
 
 /// Names that the type of a draft has for itself.
-const DRAFT: &[&str] = &["new", "create", "keyword"];
+const DRAFT: &[&str] = &["new", "create", "keyword", "state"];
 /// Names that the type of an instance has for itself.
 const INSTANCE: &[&str] = &["execute", "execute_as", "bound", "clone"];
 /// Ways to call a module, for which `execute` stands.
@@ -76,6 +76,13 @@ fn draft(bindings: &Bindings, class: &Class, ident: &str, out: &mut Writer) {
             body.doc("A further keyword argument of the constructor.");
             body.block("pub fn keyword(self, name: &str, value: impl __b::Serialize) -> Self", |body| {
                 body.line("Self(self.0.value(name, value))");
+            });
+        }
+        if class.kind == Kind::Module {
+            body.line("");
+            body.doc("What the instance has learned, as `dump_state` or an optimizer's `compile` gave it.");
+            body.block("pub fn state(self, state: __b::Value) -> Self", |body| {
+                body.line("Self(self.0.state(state))");
             });
         }
         body.line("");

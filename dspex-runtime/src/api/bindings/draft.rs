@@ -19,12 +19,13 @@ pub struct Draft {
     fingerprint: &'static str,
     signature: Option<Value>,
     args: Args,
+    state: Option<Value>,
 }
 
 impl Draft {
     /// A draft without arguments. The fingerprint is that of the class in the schema which the bindings were made from.
     pub fn new(class: &'static str, fingerprint: &'static str) -> Self {
-        Self { class, fingerprint, signature: None, args: Args::default() }
+        Self { class, fingerprint, signature: None, args: Args::default(), state: None }
     }
 
     /// The signature of the class.
@@ -63,6 +64,12 @@ impl Draft {
         self
     }
 
+    /// What the instance has learned: demonstrations and instructions, as `dump_state` or an optimizer's `compile` gave them.
+    pub fn state(mut self, state: Value) -> Self {
+        self.state = Some(state);
+        self
+    }
+
     /// The tools. There are no values of them yet, so the list is empty.
     pub fn tools(mut self, name: &str, tools: impl IntoIterator<Item = Unavailable>) -> Self {
         let tools: Vec<Value> = tools.into_iter().map(|tool| match tool {}).collect();
@@ -79,7 +86,10 @@ impl Draft {
     /// than the bindings were made from, [`Error::Python`](crate::Error::Python) where the constructor raises.
     pub async fn create(self, session: &Session) -> Result<Bound> {
         let args = self.args.finish(self.class)?;
-        let spec = Spec::new(self.class, self.signature, args).with_fingerprint(Some(self.fingerprint));
+        let mut spec = Spec::new(self.class, self.signature, args).with_fingerprint(Some(self.fingerprint));
+        if let Some(state) = self.state {
+            spec = spec.with_state(state);
+        }
         let spec = Arc::new(spec);
         session.context().check(&spec).await?;
         Ok(Bound::new(session.clone(), spec))
@@ -87,6 +97,9 @@ impl Draft {
 
     pub(crate) fn into_document(self) -> (Value, Option<Problem>) {
         let (args, problem) = self.args.into_parts();
-        (json!({"class": self.class, "signature": self.signature, "args": args}), problem)
+        (
+            json!({"class": self.class, "signature": self.signature, "args": args, "state": self.state}),
+            problem,
+        )
     }
 }
