@@ -40,6 +40,35 @@ pub use dspex_runtime::*;
 #[doc(hidden)]
 pub use dspex_runtime::__private;
 
+/// Puts the bindings of the crate's build script here: a module `dspy`, and one for each of your own Python packages.
+///
+/// ```toml
+/// [build-dependencies]
+/// schema-gen = "0.1"
+/// ```
+///
+/// ```ignore
+/// // build.rs
+/// fn main() -> Result<(), schema_gen::Error> {
+///     schema_gen::configure().compile()
+/// }
+///
+/// // lib.rs
+/// dspex::include_bindings!();
+///
+/// let session = dspex.session();
+/// let answer = dspy::ChainOfThought::new("question -> answer").create(&session).await?;
+/// let out = answer.execute(serde_json::json!({"question": "What is 6 times 7?"})).await?;
+/// ```
+///
+/// A file other than the default, given to `out_file`, is included with Rust's own `include!`.
+#[macro_export]
+macro_rules! include_bindings {
+    () => {
+        ::core::include!(::core::concat!(::core::env!("OUT_DIR"), "/dspex/dspy.rs"));
+    };
+}
+
 /// What most programs need: `use dspex::prelude::*;`.
 pub mod prelude {
     pub use dspex_macros::{FieldType, dspy_module};

@@ -7,6 +7,7 @@
 //! Every path in the generated code starts at one root, [`Root`], and reaches third-party crates through its
 //! `__private` module; a user's crate needs no other dependency.
 
+mod bindings;
 mod docs;
 mod ident;
 mod module;
@@ -14,6 +15,7 @@ mod root;
 mod schema;
 mod types;
 
+pub use bindings::{Bindings, Reach, reach};
 pub use docs::rustdoc;
 pub use module::{ExtraOutput, Field, Module};
 pub use root::Root;

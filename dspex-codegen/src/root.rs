@@ -15,6 +15,11 @@ impl Root {
         Self { path: path.into_token_stream() }
     }
 
+    /// The path as text.
+    pub(crate) fn path(&self) -> String {
+        self.path.to_string().replace(' ', "")
+    }
+
     /// The path of an item of the hidden module through which generated code reaches everything.
     pub fn private(&self, item: &TokenStream) -> TokenStream {
         let path = &self.path;

@@ -9,6 +9,17 @@ use crate::Root;
 
 /// The Rust type for values of a Python type. Where Rust has no type that holds all of them, it is a JSON value.
 pub fn rust_type(ty: &Type, root: &Root) -> TokenStream {
+    rust_type_with(ty, root, &|_| None)
+}
+
+/// As [`rust_type`], with types of the user's own for classes of Python.
+pub(crate) fn rust_type_with(
+    ty: &Type,
+    root: &Root,
+    class: &dyn Fn(&str) -> Option<TokenStream>,
+) -> TokenStream {
+    let rust_type = |ty: &Type, root: &Root| rust_type_with(ty, root, class);
+    let option = |of: &Type, root: &Root| option(of, root, class);
     let json = || root.private(&quote!(serde_json::Value));
     match ty {
         Type::Str => quote!(::std::string::String),
@@ -62,11 +73,13 @@ pub fn rust_type(ty: &Type, root: &Root) -> TokenStream {
                 json()
             }
         }
+        Type::Ref { name } => class(name).unwrap_or_else(json),
         _ => json(),
     }
 }
 
-fn option(of: &Type, root: &Root) -> TokenStream {
+fn option(of: &Type, root: &Root, class: &dyn Fn(&str) -> Option<TokenStream>) -> TokenStream {
+    let rust_type = |ty: &Type, root: &Root| rust_type_with(ty, root, class);
     match of {
         // JSON's null is a value of these already; an option around it would not know which it was.
         Type::Any | Type::Opaque { .. } | Type::None | Type::Option { .. } => rust_type(of, root),

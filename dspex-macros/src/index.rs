@@ -1,18 +1,58 @@
-//! Where the macros look classes up.
+//! Where the macros look classes up: in exactly one place.
+//!
+//! If the crate's build script calls `schema_gen::configure()..compile()` and the crate has a schema of its own, that
+//! one lies digested in `$OUT_DIR/dspex`, and only it counts. Otherwise it is the snapshot of the DSPy that this
+//! release was built for. Nothing is ever merged, and cargo expands anew whenever the build script ran.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use dspex_schema::{Catalog, Class, closest};
 use syn::LitStr;
 
 use crate::prelude::*;
 
+/// The catalogue of the crate that is being compiled.
+pub(crate) fn catalog() -> Result<Arc<Catalog>, dspex_schema::Error> {
+    // Set for crates with a build script, in tests, examples and doctests too.
+    let directory = std::env::var_os("OUT_DIR").map(|dir| Path::new(&dir).join("dspex"));
+    let index = directory.as_deref().map(|dir| dir.join("index.json")).filter(|index| index.is_file());
+    match (directory, index) {
+        (Some(directory), Some(index)) => digested(&directory, &index),
+        _ => {
+            static BUILTIN: LazyLock<Arc<Catalog>> = LazyLock::new(|| Arc::new(Catalog::builtin().clone()));
+            Ok(BUILTIN.clone())
+        }
+    }
+}
+
+/// Reading the index takes longer than an expansion. rustc serves one crate per process; an editor serves many, for
+/// long, and therefore the time of the file decides whether what was read is still true.
+fn digested(directory: &Path, index: &Path) -> Result<Arc<Catalog>, dspex_schema::Error> {
+    static LAST: Mutex<Option<(PathBuf, SystemTime, Arc<Catalog>)>> = Mutex::new(None);
+    let time = index.metadata().and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    // A panic cannot leave a half-made entry.
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((path, then, catalog)) = &*last
+        && path == index
+        && *then == time
+    {
+        return Ok(catalog.clone());
+    }
+    let catalog = Arc::new(Catalog::open(directory)?);
+    *last = Some((index.to_owned(), time, catalog.clone()));
+    Ok(catalog)
+}
+
 /// The class with this name, or an error that proposes another.
 pub(crate) fn class(name: &LitStr) -> Result<Class> {
     let path = name.value();
-    let catalog = Catalog::builtin();
-    match catalog.get(&path) {
-        Ok(Some(class)) => Ok(class),
-        Ok(None) => Err(unknown(name, &path, catalog)),
-        Err(error) => Err(err!(name, "the schema of `{path}` cannot be used: {error}")),
+    let unusable = |error: dspex_schema::Error| err!(name, "the schema of `{path}` cannot be used: {error}");
+    let catalog = catalog().map_err(unusable)?;
+    match catalog.get(&path).map_err(unusable)? {
+        Some(class) => Ok(class),
+        None => Err(unknown(name, &path, &catalog)),
     }
 }
 
@@ -25,7 +65,7 @@ fn unknown(name: &LitStr, path: &str, catalog: &Catalog) -> Error {
             "`{path}` is a function of DSPy {dspy}, not a class; call it through `session.dspy()`"
         );
     }
-    match suggestion(path) {
+    match catalog.suggest(path) {
         Some(other) => err!(name, "DSPy {dspy} has no class `{path}`; did you mean `{other}`?"),
         None => match closest(path, functions) {
             Some(function) => err!(
@@ -40,7 +80,8 @@ fn unknown(name: &LitStr, path: &str, catalog: &Catalog) -> Error {
     }
 }
 
-/// The name of the class that was probably meant.
-pub(crate) fn suggestion(path: &str) -> Option<String> {
-    Catalog::builtin().suggest(path).map(str::to_owned)
+/// The class that was probably meant.
+pub(crate) fn meant(path: &str) -> Option<Class> {
+    let catalog = catalog().ok()?;
+    catalog.get(catalog.suggest(path)?).ok().flatten()
 }

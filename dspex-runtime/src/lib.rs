@@ -16,6 +16,7 @@ mod proto;
 pub mod testing;
 pub mod wire;
 
+pub use api::bindings;
 pub use api::{
     Adapter, Availability, Caller, Dspex, DspexBuilder, Dspy, DynInstance, FieldType, Health, Instance,
     InstanceSpec, Module, Prediction, Run, Session, SessionConfig, Sessions, Status, TokenUsage,

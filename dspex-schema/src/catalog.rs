@@ -1,6 +1,7 @@
 //! Looking classes up: in the built-in snapshot or in a directory.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 #[cfg(feature = "builtin-schema")]
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 #[cfg(feature = "builtin-schema")]
 use crate::builtin::Builtin;
 use crate::index::{FUNCTIONS_FILE, INDEX_FILE};
-use crate::{Class, Entry, Error, Index, Result, closest_path};
+use crate::{Class, Entry, Error, Function, Index, Result, closest_path};
 
 /// A snapshot that classes can be looked up in.
 #[derive(Clone, Debug)]
@@ -118,8 +119,52 @@ impl Catalog {
         self.index.classes.keys().filter_map(|name| self.load(name).transpose())
     }
 
+    /// The public functions, by name. A snapshot that has only their names has none of these.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no valid schema file.
+    pub fn functions(&self) -> Result<Vec<Function>> {
+        let malformed = |source| Error::Malformed { origin: FUNCTIONS_FILE.to_owned(), source };
+        let documents = self.function_documents()?.into_iter();
+        let described = documents.filter(|document| document.as_object().is_some_and(|keys| keys.len() > 1));
+        let mut functions = described
+            .map(|document| serde_json::from_value(document).map_err(malformed))
+            .collect::<Result<Vec<Function>>>()?;
+        functions.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(functions)
+    }
+
+    /// The files of this snapshot as procedural macros want them, by name: the class files as they are, and an
+    /// index that also knows the other paths of the classes, so that looking one up reads one small file.
+    ///
+    /// Every class file is read and checked on the way.
+    ///
+    /// # Errors
+    /// As [`Catalog::get`], for the first file that is wrong.
+    pub fn digest(&self) -> Result<BTreeMap<String, String>> {
+        let mut index = self.index.clone();
+        let mut files = BTreeMap::new();
+        for (name, entry) in &self.index.classes {
+            let Some((class, text)) = self.load_text(name)? else { continue };
+            for path in class.exports.iter().chain([&class.canonical]) {
+                if !path.is_empty() && !self.index.classes.contains_key(path) {
+                    index.aliases.insert(path.clone(), name.clone());
+                }
+            }
+            files.insert(entry.file.clone(), text.into_owned());
+        }
+        let text = serde_json::to_string(&index)
+            .map_err(|source| Error::Malformed { origin: INDEX_FILE.to_owned(), source })?;
+        files.insert(INDEX_FILE.to_owned(), text);
+        Ok(files)
+    }
+
     /// Reads the class with exactly this public name.
     fn load(&self, name: &str) -> Result<Option<Class>> {
+        Ok(self.load_text(name)?.map(|(class, _)| class))
+    }
+
+    fn load_text(&self, name: &str) -> Result<Option<(Class, Cow<'static, str>)>> {
         let Some(entry) = self.index.classes.get(name) else { return Ok(None) };
         let (origin, text) = self.text(name, entry)?;
         let class = Class::parse(&text, &origin)?;
@@ -133,7 +178,7 @@ impl Catalog {
                 found: class.abi_sha256,
             });
         }
-        Ok(Some(class))
+        Ok(Some((class, text)))
     }
 
     /// The document of the class with exactly this public name, with all of its keys. `None` if there is none.
@@ -170,6 +215,7 @@ impl Catalog {
     }
 
     /// Where a class's document is, and its text.
+    #[cfg_attr(not(feature = "builtin-schema"), allow(unused_variables))]
     fn text(&self, name: &str, entry: &Entry) -> Result<(String, Cow<'static, str>)> {
         match &self.source {
             #[cfg(feature = "builtin-schema")]
@@ -179,8 +225,14 @@ impl Catalog {
             },
             Source::Directory(dir) => {
                 let path = dir.join(&entry.file);
-                let _ = name;
-                Ok((path.display().to_string(), Cow::Owned(read(&path)?)))
+                let text = read(&path).map_err(|error| match error {
+                    Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                        let problem = format!("it names `{}`, which is not there", entry.file);
+                        Error::invalid(dir.join(INDEX_FILE).display().to_string(), problem)
+                    }
+                    other => other,
+                })?;
+                Ok((path.display().to_string(), Cow::Owned(text)))
             }
         }
     }
@@ -190,6 +242,9 @@ impl Catalog {
         match &self.source {
             #[cfg(feature = "builtin-schema")]
             Source::Builtin(builtin) => Ok(builtin.alias(path).map(str::to_owned)),
+            Source::Directory(_) if !self.index.aliases.is_empty() => {
+                Ok(self.index.aliases.get(path).cloned())
+            }
             Source::Directory(_) => {
                 // Only the class files know the other paths.
                 for class in self.classes() {

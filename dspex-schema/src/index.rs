@@ -39,6 +39,10 @@ pub struct Index {
     /// Modules of DSPy that introspection left out, each with the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped: BTreeMap<String, String>,
+    /// Public names of classes by the other paths that lead to them. Only a digest has these; see
+    /// [`Catalog::digest`](crate::Catalog::digest).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub aliases: BTreeMap<String, String>,
 }
 
 /// A class of the index.
@@ -71,6 +75,7 @@ impl Index {
             modules: Vec::new(),
             unsupported: BTreeMap::new(),
             skipped: BTreeMap::new(),
+            aliases: BTreeMap::new(),
         }
     }
 

@@ -7,6 +7,19 @@ use std::path::Path;
 use dspex_schema::{Call, Catalog, Kind, Role, Side, Type, builtin_table, check_field_name};
 
 #[test]
+fn the_functions_of_the_index_are_described() {
+    let catalog = Catalog::builtin();
+    let functions = catalog.functions().unwrap();
+    let names: Vec<_> = functions.iter().map(|function| function.name.clone()).collect();
+    assert_eq!(names, catalog.index().functions);
+    let prefix = functions.iter().find(|function| function.name == "dspy.infer_prefix").unwrap();
+    assert_eq!(
+        (prefix.params[0].name.as_str(), prefix.returns.to_string().as_str()),
+        ("attribute_name", "str")
+    );
+}
+
+#[test]
 fn every_class_of_the_index_can_be_read() {
     let catalog = Catalog::builtin();
     assert_eq!(catalog.index().dspy, Catalog::BUILTIN_DSPY);

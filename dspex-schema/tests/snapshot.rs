@@ -233,7 +233,26 @@ fn what_is_wrong_with_a_file_is_said_with_its_name_and_the_next_step() {
     assert!(error(&good.replace("\"zoo.Tiger\"", "\"zoo.Lion\"")).contains("it describes `zoo.Lion`"));
     fs::remove_file(&path).unwrap();
     let gone = Catalog::open(dir.path()).unwrap().get("zoo.Tiger").unwrap_err().to_string();
-    assert!(gone.contains("cannot read") && gone.contains("zoo.Tiger.json"), "{gone}");
+    assert!(gone.contains("`zoo.Tiger.json`, which is not there; run `schema-gen dump`"), "{gone}");
+}
+
+#[test]
+fn a_digest_finds_classes_by_every_path_and_holds_only_them_and_the_index() {
+    let dir = written(|_| {});
+    let snapshot = Catalog::open(dir.path()).unwrap();
+    let digest = snapshot.digest().unwrap();
+    let names: Vec<_> = digest.keys().map(String::as_str).collect();
+    assert!(names.contains(&"index.json") && names.contains(&"zoo.Tiger.json"), "{names:?}");
+    assert!(!names.contains(&"functions.json"));
+    let out = tempfile::tempdir().unwrap();
+    for (name, text) in &digest {
+        fs::write(out.path().join(name), text).unwrap();
+    }
+    let digested = Catalog::open(out.path()).unwrap();
+    for path in ["zoo.Tiger", "zoo.cats.Tiger", "zoo.cats.big.Tiger"] {
+        assert_eq!(digested.get(path).unwrap(), snapshot.get("zoo.Tiger").unwrap(), "{path}");
+    }
+    assert_eq!(digested.get("zoo.cats.Lion").unwrap(), None);
 }
 
 #[test]

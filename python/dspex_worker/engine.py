@@ -125,7 +125,10 @@ class Engine:
     async def _call_instance(self, open: pb.Open, host: Host) -> bytes:
         instance = self._instances.get(open.instance.spec)
         method = instance.method(open.instance.method)
-        inputs = method.inputs.check(codec.loads_object(open.inputs.json, "inputs"))
+        given = codec.loads_object(open.inputs.json, "inputs")
+        if method.takes_roles:
+            given = {name: self._builder.argument(name, value, "inputs") for name, value in given.items()}
+        inputs = method.inputs.check(given)
         call = self._call(open.session, host)
         try:
             with _Context(call):
@@ -135,6 +138,9 @@ class Engine:
             raise
         if isinstance(result, dspy.Prediction):
             return _prediction(result, instance if not open.instance.method else None, call)
+        if isinstance(result, dspy.Module):
+            # What an optimizer made of its student, in the form that the `state` of a spec has.
+            result = result.dump_state()
         return codec.dumps({"value": result})
 
     async def _run_method(

@@ -43,16 +43,24 @@ _MUTATING = frozenset({"reset", "set_criteria", "update_config"})
 class Method:
     """One way to call an instance: the function, how its arguments are checked, and where it has to run."""
 
-    __slots__ = ("asynchronous", "function", "inputs", "on_copy")
+    __slots__ = ("asynchronous", "function", "inputs", "on_copy", "takes_roles")
 
     def __init__(
-        self, function: Callable[..., Any], inputs: Inputs, *, asynchronous: bool, on_copy: bool
+        self,
+        function: Callable[..., Any],
+        inputs: Inputs,
+        *,
+        asynchronous: bool,
+        on_copy: bool,
+        takes_roles: bool = False,
     ) -> None:
         self.function = function
         self.inputs = inputs
         self.asynchronous = asynchronous
         # Called as a method of a copy of the instance: `function` takes the copy first.
         self.on_copy = on_copy
+        # Written by DSPy, so that names of parameters mean what `roles` says: a `student` is a spec.
+        self.takes_roles = takes_roles
 
 
 class Instance:
@@ -128,7 +136,14 @@ class Instance:
         mutating = isinstance(self.target, BaseModule) and name in _MUTATING
         function = getattr(type(self.target), name) if mutating else bound
         asynchronous = inspect.iscoroutinefunction(inspect.unwrap(bound))
-        return Method(function, inputs_of_callable(bound), asynchronous=asynchronous, on_copy=mutating)
+        owner = getattr(inspect.unwrap(bound), "__module__", None) or ""
+        return Method(
+            function,
+            inputs_of_callable(bound),
+            asynchronous=asynchronous,
+            on_copy=mutating,
+            takes_roles=owner.startswith("dspy."),
+        )
 
     def copy_of_target(self) -> Any:
         """For calls that change the instance."""

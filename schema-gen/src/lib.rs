@@ -1,8 +1,19 @@
 //! Introspects DSPy and your own Python modules, and writes the schema that dspex checks Rust code against.
 //!
-//! The binary `schema-gen` is the way to use it from a shell:
+//! The **library** is for build scripts. [`configure()`] verifies a schema directory, hands it to the macros, and writes
+//! typed bindings of its classes and functions for `dspex::include_bindings!()`:
+//!
+//! ```no_run
+//! fn main() -> Result<(), schema_gen::Error> {
+//!     schema_gen::configure().schema_dir("dspy-schema").compile()
+//! }
+//! ```
+//!
+//! It needs no Python and, without the feature `cli`, none of the runtime. The **binary** `schema-gen` makes the
+//! directory, and needs that feature:
 //!
 //! ```text
+//! cargo install schema-gen --features cli
 //! schema-gen dump --module dspy --out dspy-schema
 //! schema-gen dump --module my_team.rag --python-path python --out dspy-schema
 //! ```
@@ -10,50 +21,12 @@
 //! Introspection runs in the same pool of Python workers that programs use, so the schema describes exactly the DSPy
 //! that will answer.
 
-use std::path::PathBuf;
+mod build;
+mod error;
+#[cfg(feature = "cli")]
+mod introspection;
 
-use dspex_runtime::Dspex;
-use dspex_runtime::pool::env::EnvConfig;
-use dspex_schema::Dump;
-
-/// Why a schema could not be made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The workers could not be started, or introspection failed in Python.
-    #[error(transparent)]
-    Runtime(#[from] dspex_runtime::Error),
-    /// The answer makes no schema, or the files could not be written.
-    #[error(transparent)]
-    Schema(#[from] dspex_schema::Error),
-}
-
-/// What to introspect.
-#[derive(Clone, Debug, Default)]
-pub struct Introspection {
-    /// Dotted paths of modules; `dspy` for DSPy itself.
-    pub modules: Vec<String>,
-    /// Directories in which Python looks for modules of your own.
-    pub python_path: Vec<PathBuf>,
-}
-
-impl Introspection {
-    /// Describes the public classes and functions of the modules.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Runtime`] where the workers do not start or a module cannot be imported.
-    pub async fn run(&self) -> Result<Dump, Error> {
-        let mut builder = Dspex::builder().workers(1).environment(EnvConfig::new());
-        for module in self.modules.iter().filter(|module| *module != "dspy") {
-            builder = builder.allow_module(module);
-        }
-        for dir in &self.python_path {
-            builder = builder.python_path(dir);
-        }
-        let dspex = builder.start().await?;
-        let modules: Vec<&str> = self.modules.iter().map(String::as_str).collect();
-        let document = dspex.dspy().discover_schema(&modules).await?;
-        Ok(Dump::parse(&document.to_string(), "the worker's answer")?)
-    }
-}
+pub use build::{Config, configure};
+pub use error::Error;
+#[cfg(feature = "cli")]
+pub use introspection::Introspection;

@@ -40,10 +40,7 @@ pub(crate) fn stand_ins(model: &Model, args: &Args, class: Option<Class>) -> Tok
     let mut item = model.item.clone();
     item.attrs.retain(|attr| settings(attr).is_none());
     // Of a misspelt class the outputs are probably those of the class that was meant.
-    let class = class.or_else(|| {
-        let meant = crate::index::suggestion(&args.class.as_ref()?.value())?;
-        dspex_schema::Catalog::builtin().get(&meant).ok().flatten()
-    });
+    let class = class.or_else(|| crate::index::meant(&args.class.as_ref()?.value()));
     let mut module = module(model, args, class.as_ref());
     let declared: Vec<String> = module.outputs.iter().map(|field| field.name.clone()).collect();
     module.extra_outputs.retain(|extra| !declared.contains(&extra.name));

@@ -57,6 +57,10 @@ impl InstanceSpec {
         self
     }
 
+    pub(crate) fn into_spec(self) -> Spec {
+        Spec::new(&self.class, self.signature, self.args)
+    }
+
     /// A keyword argument of the constructor.
     pub fn arg(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.args.insert(name.into(), value.into());
@@ -71,6 +75,10 @@ pub struct DynInstance {
 }
 
 impl DynInstance {
+    pub(crate) fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
     /// The class's dotted path.
     #[must_use]
     pub fn class(&self) -> &str {
@@ -114,7 +122,7 @@ impl Dspy {
     /// [`Error::NotFound`](crate::Error::NotFound) for an unknown class, [`Error::InvalidInput`](crate::Error) for a
     /// signature that does not hold, [`Error::Python`](crate::Error::Python) where the constructor raises.
     pub async fn create_instance(&self, spec: InstanceSpec) -> Result<DynInstance> {
-        let spec = Arc::new(Spec::new(&spec.class, spec.signature, spec.args));
+        let spec = Arc::new(spec.into_spec());
         self.context.check(&spec).await?;
         Ok(DynInstance { spec })
     }
@@ -193,7 +201,7 @@ impl Dspy {
 
     /// Builds, calls and forgets: one round trip.
     pub(crate) async fn predict_once(&self, spec: InstanceSpec, inputs: &Value) -> Result<Prediction<Value>> {
-        let spec = Arc::new(Spec::new(&spec.class, spec.signature, spec.args));
+        let spec = Arc::new(spec.into_spec());
         self.execute(&DynInstance { spec }, inputs).await
     }
 }

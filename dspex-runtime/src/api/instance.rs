@@ -53,6 +53,10 @@ impl<M: Module> Instance<M> {
         Run::new(self.session.context(), self.spec.clone(), inputs)
     }
 
+    pub(crate) fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
     /// The session that the instance belongs to.
     #[must_use]
     pub fn session(&self) -> &Session {

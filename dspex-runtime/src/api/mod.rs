@@ -2,6 +2,7 @@
 //!
 //! Generated code calls only this layer.
 
+pub mod bindings;
 mod builder;
 mod caller;
 mod dspex;

@@ -24,6 +24,14 @@ impl Spec {
         Self { hash, json, class: class.to_owned(), fingerprint: None }
     }
 
+    /// The same with a state, as DSPy's `dump_state` gives it.
+    pub(crate) fn with_state(self, state: Value) -> Self {
+        let mut document: Map<String, Value> = serde_json::from_slice(&self.json).unwrap_or_default();
+        document.insert("state".to_owned(), state);
+        let json = Value::Object(document).to_string().into_bytes();
+        Self { hash: hex::encode(Sha256::digest(&json)), json, ..self }
+    }
+
     /// The same with the class's fingerprint from the schema that the code was compiled with.
     pub(crate) fn with_fingerprint(mut self, fingerprint: Option<&'static str>) -> Self {
         self.fingerprint = fingerprint;

@@ -489,6 +489,26 @@ async def test_a_module_lists_its_predictors_and_dumps_its_state(engine: Engine)
     ]
 
 
+async def test_an_optimizer_takes_specs_and_examples_and_returns_a_state(engine: Engine) -> None:
+    student = json.loads(spec("dspy.Predict", QA).json)
+    example = {"fields": {"question": "2 + 2", "answer": "4"}, "inputs": ["question"]}
+    optimizer = spec("dspy.LabeledFewShot", args={"k": 1})
+    given = {"student": student, "trainset": [example]}
+    state = (await call(engine, optimizer, given, method="compile"))["value"]
+    assert [demo["answer"] for demo in state["demos"]] == ["4"]
+
+    learned = spec("dspy.Predict", QA, state=state)
+    assert (await call(engine, learned, {}, method="dump_state"))["value"]["demos"] == state["demos"]
+
+
+async def test_what_is_no_spec_is_refused_as_an_argument_of_a_method(engine: Engine) -> None:
+    optimizer = spec("dspy.LabeledFewShot")
+    with pytest.raises(InvalidInput, match=r"student`?: .*a spec"):
+        await call(engine, optimizer, {"student": "dspy.Predict", "trainset": []}, method="compile")
+    with pytest.raises(NotAllowed, match=r"os\.system"):
+        await call(engine, optimizer, {"student": {"class": "os.system"}, "trainset": []}, method="compile")
+
+
 async def test_a_method_that_changes_the_module_changes_a_copy(engine: Engine) -> None:
     predict = spec("dspy.Predict", QA, config={"temperature": 0.5})
     await call(engine, predict, {"temperature": 0.9}, method="update_config")

@@ -1,0 +1,212 @@
+//! A class: a type for its drafts, and one for its instances.
+
+use dspex_schema::{Call, Class, Kind};
+
+use super::method::{Begin, Callable, call_type, obstacle};
+use super::parameter::{Form, Given, form, reason};
+use super::tree::Tree;
+use super::writer::Writer;
+use super::{Bindings, names};
+
+/// Names that the type of a draft has for itself.
+const DRAFT: &[&str] = &["new", "create", "keyword", "state"];
+/// Names that the type of an instance has for itself.
+const INSTANCE: &[&str] = &["execute", "execute_as", "bound", "clone"];
+/// Ways to call a module, for which `execute` stands.
+const CALLS: &[&str] = &["__call__", "acall", "forward", "aforward"];
+
+/// Writes a class.
+pub(super) fn write(bindings: &Bindings, class: &Class, tree: &mut Tree) {
+    let ident = tree.ident(&class.name);
+    let mut out = Writer::default();
+    draft(bindings, class, &ident, &mut out);
+    out.line("");
+    instance(bindings, class, &ident, &mut out);
+    tree.add(&class.name, out.into_text());
+    tree.export(&class.name, &class.canonical, &class.exports, &["", "Instance"]);
+}
+
+fn draft(bindings: &Bindings, class: &Class, ident: &str, out: &mut Writer) {
+    let given: Vec<_> = class.init.iter().filter_map(|p| Given::new(bindings, p, DRAFT)).collect();
+    let (required, optional): (Vec<_>, Vec<_>) = given.iter().partition(|given| given.parameter.required);
+
+    out.docstring(class.doc.as_deref(), &format!("Python's class `{}`.", class.name));
+    out.doc(&format!("\n{}", notes(class)));
+    out.line("#[derive(::core::clone::Clone, ::core::fmt::Debug)]");
+    out.line("#[must_use = \"nothing happens before `create`\"]");
+    if let Some(note) = class.deprecation() {
+        out.line(format!("#[deprecated(note = {note:?})]"));
+    }
+    for attribute in bindings.attributes.get(&class.name).into_iter().flatten() {
+        out.line(attribute);
+    }
+    out.line(format!("pub struct {ident}(__b::Draft);"));
+    out.line("");
+    out.block(format!("impl {ident}"), |body| {
+        body.doc(if required.is_empty() {
+            "An instance with the defaults of DSPy."
+        } else {
+            "An instance with what its constructor requires."
+        });
+        let items: Vec<_> = required.iter().filter_map(|given| given.doc_item()).collect();
+        if !items.is_empty() {
+            body.doc(&format!("\n# Arguments\n\n{}", items.join("\n")));
+        }
+        let declarations: Vec<_> = required.iter().map(|given| given.declaration()).collect();
+        body.block(format!("pub fn new({}) -> Self", declarations.join(", ")), |body| {
+            let begin = format!("__b::Draft::new({:?}, {:?})", class.name, class.abi_sha256);
+            // What has no values cannot be put anywhere; taking it is all.
+            match required.iter().find(|given| form(given.parameter).is_placeholder()) {
+                Some(obstacle) => body.line(format!("match {} {{}}", obstacle.ident)),
+                None => {
+                    let collected: String = required.iter().map(|given| given.collect(true)).collect();
+                    body.line(format!("Self({begin}{collected})"));
+                }
+            }
+        });
+        for given in &optional {
+            body.line("");
+            body.doc(&given.setter_doc());
+            body.block(format!("pub fn {}(self, {}) -> Self", given.ident, given.declaration()), |body| {
+                body.line(format!("Self(self.0{})", given.collect(true)));
+            });
+        }
+        if class.init_extra {
+            body.line("");
+            body.doc("A further keyword argument of the constructor.");
+            body.block("pub fn keyword(self, name: &str, value: impl __b::Serialize) -> Self", |body| {
+                body.line("Self(self.0.value(name, value))");
+            });
+        }
+        if class.kind == Kind::Module {
+            body.line("");
+            body.doc("What the instance has learned, as `dump_state` or an optimizer's `compile` gave it.");
+            body.block("pub fn state(self, state: __b::Value) -> Self", |body| {
+                body.line("Self(self.0.state(state))");
+            });
+        }
+        body.line("");
+        body.doc(
+            "Has a worker build the instance, and binds it to a session.\n\n# Errors\n\n\
+             If an argument or the signature does not hold, the constructor raises, or the worker runs another DSPy.",
+        );
+        let head = format!("pub async fn create(self, session: &__b::Session) -> __b::Result<{ident}Instance>");
+        body.block(head, |body| body.line(format!("self.0.create(session).await.map({ident}Instance)")));
+    });
+    if class.kind == Kind::Module {
+        out.line("");
+        out.block(format!("impl __b::From<{ident}> for __b::ModuleSpec"), |body| {
+            body.block(format!("fn from(draft: {ident}) -> Self"), |body| {
+                body.line("__b::From::from(draft.0)")
+            });
+        });
+        out.line("");
+        out.block(format!("impl __b::From<&{ident}Instance> for __b::ModuleSpec"), |body| {
+            body.block(format!("fn from(instance: &{ident}Instance) -> Self"), |body| {
+                body.line("__b::From::from(&instance.0)");
+            });
+        });
+    }
+}
+
+fn instance(bindings: &Bindings, class: &Class, ident: &str, out: &mut Writer) {
+    let mut call_types = Vec::new();
+    out.doc(&format!("An instance of [`{ident}`] in a session. It is data: cheap to clone, and no worker's loss touches it."));
+    out.line("#[derive(::core::clone::Clone, ::core::fmt::Debug)]");
+    out.line(format!("pub struct {ident}Instance(__b::Bound);"));
+    out.line("");
+    out.block(format!("impl {ident}Instance"), |body| {
+        if class.call != Call::None {
+            execute(class, body);
+        }
+        for method in &class.methods {
+            let is_call = class.kind == Kind::Module && CALLS.contains(&method.name.as_str());
+            if is_call || obstacle(&method.params).is_some() || method.binding == "property" {
+                continue;
+            }
+            let callable = Callable {
+                python: format!("{}.{}", class.name, method.name),
+                ident: names::ident(&method.name, INSTANCE),
+                receiver: "&self",
+                begin: Begin::Method(&method.name),
+                call_type: call_type(ident, &method.name),
+                params: &method.params,
+                params_extra: method.params_extra,
+                returns: &method.returns,
+                doc: method.doc.as_deref(),
+            };
+            let (function, call_type) = callable.write(bindings);
+            body.lines(&function.into_text());
+            body.line("");
+            call_types.extend(call_type);
+        }
+        body.doc("The instance without its class's methods: its session, and the address of its spec.");
+        body.block("pub fn bound(&self) -> &__b::Bound", |body| body.line("&self.0"));
+    });
+    for call_type in call_types {
+        out.line("");
+        out.lines(&call_type.into_text());
+    }
+}
+
+/// The call of the instance itself.
+fn execute(class: &Class, body: &mut Writer) {
+    let what = match class.call {
+        Call::Args => "all its arguments as the fields of one value",
+        _ => "the inputs of its signature as the fields of one value",
+    };
+    let mut doc = format!("Calls the module, with {what}.");
+    if !class.call_extra.is_empty() {
+        let names: Vec<_> = class.call_extra.iter().map(|extra| format!("`{}`", extra.name)).collect();
+        doc += &format!("\n\nBesides, it takes {}.", names.join(", "));
+    }
+    if !class.outputs.extra.is_empty() {
+        let names: Vec<_> = class.outputs.extra.iter().map(|extra| format!("`{}`", extra.name)).collect();
+        doc += &format!("\n\nThe class adds {} to the outputs of its signature.", names.join(", "));
+    }
+    body.doc(&doc);
+    body.block(
+        "pub fn execute(&self, inputs: impl __b::Serialize) -> __b::Call<__b::Prediction<__b::Value>>",
+        |body| body.line("self.0.execute(inputs)"),
+    );
+    body.line("");
+    body.doc("As `execute`, with the outputs as a type of yours.");
+    body.block(
+        "pub fn execute_as<O: __b::DeserializeOwned + __b::Send + 'static>(&self, inputs: impl __b::Serialize) -> __b::Call<__b::Prediction<O>>",
+        |body| body.line("self.0.execute(inputs)"),
+    );
+    body.line("");
+}
+
+/// What a person should know who uses the class from Rust.
+fn notes(class: &Class) -> String {
+    let mut lines =
+        vec![format!("Python: `{}`, a class of the kind \"{}\".", class.name, class.kind.as_str())];
+    if class.flags.iter().any(|flag| flag == "experimental") {
+        lines.push("DSPy calls it experimental: it may change without notice.".to_owned());
+    }
+    if !class.requires.is_empty() {
+        lines.push(format!("It needs {} in the worker's environment.", class.requires.join(", ")));
+    }
+    for parameter in &class.init {
+        match form(parameter) {
+            Form::Nothing("") => {
+                lines.push(format!("Left out: `{}`, {}.", parameter.name, reason(parameter)));
+            }
+            Form::Nothing(_) => lines.push(format!(
+                "It cannot be created yet: `{}` is required, and it is {}.",
+                parameter.name,
+                reason(parameter)
+            )),
+            Form::Tools => lines.push(format!("`{}` has to be empty so far.", parameter.name)),
+            _ => {}
+        }
+    }
+    for method in &class.methods {
+        if let Some(parameter) = obstacle(&method.params) {
+            let (name, why) = (&method.name, reason(parameter));
+            lines.push(format!("The method `{name}` is left out: it requires `{}`, {why}.", parameter.name));
+        }
+    }
+    lines.join("\n\n")
+}
