@@ -217,7 +217,10 @@ class Call:
             return described
 
     def _done(self, output: pb.Payload) -> bytes:
-        message = pb.Down(call=self.call_id, done=pb.Done(output=output)).SerializeToString()
+        down = pb.Down(call=self.call_id)
+        # Faster than to build it from the inside out.
+        down.done.output.CopyFrom(output)
+        message = down.SerializeToString()
         limit = self._connection.max_message_bytes
         if len(message) <= limit:
             return message

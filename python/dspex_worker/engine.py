@@ -82,8 +82,8 @@ class Engine:
 
     def missing(self, open: pb.Open) -> tuple[list[str], list[str]]:
         """The hashes of the specs and language models that this call needs and the worker does not hold."""
-        kind = open.WhichOneof("target")
-        spec = open.instance.spec if kind == "instance" else open.check.spec if kind == "check" else ""
+        # A target that is not set reads as empty.
+        spec = open.instance.spec or open.check.spec
         lm = open.session.lm
         specs = [spec] if spec and spec not in self._instances else []
         return specs, [lm] if lm and lm not in self._models else []

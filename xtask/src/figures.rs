@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
 /// What to measure, and how to print it.
@@ -24,9 +24,6 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     bench.current_dir(root).args(["bench", "--quiet", "--package", "dspex", "--bench", "figures", "--"]);
     bench.args(options.json.then_some("--json")).args(&options.names);
     let status = bench.status().context("cargo cannot be started")?;
-    if status.success() {
-        Ok(())
-    } else {
-        bail!("the figures were not all measured; the reason stands above")
-    }
+    // What went wrong, the harness has said; a figure that misses its goal is nothing wrong.
+    if status.success() { Ok(()) } else { std::process::exit(status.code().unwrap_or(1)) }
 }

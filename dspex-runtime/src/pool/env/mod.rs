@@ -199,7 +199,7 @@ fn verify(config: &EnvConfig, base: &Interpreter, dir: &Path) -> Result<Packages
                     putting it first on PATH"
                 .to_owned(),
     };
-    let found = Interpreter::probe(&install::python_of(dir), &config.vars, true, &names).map_err(unusable)?;
+    let found = Interpreter::probe(&install::python_of(dir), &config.vars, &names).map_err(unusable)?;
     match found.packages.iter().find(|(_, version)| version.is_none()) {
         Some((name, _)) => Err(unusable(format!("{name} is not there"))),
         None => Ok(found.packages),

@@ -65,20 +65,11 @@ pub(super) struct Interpreter {
 impl Interpreter {
     /// Runs `python` and asks it about itself and about `packages`.
     ///
-    /// `isolated` leaves out `PYTHONPATH` and the user's own site directory, as an environment of ours does.
-    pub(super) fn probe(
-        python: &Path,
-        vars: &Vars,
-        isolated: bool,
-        packages: &[&str],
-    ) -> Result<Self, String> {
+    /// It runs isolated, as the workers will: packages of `PYTHONPATH` and of the user's own site directory do not
+    /// count.
+    pub(super) fn probe(python: &Path, vars: &Vars, packages: &[&str]) -> Result<Self, String> {
         let mut command = child::command(python, vars);
-        if isolated {
-            command.arg("-I");
-        } else {
-            command.envs(vars.iter().filter(|(name, _)| *name == "PYTHONPATH" || *name == "PYTHONUSERBASE"));
-        }
-        command.arg("-c").arg(PROBE).args(packages);
+        command.args(["-I", "-c", PROBE]).args(packages);
         let (status, output) = child::ask(&mut command, PROBE_LIMIT).map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => format!("did not answer within {} s", PROBE_LIMIT.as_secs()),
             _ => format!("could not be started: {error}"),
@@ -125,7 +116,7 @@ pub(super) fn find(
         return Ok(interpreter);
     }
     let mut found = Vec::new();
-    let mut try_one = |python: &Path| match Interpreter::probe(python, vars, true, &[]) {
+    let mut try_one = |python: &Path| match Interpreter::probe(python, vars, &[]) {
         Ok(interpreter) => match interpreter.unsuitable() {
             None => Some(interpreter),
             Some(reason) => {

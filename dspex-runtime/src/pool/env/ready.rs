@@ -16,7 +16,7 @@ pub(super) fn check(python: &Path, config: &EnvConfig) -> Result<(PathBuf, Inter
     let path = resolve(python, config).map_err(unusable)?;
     let pins = requirements::needed(&config.lock);
     let names: Vec<&str> = pins.iter().map(|pin| pin.name).collect();
-    let found = Interpreter::probe(&path, &config.vars, false, &names)
+    let found = Interpreter::probe(&path, &config.vars, &names)
         .map_err(|reason| unusable(ReadyProblem::DoesNotRun(reason)))?;
     if let Some(reason) = found.unsuitable() {
         return Err(unusable(ReadyProblem::Unsupported(reason)));
