@@ -35,6 +35,11 @@ impl Parser<'_> {
             TokenKind::Name => {}
             TokenKind::Mark('(') => {
                 self.next += 1;
+                if self.take(')') {
+                    let range = at.start..self.tokens[self.next - 1].range.end;
+                    let advice = Some("write a type between the parentheses, or remove them".to_owned());
+                    return self.fail(Rule::Parameters, range, "`()` is no type", advice);
+                }
                 let mut ty = self.ty(depth + 1)?;
                 self.expect(')', "to close the parenthesis")?;
                 ty.range = at.start..self.tokens[self.next - 1].range.end;
@@ -253,6 +258,8 @@ impl Parser<'_> {
                 }
             }
         }
+        // As pydantic has it: null comes last.
+        flat.sort_by_key(|ty| ty.kind == Kind::None);
         match flat.len() {
             1 => flat.remove(0),
             _ => Type { kind: Kind::Union(flat), range: start..end },
