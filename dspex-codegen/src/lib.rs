@@ -9,11 +9,15 @@
 
 mod docs;
 mod ident;
+mod method;
 mod module;
 mod root;
+mod signature;
 mod types;
 
 pub use docs::rustdoc;
-pub use module::{ExtraOutput, Field, Module};
+pub use method::Method;
+pub use module::{ExtraOutput, Field, Module, Transform};
 pub use root::Root;
+pub use signature::{TextFields, TextOwner, is_identifier, text_fields};
 pub use types::rust_type;

@@ -5,7 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use serde_json::{Map, Value};
 
 use crate::ident::field_ident;
-use crate::{Root, rust_type, rustdoc};
+use crate::{Method, Root, rust_type, rustdoc};
 
 /// Everything that the items of a typed module are made of. The names are taken as checked.
 #[derive(Clone, Debug)]
@@ -32,6 +32,25 @@ pub struct Module {
     pub args: Map<String, Value>,
     /// Attributes for inputs and outputs both, such as further derives.
     pub attrs: Vec<TokenStream>,
+    /// The method that takes the inputs; none for calling the instance itself.
+    pub execute: Option<String>,
+    /// Further methods.
+    pub methods: Vec<Method>,
+    /// What makes the answer of the outputs.
+    pub transform: Option<Transform>,
+    /// Types of fields that are generated with the fields.
+    pub types: TokenStream,
+}
+
+/// A function that makes the answer of a call of its outputs.
+#[derive(Clone, Debug)]
+pub struct Transform {
+    /// Its path.
+    pub path: TokenStream,
+    /// The type of the answer.
+    pub ty: TokenStream,
+    /// Where an error about the function should point.
+    pub span: Span,
 }
 
 /// A field of the signature.
@@ -71,8 +90,9 @@ impl Module {
         let assertions = self.field_assertions();
         let implementation = self.implementation();
         let functions = self.functions();
+        let types = &self.types;
         // The assertions come first, so that what they say about a type is said first.
-        quote!(#assertions #data #implementation #functions)
+        quote!(#assertions #types #data #implementation #functions)
     }
 
     /// Only `XInputs` and `XOutputs`, for where the rest would only repeat an error.
@@ -85,6 +105,14 @@ impl Module {
             use ::core::convert::{From as _, Into as _};
             #inputs
             #outputs
+        }
+    }
+
+    /// The type that a call gives.
+    fn answer(&self) -> TokenStream {
+        match &self.transform {
+            Some(transform) => transform.ty.clone(),
+            None => self.outputs_ident().to_token_stream(),
         }
     }
 
@@ -156,11 +184,23 @@ impl Module {
         let output_names = self.outputs.iter().map(Field::element);
         let extra_names = self.extra_outputs.iter().map(|output| &output.name);
         let args = Literal::string(&Value::Object(self.args.clone()).to_string());
+        let method = self.execute.as_deref().unwrap_or_default();
+        let answer_ty = self.answer();
+        let result = quote!(#root::Result);
+        let answer = match &self.transform {
+            None => quote!(::core::result::Result::Ok(outputs)),
+            Some(Transform { path, ty, span }) => {
+                let into_answer = root.private(&quote!(IntoAnswer));
+                // Only the call has the span, so that an error about the function is shown at its name.
+                quote_spanned!(*span=> #into_answer::<#ty>::into_answer(#path(outputs), #name))
+            }
+        };
         quote! {
             #[automatically_derived]
             impl #root::Module for #ident {
                 type Inputs = #inputs;
                 type Outputs = #outputs;
+                type Answer = #answer_ty;
 
                 fn definition() -> &'static #definition {
                     static DEFINITION: #definition = #definition {
@@ -172,8 +212,13 @@ impl Module {
                         outputs: &[#(#output_names),*],
                         extra_outputs: &[#(#extra_names),*],
                         args: #args,
+                        method: #method,
                     };
                     &DEFINITION
+                }
+
+                fn answer(outputs: #outputs) -> #result<#answer_ty> {
+                    #answer
                 }
             }
         }
@@ -181,7 +226,8 @@ impl Module {
 
     fn functions(&self) -> TokenStream {
         let Self { root, vis, ident, class, .. } = self;
-        let (inputs, outputs) = (self.inputs_ident(), self.outputs_ident());
+        let (inputs, answer) = (self.inputs_ident(), self.answer());
+        let methods = self.methods.iter().map(|method| method.function(root, vis));
         let (create, call) = (root.private(&quote!(create)), root.private(&quote!(call)));
         let create_doc = format!(" Creates an instance of `{class}` with this signature in a session.");
         let call_doc =
@@ -201,9 +247,11 @@ impl Module {
                 ///
                 /// # Errors
                 /// If the call cannot be made, fails in Python, or its outputs do not have the declared types.
-                #vis async fn call(caller: &impl #root::Caller, inputs: #inputs) -> #root::Result<#outputs> {
+                #vis async fn call(caller: &impl #root::Caller, inputs: #inputs) -> #root::Result<#answer> {
                     #call::<Self, _>(caller, inputs).await
                 }
+
+                #(#methods)*
             }
         }
     }

@@ -14,6 +14,7 @@ pub mod lm;
 pub mod pool;
 mod proto;
 pub mod testing;
+pub mod types;
 pub mod wire;
 
 pub use api::{
@@ -27,6 +28,6 @@ pub use pool::{Carrier, Endpoint, Load, PoolError};
 /// What generated code uses. Not part of the public API.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::api::{Definition, call, create};
+    pub use crate::api::{Definition, IntoAnswer, call, call_method, create, literal};
     pub use {schemars, serde, serde_json};
 }

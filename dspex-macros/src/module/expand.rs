@@ -1,8 +1,12 @@
 //! The generated code: the struct again, and the items that `dspex-codegen` writes.
 
-use dspex_codegen::{ExtraOutput, Field as CodegenField, Module};
+use dspex_codegen::{
+    ExtraOutput, Field as CodegenField, Method, Module, TextFields, TextOwner, Transform, text_fields,
+};
 use dspex_schema::{Class, Side};
 use serde_json::Map;
+use syn::LitStr;
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::args::Args;
@@ -80,18 +84,42 @@ fn module(model: &Model, args: &Args, class: Option<&Class>) -> Module {
             .map(|field| codegen_field(field, args))
             .collect()
     };
+    let vis = model.vis().to_token_stream();
+    let (inputs, outputs, types) = match &model.text {
+        None => (fields(Side::Input), fields(Side::Output), TokenStream::new()),
+        Some(text) => {
+            let owner = TextOwner {
+                root: &args.root,
+                vis: &vis,
+                ident: model.ident(),
+                span: text.literal.span(),
+                attrs: &model.data_attrs,
+            };
+            let TextFields { inputs, outputs, types } = text_fields(&text.signature, &owner);
+            (inputs, outputs, types)
+        }
+    };
+    let unchecked = args.class.as_ref().filter(|_| args.options.unchecked.is_some()).map(LitStr::value);
     Module {
         root: args.root.clone(),
-        vis: model.vis().to_token_stream(),
+        vis,
         ident: model.ident().clone(),
-        class: class.map(|class| class.name.clone()).unwrap_or_default(),
+        class: class.map(|class| class.name.clone()).or(unchecked).unwrap_or_default(),
         fingerprint: class.map(|class| class.abi_sha256.clone()),
         instructions: model.instructions.clone(),
-        inputs: fields(Side::Input),
-        outputs: fields(Side::Output),
+        inputs,
+        outputs,
         extra_outputs: class.map(extra_outputs).unwrap_or_default(),
         args: arguments(args),
         attrs: model.data_attrs.clone(),
+        execute: args.options.execute.as_ref().map(LitStr::value),
+        methods: methods(args, class),
+        transform: args.options.transform.as_ref().map(|transform| Transform {
+            path: transform.path.to_token_stream(),
+            ty: transform.ty.to_token_stream(),
+            span: transform.path.span(),
+        }),
+        types,
     }
 }
 
@@ -116,6 +144,21 @@ fn codegen_field(field: &Field, args: &Args) -> CodegenField {
             .collect(),
         cfg: field.cfg.iter().map(ToTokens::to_token_stream).collect(),
     }
+}
+
+fn methods(args: &Args, class: Option<&Class>) -> Vec<Method> {
+    let mut methods: Vec<Method> = Vec::new();
+    for ident in &args.options.methods {
+        let name = ident.unraw().to_string();
+        let schema = class.and_then(|class| class.methods.iter().find(|method| method.name == name)).cloned();
+        // With a class, what has no schema has been reported; so has what is there twice.
+        let reported =
+            ["create", "call"].contains(&name.as_str()) || methods.iter().any(|other| other.name == name);
+        if !reported && (class.is_none() || schema.is_some()) {
+            methods.push(Method { ident: ident.clone(), name, schema });
+        }
+    }
+    methods
 }
 
 fn extra_outputs(class: &Class) -> Vec<ExtraOutput> {
