@@ -69,7 +69,48 @@ use proc_macro::TokenStream;
 /// |---|---|
 /// | `"dspy.Predict"` | the class, always first |
 /// | `keyword = literal` | a keyword of the class's constructor: a number, boolean, string or array |
+/// | `signature = "question -> answer: float"` | the signature as text, for a struct without fields |
+/// | `execute = "forward"` | the method that takes the inputs, instead of a call of the instance itself |
+/// | `methods(reset, dump_state)` | further methods: `X::reset(&instance)`, with the types that the schema knows |
+/// | `transform = path -> Type` | a function from `XOutputs` to `Type`, or to a `Result` with it; calls then give a `Type` |
+/// | `unchecked` | the class is not looked up: any dotted path, any keyword, such as of your team's own modules |
 /// | `crate = ::path` | where the facade crate is, if it is not `::dspex` |
+///
+/// # A signature as text
+///
+/// The text is DSPy's own form of a signature, read and checked while compiling, more strictly than DSPy does. `str`,
+/// `int`, `list[..]`, `dict[str, ..]`, `tuple[..]`, `Optional[..]`, `Any` and their like become the Rust types that hold
+/// the same values; a `Literal` and alternatives such as `int | str` become enums; `dspy.Image`, `dspy.Audio`,
+/// `dspy.File` and `dspy.History` are the types of `dspex::types`; your own types stand there by their paths.
+///
+/// ```
+/// use dspex::{Caller, FieldType, dspy_module, types::Image};
+///
+/// #[derive(Debug, FieldType)]
+/// struct Animal {
+///     name: String,
+///     legs: u8,
+/// }
+///
+/// /// Say what is to be seen.
+/// #[dspy_module(
+///     "dspy.Predict",
+///     signature = "photo: dspy.Image, depth: int -> animals: list[Animal], mood: Literal['calm', 'wild']",
+///     transform = legs -> u32
+/// )]
+/// struct Look;
+///
+/// fn legs(outputs: LookOutputs) -> u32 {
+///     match outputs.mood {
+///         LookMood::Calm => outputs.animals.iter().map(|animal| u32::from(animal.legs)).sum(),
+///         LookMood::Wild => 0,
+///     }
+/// }
+///
+/// async fn look(caller: &impl Caller) -> dspex::Result<u32> {
+///     Look::call(caller, LookInputs { photo: Image::from_url("https://example.com/a.png"), depth: 1 }).await
+/// }
+/// ```
 ///
 /// # Attributes of fields
 ///

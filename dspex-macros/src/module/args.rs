@@ -58,10 +58,12 @@ impl Args {
             errors.push(Error::new(Span::call_site(), text));
         }
         for (position, argument) in split(tokens).into_iter().enumerate() {
+            let is_signature = matches!(argument.clone().into_iter().next(), Some(TokenTree::Ident(key)) if key == "signature");
             let parsed = match argument_parser(position).parse2(argument) {
                 Ok(parsed) => parsed,
                 Err(error) => {
                     errors.push(error);
+                    args.options.signature_lost |= is_signature;
                     continue;
                 }
             };

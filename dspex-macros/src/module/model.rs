@@ -55,6 +55,7 @@ impl Model {
         options: &Options,
         errors: &mut Errors,
     ) -> Result<Self, TokenStream> {
+        let mut known = false;
         let (vis, ident, error) = match syn::parse2::<Item>(tokens) {
             Ok(Item::Struct(item)) => match &item.fields {
                 Fields::Named(_) => return Ok(Self::new(item)),
@@ -69,6 +70,8 @@ impl Model {
                     (item.vis, item.ident, error)
                 }
                 Fields::Unit => {
+                    // What is wrong with the signature has been said.
+                    known = options.signature_lost;
                     let error = err!(
                         &item.ident,
                         "`{}` has no fields; give it fields marked `#[input]` and `#[output]`, or `signature = \"..\"`",
@@ -104,7 +107,9 @@ impl Model {
                 return Err(TokenStream::new());
             }
         };
-        errors.push(error);
+        if !known {
+            errors.push(error);
+        }
         let [inputs, outputs] = ["Inputs", "Outputs"].map(|suffix| format_ident!("{ident}{suffix}"));
         Err(quote! {
             #[allow(missing_docs)] #vis struct #inputs {}

@@ -15,6 +15,8 @@ pub(crate) const NAMES: &[&str] = &["signature", "execute", "methods", "transfor
 pub(crate) struct Options {
     /// The signature, where it is not the fields of the struct.
     pub(crate) signature: Option<Signature>,
+    /// Whether one was given and could not be read.
+    pub(crate) signature_lost: bool,
     /// The method that takes the inputs.
     pub(crate) execute: Option<LitStr>,
     /// Further methods.
@@ -79,6 +81,9 @@ impl Given {
                     );
                 }
                 input.parse::<Token![->]>()?;
+                if input.is_empty() {
+                    bail!(&path, "`transform` needs a type after `->`; write `{example}`");
+                }
                 let ty = input.parse().map_err(|error| expected(&error, "a type", example))?;
                 Ok(Self::Transform(key, Box::new(Transform { path, ty })))
             }

@@ -50,22 +50,29 @@ impl Text {
                 }
             });
         }
-        for field in signature.fields() {
-            check_paths(&field.ty, literal, errors);
+        for side in [&mut signature.inputs, &mut signature.outputs] {
+            side.retain(|field| {
+                let path = wrong_path(&field.ty);
+                if let Some(path) = path {
+                    errors.push(err!(
+                        literal,
+                        "`{path}` is no path of Rust; write one such as `crate::Person`"
+                    ));
+                }
+                path.is_none()
+            });
         }
         Self { literal: literal.clone(), signature }
     }
 }
 
-/// Refuses paths of Rust that only look like ones.
-fn check_paths(ty: &Type, literal: &LitStr, errors: &mut Errors) {
+/// A path of Rust that only looks like one.
+fn wrong_path(ty: &Type) -> Option<&str> {
     match &ty.kind {
-        Kind::Rust(path) if syn::parse_str::<syn::Path>(path).is_err() => {
-            errors.push(err!(literal, "`{path}` is no path of Rust; write one such as `crate::Person`"));
-        }
-        Kind::List(of) | Kind::Set(of) => check_paths(of, literal, errors),
-        Kind::Dict(key, value) => [key, value].into_iter().for_each(|ty| check_paths(ty, literal, errors)),
-        Kind::Tuple(of) | Kind::Union(of) => of.iter().for_each(|ty| check_paths(ty, literal, errors)),
-        _ => {}
+        Kind::Rust(path) => syn::parse_str::<syn::Path>(path).is_err().then_some(path),
+        Kind::List(of) | Kind::Set(of) => wrong_path(of),
+        Kind::Dict(key, value) => wrong_path(key).or_else(|| wrong_path(value)),
+        Kind::Tuple(of) | Kind::Union(of) => of.iter().find_map(wrong_path),
+        _ => None,
     }
 }

@@ -79,14 +79,14 @@ pub(super) fn meant(name: &str) -> Option<&'static str> {
 /// What to say about types that exist in Python and have no form here.
 pub(super) fn unsupported(name: &str) -> Option<&'static str> {
     Some(match name {
-        "bytes" | "bytearray" => "JSON holds no bytes; use `dspy.File`, or `str` with base64",
-        "complex" => "JSON holds no complex numbers; use `tuple[float, float]`",
+        "bytes" | "bytearray" => "JSON holds no bytes, use `dspy.File`, or `str` with base64",
+        "complex" => "JSON holds no complex numbers, use `tuple[float, float]`",
         "Callable" | "type" | "Type" => "only data crosses to Python",
         "Annotated" => "write the constraint on a field of a struct: `#[schemars(range(min = 1, max = 5))]`",
         "Field" => "describe the field in the doc comment of a struct's field",
         _ if name.starts_with("datetime.") => "use `str`, or a Rust type that implements `FieldType`",
         _ if name.starts_with("pydantic.") => "use a Rust type that implements `FieldType`",
-        "dspy.Tool" | "dspy.ToolCalls" => "tools are no fields here; use `dict[str, Any]`",
+        "dspy.Tool" | "dspy.ToolCalls" => "tools are no fields here, use `dict[str, Any]`",
         "dspy.Code" | "dspy.Reasoning" => "use `str`",
         "dspy.Document" | "dspy.Citations" | "dspy.Type" | "dspy.Example" | "dspy.Prediction" => {
             "use a Rust type that implements `FieldType`"

@@ -54,16 +54,8 @@ struct NoValue;
 #[dspy_module("dspy.Predict", signature = "a -> b", signature = "c -> d")]
 struct Twice;
 
-#[dspy_module("dspy.Predict", signatur = "a -> b")]
-struct Misspelt {
-    #[input]
-    a: String,
-    #[output]
-    b: String,
-}
-
 #[dspy_module("dspy.ReAct", signatur = "a -> b")]
-struct MisspeltToo {
+struct Misspelt {
     #[input]
     a: String,
     #[output]
