@@ -12,6 +12,7 @@ mod ident;
 mod method;
 mod module;
 mod root;
+mod shared;
 mod signature;
 mod types;
 
@@ -19,5 +20,6 @@ pub use docs::rustdoc;
 pub use method::Method;
 pub use module::{ExtraOutput, Field, Module, Transform};
 pub use root::Root;
+pub use shared::{Shared, SignatureItems};
 pub use signature::{TextFields, TextOwner, is_identifier, text_fields};
 pub use types::rust_type;

@@ -5,7 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use serde_json::{Map, Value};
 
 use crate::ident::field_ident;
-use crate::{Method, Root, rust_type, rustdoc};
+use crate::{Method, Root, Shared, rust_type, rustdoc};
 
 /// Everything that the items of a typed module are made of. The names are taken as checked.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub struct Module {
     pub transform: Option<Transform>,
     /// Types of fields that are generated with the fields.
     pub types: TokenStream,
+    /// The type that the signature is taken from, instead of from the fields.
+    pub shared: Option<Shared>,
 }
 
 /// A function that makes the answer of a call of its outputs.
@@ -97,14 +99,24 @@ impl Module {
 
     /// Only `XInputs` and `XOutputs`, for where the rest would only repeat an error.
     pub fn data_items(&self) -> TokenStream {
+        if let Some(shared) = &self.shared {
+            return self.shared_items(shared);
+        }
+        let names = Self::in_scope();
         let inputs = self.data_item(&self.inputs_ident(), "inputs", &self.inputs, &[]);
         let outputs = self.data_item(&self.outputs_ident(), "outputs", &self.outputs, &self.extra_outputs);
         quote! {
-            // The derive of schemars calls methods of these, which a module without the prelude does not have.
-            #[allow(unused_imports)]
-            use ::core::convert::{From as _, Into as _};
+            #names
             #inputs
             #outputs
+        }
+    }
+
+    /// The derive of schemars calls methods of these, which a module without the prelude does not have.
+    pub(crate) fn in_scope() -> TokenStream {
+        quote! {
+            #[allow(unused_imports)]
+            use ::core::convert::{From as _, Into as _};
         }
     }
 
@@ -116,11 +128,11 @@ impl Module {
         }
     }
 
-    fn inputs_ident(&self) -> Ident {
+    pub(crate) fn inputs_ident(&self) -> Ident {
         format_ident!("{}Inputs", self.ident)
     }
 
-    fn outputs_ident(&self) -> Ident {
+    pub(crate) fn outputs_ident(&self) -> Ident {
         format_ident!("{}Outputs", self.ident)
     }
 
@@ -129,14 +141,7 @@ impl Module {
         let (serde, schemars) = (root.private(&quote!(serde)), root.private(&quote!(schemars)));
         let (serde_text, schemars_text) = (root.crate_text("serde"), root.crate_text("schemars"));
         let doc = format!(" The {what} of [`{}`].", self.ident);
-        let extra_fields = extra.iter().map(|ExtraOutput { name, ty, doc }| {
-            let (ident, renamed) = field_ident(name);
-            let rename = renamed.then(|| quote!(#[serde(rename = #name)]));
-            let ty = rust_type(ty, root);
-            let doc = doc.as_deref().map(rustdoc);
-            let doc = doc.iter().flat_map(|text| text.lines()).map(|line| format!(" {line}"));
-            quote!(#(#[doc = #doc])* #rename #vis #ident: #ty)
-        });
+        let extra_fields = extra.iter().map(|extra| extra.field(root, vis));
         // A field without documentation has no description either; inventing one would reach the prompt.
         let documented =
             fields.iter().all(|field| field.documented) && extra.iter().all(|output| output.doc.is_some());
@@ -159,7 +164,7 @@ impl Module {
     }
 
     /// Says at the type of each field that it cannot be one, which the derived code would say in other words.
-    fn field_assertions(&self) -> TokenStream {
+    pub(crate) fn field_assertions(&self) -> TokenStream {
         let root = &self.root;
         let assertions = self.inputs.iter().chain(&self.outputs).map(
             |Field { ty, ty_span, cfg, .. }| quote_spanned!(*ty_span=> #(#cfg)* { field_type::<#ty>(); }),
@@ -180,8 +185,10 @@ impl Module {
         let name = name.trim_start_matches("r#");
         let fingerprint = option(self.fingerprint.as_ref());
         let instructions = option(instructions.as_ref());
-        let input_names = self.inputs.iter().map(Field::element);
-        let output_names = self.outputs.iter().map(Field::element);
+        let (input_names, output_names, instructions) = match &self.shared {
+            Some(shared) => shared.names(root, instructions),
+            None => (names(&self.inputs), names(&self.outputs), instructions),
+        };
         let extra_names = self.extra_outputs.iter().map(|output| &output.name);
         let args = Literal::string(&Value::Object(self.args.clone()).to_string());
         let method = self.execute.as_deref().unwrap_or_default();
@@ -208,8 +215,8 @@ impl Module {
                         class: #class,
                         fingerprint: #fingerprint,
                         instructions: #instructions,
-                        inputs: &[#(#input_names),*],
-                        outputs: &[#(#output_names),*],
+                        inputs: #input_names,
+                        outputs: #output_names,
                         extra_outputs: &[#(#extra_names),*],
                         args: #args,
                         method: #method,
@@ -257,6 +264,19 @@ impl Module {
     }
 }
 
+impl ExtraOutput {
+    /// The field of the outputs.
+    pub(crate) fn field(&self, root: &Root, vis: &TokenStream) -> TokenStream {
+        let Self { name, ty, doc } = self;
+        let (ident, renamed) = field_ident(name);
+        let rename = renamed.then(|| quote!(#[serde(rename = #name)]));
+        let ty = rust_type(ty, root);
+        let doc = doc.as_deref().map(rustdoc);
+        let doc = doc.iter().flat_map(|text| text.lines()).map(|line| format!(" {line}"));
+        quote!(#(#[doc = #doc])* #rename #vis #ident: #ty)
+    }
+}
+
 impl Field {
     /// The name as an element of an array, which is there under the same conditions as the field.
     fn element(&self) -> TokenStream {
@@ -265,7 +285,13 @@ impl Field {
     }
 }
 
-fn option(value: Option<&impl ToTokens>) -> TokenStream {
+/// The names of fields, as a slice.
+pub(crate) fn names(fields: &[Field]) -> TokenStream {
+    let names = fields.iter().map(Field::element);
+    quote!(&[#(#names),*])
+}
+
+pub(crate) fn option(value: Option<&impl ToTokens>) -> TokenStream {
     match value {
         Some(value) => quote!(::core::option::Option::Some(#value)),
         None => quote!(::core::option::Option::None),

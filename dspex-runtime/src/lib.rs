@@ -19,7 +19,7 @@ pub mod wire;
 
 pub use api::{
     Adapter, Availability, Caller, Dspex, DspexBuilder, Dspy, DynInstance, FieldType, Health, Instance,
-    InstanceSpec, Module, Prediction, Run, Session, SessionConfig, Sessions, Status, TokenUsage,
+    InstanceSpec, Module, Prediction, Run, Session, SessionConfig, Sessions, Signature, Status, TokenUsage,
 };
 pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
@@ -28,6 +28,8 @@ pub use pool::{Carrier, Endpoint, Load, PoolError};
 /// What generated code uses. Not part of the public API.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::api::{Definition, IntoAnswer, call, call_method, create, literal};
+    pub use crate::api::{
+        Definition, IntoAnswer, SignatureDefinition, call, call_method, contains, create, literal,
+    };
     pub use {schemars, serde, serde_json};
 }

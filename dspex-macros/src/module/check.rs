@@ -9,7 +9,6 @@ use super::args::{Args, Keyword};
 use super::literal;
 use super::model::{Field, Model, settings};
 use super::options;
-use super::text::Text;
 use crate::prelude::*;
 use crate::types;
 
@@ -17,7 +16,7 @@ use crate::types;
 pub(crate) fn check(model: &Model, args: &Args, class: Option<&Class>, errors: &mut Errors) {
     check_item(model, errors);
     for field in &model.fields {
-        if model.text.is_some() {
+        if args.options.signature.is_some() {
             // That there are fields at all is the one error.
             break;
         }
@@ -28,8 +27,8 @@ pub(crate) fn check(model: &Model, args: &Args, class: Option<&Class>, errors: &
             errors.push(err!(&field.ident, "{problem}"));
         }
     }
-    match &model.text {
-        Some(text) => check_no_fields(model, text, errors),
+    match &args.options.signature {
+        Some(signature) => check_no_fields(model, signature, errors),
         None => check_sides(model, errors),
     }
     check_options(model, args, class, errors);
@@ -48,14 +47,17 @@ pub(crate) fn check(model: &Model, args: &Args, class: Option<&Class>, errors: &
     }
 }
 
-/// A signature that is written as text leaves nothing to fields.
-fn check_no_fields(model: &Model, text: &Text, errors: &mut Errors) {
+/// A signature that stands elsewhere leaves nothing to fields.
+fn check_no_fields(model: &Model, signature: &options::Signature, errors: &mut Errors) {
     if let Some(field) = model.fields.first() {
         errors.push(err!(
             &field.ident,
             "`{}` has its signature in `signature = {}`; remove the fields, or the argument",
             model.ident(),
-            text.literal.to_token_stream()
+            match signature {
+                options::Signature::Text(text) => text.to_token_stream(),
+                options::Signature::Type(path) => path.to_token_stream(),
+            }
         ));
     }
 }
@@ -89,6 +91,10 @@ fn check_options(model: &Model, args: &Args, class: Option<&Class>, errors: &mut
     }
     if let (Some(execute), Some(class)) = (&args.options.execute, class) {
         errors.handle(method_of(class, execute, &execute.value()).and_then(|found| {
+            if let Some(options::Signature::Type(_)) = &args.options.signature {
+                // Its inputs are known to the compiler only.
+                return Ok(());
+            }
             let inputs: Vec<&str> = match &model.text {
                 Some(text) => text.signature.inputs.iter().map(|field| field.name.as_str()).collect(),
                 None => model

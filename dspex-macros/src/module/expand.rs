@@ -1,9 +1,9 @@
 //! The generated code: the struct again, and the items that `dspex-codegen` writes.
 
 use dspex_codegen::{
-    ExtraOutput, Field as CodegenField, Method, Module, TextFields, TextOwner, Transform, text_fields,
+    ExtraOutput, Field as CodegenField, Method, Module, Shared, TextFields, TextOwner, Transform, text_fields,
 };
-use dspex_schema::{Class, Side};
+use dspex_schema::{Class, Side, check_field_name};
 use serde_json::Map;
 use syn::LitStr;
 use syn::ext::IdentExt;
@@ -12,6 +12,7 @@ use syn::spanned::Spanned;
 use super::args::Args;
 use super::literal;
 use super::model::{Field, Model, settings};
+use super::options;
 use crate::prelude::*;
 use crate::types;
 
@@ -62,7 +63,7 @@ pub(crate) fn stand_ins(model: &Model, args: &Args, class: Option<Class>) -> Tok
     }
 }
 
-fn module(model: &Model, args: &Args, class: Option<&Class>) -> Module {
+pub(crate) fn module(model: &Model, args: &Args, class: Option<&Class>) -> Module {
     let parameters: Vec<String> = model
         .generics()
         .params
@@ -120,6 +121,7 @@ fn module(model: &Model, args: &Args, class: Option<&Class>) -> Module {
             span: transform.path.span(),
         }),
         types,
+        shared: shared(args, class),
     }
 }
 
@@ -144,6 +146,26 @@ fn codegen_field(field: &Field, args: &Args) -> CodegenField {
             .collect(),
         cfg: field.cfg.iter().map(ToTokens::to_token_stream).collect(),
     }
+}
+
+/// The type that the signature is taken from, and which of its names the class does not allow.
+fn shared(args: &Args, class: Option<&Class>) -> Option<Shared> {
+    let Some(options::Signature::Type(path)) = &args.options.signature else { return None };
+    let mut refused = Vec::new();
+    if let Some(class) = class {
+        let names = class.reserved.inputs.iter().map(|name| (Side::Input, name));
+        let names = names.chain(class.reserved.outputs.iter().map(|name| (Side::Output, name)));
+        let names = names.chain(class.outputs.extra.iter().map(|extra| (Side::Output, &extra.name)));
+        for (side, name) in names {
+            // What no signature may have has been refused where the signature was declared.
+            if check_field_name(name, side, None).is_ok()
+                && let Err(problem) = check_field_name(name, side, Some(class))
+            {
+                refused.push((side, name.clone(), problem.to_string()));
+            }
+        }
+    }
+    Some(Shared { path: path.to_token_stream(), span: path.span(), refused })
 }
 
 fn methods(args: &Args, class: Option<&Class>) -> Vec<Method> {

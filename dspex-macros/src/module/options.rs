@@ -31,6 +31,8 @@ pub(crate) struct Options {
 pub(crate) enum Signature {
     /// As text.
     Text(LitStr),
+    /// As a type that derives `Signature`.
+    Type(Path),
 }
 
 /// `transform = path -> Type`
@@ -55,9 +57,17 @@ impl Given {
             "signature" => {
                 let example = "signature = \"question -> answer\"";
                 value(&key, input, example)?;
-                let text =
-                    input.parse().map_err(|error| expected(&error, "the signature as a string", example))?;
-                Ok(Self::Signature(key, Signature::Text(text)))
+                if !input.peek(LitStr) {
+                    let path = Path::parse_mod_style(input).map_err(|error| {
+                        expected(
+                            &error,
+                            "the signature as a string, or a type that derives `Signature`",
+                            example,
+                        )
+                    })?;
+                    return Ok(Self::Signature(key, Signature::Type(path)));
+                }
+                Ok(Self::Signature(key, Signature::Text(input.parse()?)))
             }
             "execute" => {
                 let example = "execute = \"forward\"";

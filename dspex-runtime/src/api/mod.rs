@@ -12,6 +12,7 @@ pub mod literal;
 mod module;
 mod prediction;
 mod session;
+mod signature;
 
 pub use builder::DspexBuilder;
 pub(crate) use caller::CallContext;
@@ -23,3 +24,4 @@ pub use instance::{Instance, Run};
 pub use module::{Definition, FieldType, IntoAnswer, Module, call, call_method, create};
 pub use prediction::{Prediction, TokenUsage};
 pub use session::{Adapter, Session, SessionConfig, Sessions};
+pub use signature::{Signature, SignatureDefinition, contains};
