@@ -10,14 +10,20 @@
 mod bindings;
 mod docs;
 mod ident;
+mod method;
 mod module;
 mod root;
 mod schema;
+mod shared;
+mod signature;
 mod types;
 
 pub use bindings::{Bindings, Reach, reach};
 pub use docs::rustdoc;
-pub use module::{ExtraOutput, Field, Module};
+pub use method::Method;
+pub use module::{ExtraOutput, Field, Module, Transform};
 pub use root::Root;
 pub use schema::{SchemaTypes, types_from_schema};
+pub use shared::{Shared, SignatureItems};
+pub use signature::{TextFields, TextOwner, is_identifier, text_fields};
 pub use types::rust_type;

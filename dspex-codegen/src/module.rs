@@ -5,7 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use serde_json::{Map, Value};
 
 use crate::ident::field_ident;
-use crate::{Root, rust_type, rustdoc};
+use crate::{Method, Root, Shared, rust_type, rustdoc};
 
 /// Everything that the items of a typed module are made of. The names are taken as checked.
 #[derive(Clone, Debug)]
@@ -32,6 +32,27 @@ pub struct Module {
     pub args: Map<String, Value>,
     /// Attributes for inputs and outputs both, such as further derives.
     pub attrs: Vec<TokenStream>,
+    /// The method that takes the inputs; none for calling the instance itself.
+    pub execute: Option<String>,
+    /// Further methods.
+    pub methods: Vec<Method>,
+    /// What makes the answer of the outputs.
+    pub transform: Option<Transform>,
+    /// Types of fields that are generated with the fields.
+    pub types: TokenStream,
+    /// The type that the signature is taken from, instead of from the fields.
+    pub shared: Option<Shared>,
+}
+
+/// A function that makes the answer of a call of its outputs.
+#[derive(Clone, Debug)]
+pub struct Transform {
+    /// Its path.
+    pub path: TokenStream,
+    /// The type of the answer.
+    pub ty: TokenStream,
+    /// Where an error about the function should point.
+    pub span: Span,
 }
 
 /// A field of the signature.
@@ -71,28 +92,47 @@ impl Module {
         let assertions = self.field_assertions();
         let implementation = self.implementation();
         let functions = self.functions();
+        let types = &self.types;
         // The assertions come first, so that what they say about a type is said first.
-        quote!(#assertions #data #implementation #functions)
+        quote!(#assertions #types #data #implementation #functions)
     }
 
     /// Only `XInputs` and `XOutputs`, for where the rest would only repeat an error.
     pub fn data_items(&self) -> TokenStream {
+        if let Some(shared) = &self.shared {
+            return self.shared_items(shared);
+        }
+        let names = Self::in_scope();
         let inputs = self.data_item(&self.inputs_ident(), "inputs", &self.inputs, &[]);
         let outputs = self.data_item(&self.outputs_ident(), "outputs", &self.outputs, &self.extra_outputs);
         quote! {
-            // The derive of schemars calls methods of these, which a module without the prelude does not have.
-            #[allow(unused_imports)]
-            use ::core::convert::{From as _, Into as _};
+            #names
             #inputs
             #outputs
         }
     }
 
-    fn inputs_ident(&self) -> Ident {
+    /// The derive of schemars calls methods of these, which a module without the prelude does not have.
+    pub(crate) fn in_scope() -> TokenStream {
+        quote! {
+            #[allow(unused_imports)]
+            use ::core::convert::{From as _, Into as _};
+        }
+    }
+
+    /// The type that a call gives.
+    fn answer(&self) -> TokenStream {
+        match &self.transform {
+            Some(transform) => transform.ty.clone(),
+            None => self.outputs_ident().to_token_stream(),
+        }
+    }
+
+    pub(crate) fn inputs_ident(&self) -> Ident {
         format_ident!("{}Inputs", self.ident)
     }
 
-    fn outputs_ident(&self) -> Ident {
+    pub(crate) fn outputs_ident(&self) -> Ident {
         format_ident!("{}Outputs", self.ident)
     }
 
@@ -101,14 +141,7 @@ impl Module {
         let (serde, schemars) = (root.private(&quote!(serde)), root.private(&quote!(schemars)));
         let (serde_text, schemars_text) = (root.crate_text("serde"), root.crate_text("schemars"));
         let doc = format!(" The {what} of [`{}`].", self.ident);
-        let extra_fields = extra.iter().map(|ExtraOutput { name, ty, doc }| {
-            let (ident, renamed) = field_ident(name);
-            let rename = renamed.then(|| quote!(#[serde(rename = #name)]));
-            let ty = rust_type(ty, root);
-            let doc = doc.as_deref().map(rustdoc);
-            let doc = doc.iter().flat_map(|text| text.lines()).map(|line| format!(" {line}"));
-            quote!(#(#[doc = #doc])* #rename #vis #ident: #ty)
-        });
+        let extra_fields = extra.iter().map(|extra| extra.field(root, vis));
         // A field without documentation has no description either; inventing one would reach the prompt.
         let documented =
             fields.iter().all(|field| field.documented) && extra.iter().all(|output| output.doc.is_some());
@@ -131,7 +164,7 @@ impl Module {
     }
 
     /// Says at the type of each field that it cannot be one, which the derived code would say in other words.
-    fn field_assertions(&self) -> TokenStream {
+    pub(crate) fn field_assertions(&self) -> TokenStream {
         let root = &self.root;
         let assertions = self.inputs.iter().chain(&self.outputs).map(
             |Field { ty, ty_span, cfg, .. }| quote_spanned!(*ty_span=> #(#cfg)* { field_type::<#ty>(); }),
@@ -152,15 +185,29 @@ impl Module {
         let name = name.trim_start_matches("r#");
         let fingerprint = option(self.fingerprint.as_ref());
         let instructions = option(instructions.as_ref());
-        let input_names = self.inputs.iter().map(Field::element);
-        let output_names = self.outputs.iter().map(Field::element);
+        let (input_names, output_names, instructions) = match &self.shared {
+            Some(shared) => shared.names(root, instructions),
+            None => (names(&self.inputs), names(&self.outputs), instructions),
+        };
         let extra_names = self.extra_outputs.iter().map(|output| &output.name);
         let args = Literal::string(&Value::Object(self.args.clone()).to_string());
+        let method = self.execute.as_deref().unwrap_or_default();
+        let answer_ty = self.answer();
+        let result = quote!(#root::Result);
+        let answer = match &self.transform {
+            None => quote!(::core::result::Result::Ok(outputs)),
+            Some(Transform { path, ty, span }) => {
+                let into_answer = root.private(&quote!(IntoAnswer));
+                // Only the call has the span, so that an error about the function is shown at its name.
+                quote_spanned!(*span=> #into_answer::<#ty>::into_answer(#path(outputs), #name))
+            }
+        };
         quote! {
             #[automatically_derived]
             impl #root::Module for #ident {
                 type Inputs = #inputs;
                 type Outputs = #outputs;
+                type Answer = #answer_ty;
 
                 fn definition() -> &'static #definition {
                     static DEFINITION: #definition = #definition {
@@ -168,12 +215,17 @@ impl Module {
                         class: #class,
                         fingerprint: #fingerprint,
                         instructions: #instructions,
-                        inputs: &[#(#input_names),*],
-                        outputs: &[#(#output_names),*],
+                        inputs: #input_names,
+                        outputs: #output_names,
                         extra_outputs: &[#(#extra_names),*],
                         args: #args,
+                        method: #method,
                     };
                     &DEFINITION
+                }
+
+                fn answer(outputs: #outputs) -> #result<#answer_ty> {
+                    #answer
                 }
             }
         }
@@ -181,7 +233,8 @@ impl Module {
 
     fn functions(&self) -> TokenStream {
         let Self { root, vis, ident, class, .. } = self;
-        let (inputs, outputs) = (self.inputs_ident(), self.outputs_ident());
+        let (inputs, answer) = (self.inputs_ident(), self.answer());
+        let methods = self.methods.iter().map(|method| method.function(root, vis));
         let (create, call) = (root.private(&quote!(create)), root.private(&quote!(call)));
         let create_doc = format!(" Creates an instance of `{class}` with this signature in a session.");
         let call_doc =
@@ -201,11 +254,26 @@ impl Module {
                 ///
                 /// # Errors
                 /// If the call cannot be made, fails in Python, or its outputs do not have the declared types.
-                #vis async fn call(caller: &impl #root::Caller, inputs: #inputs) -> #root::Result<#outputs> {
+                #vis async fn call(caller: &impl #root::Caller, inputs: #inputs) -> #root::Result<#answer> {
                     #call::<Self, _>(caller, inputs).await
                 }
+
+                #(#methods)*
             }
         }
+    }
+}
+
+impl ExtraOutput {
+    /// The field of the outputs.
+    pub(crate) fn field(&self, root: &Root, vis: &TokenStream) -> TokenStream {
+        let Self { name, ty, doc } = self;
+        let (ident, renamed) = field_ident(name);
+        let rename = renamed.then(|| quote!(#[serde(rename = #name)]));
+        let ty = rust_type(ty, root);
+        let doc = doc.as_deref().map(rustdoc);
+        let doc = doc.iter().flat_map(|text| text.lines()).map(|line| format!(" {line}"));
+        quote!(#(#[doc = #doc])* #rename #vis #ident: #ty)
     }
 }
 
@@ -217,7 +285,13 @@ impl Field {
     }
 }
 
-fn option(value: Option<&impl ToTokens>) -> TokenStream {
+/// The names of fields, as a slice.
+pub(crate) fn names(fields: &[Field]) -> TokenStream {
+    let names = fields.iter().map(Field::element);
+    quote!(&[#(#names),*])
+}
+
+pub(crate) fn option(value: Option<&impl ToTokens>) -> TokenStream {
     match value {
         Some(value) => quote!(::core::option::Option::Some(#value)),
         None => quote!(::core::option::Option::None),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use dspex_schema::{Catalog, Class, closest};
+use dspex_schema::{Catalog, Class, FieldNameProblem, closest};
 use syn::LitStr;
 
 use crate::prelude::*;
@@ -53,6 +53,22 @@ pub(crate) fn class(name: &LitStr) -> Result<Class> {
     match catalog.get(&path).map_err(unusable)? {
         Some(class) => Ok(class),
         None => Err(unknown(name, &path, &catalog)),
+    }
+}
+
+/// Whether this can be the path of a class that nothing is known about.
+pub(crate) fn path(name: &LitStr) -> Result {
+    let path = name.value();
+    let part = |part: &str| {
+        dspex_schema::check_field_name(part.trim_start_matches('_'), dspex_schema::Side::Output, None)
+    };
+    let is_name =
+        |text: &str| !text.is_empty() && !matches!(part(text), Err(FieldNameProblem::NotAnIdentifier { .. }));
+    match path.contains('.') && path.split('.').all(is_name) {
+        true => Ok(()),
+        false => {
+            Err(err!(name, "`{path}` is no dotted path of a class; write one, such as `my_team.rag.Answer`"))
+        }
     }
 }
 

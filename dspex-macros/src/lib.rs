@@ -12,6 +12,7 @@ mod field_type;
 mod index;
 mod module;
 mod prelude;
+mod signature;
 mod types;
 
 #[cfg(test)]
@@ -69,7 +70,49 @@ use proc_macro::TokenStream;
 /// |---|---|
 /// | `"dspy.Predict"` | the class, always first |
 /// | `keyword = literal` | a keyword of the class's constructor: a number, boolean, string or array |
+/// | `signature = "question -> answer: float"` | the signature as text, for a struct without fields |
+/// | `signature = path::Type` | a struct that derives [`Signature`](macro@Signature), shared by several modules |
+/// | `execute = "forward"` | the method that takes the inputs, instead of a call of the instance itself |
+/// | `methods(reset, dump_state)` | further methods: `X::reset(&instance)`, with the types that the schema knows |
+/// | `transform = path -> Type` | a function from `XOutputs` to `Type`, or to a `Result` with it; calls then give a `Type` |
+/// | `unchecked` | the class is not looked up: any dotted path, any keyword, such as of your team's own modules |
 /// | `crate = ::path` | where the facade crate is, if it is not `::dspex` |
+///
+/// # A signature as text
+///
+/// The text is DSPy's own form of a signature, read and checked while compiling, more strictly than DSPy does. `str`,
+/// `int`, `list[..]`, `dict[str, ..]`, `tuple[..]`, `Optional[..]`, `Any` and their like become the Rust types that hold
+/// the same values; a `Literal` and alternatives such as `int | str` become enums; `dspy.Image`, `dspy.Audio`,
+/// `dspy.File` and `dspy.History` are the types of `dspex::types`; your own types stand there by their paths.
+///
+/// ```
+/// use dspex::{Caller, FieldType, dspy_module, types::Image};
+///
+/// #[derive(Debug, FieldType)]
+/// struct Animal {
+///     name: String,
+///     legs: u8,
+/// }
+///
+/// /// Say what is to be seen.
+/// #[dspy_module(
+///     "dspy.Predict",
+///     signature = "photo: dspy.Image, depth: int -> animals: list[Animal], mood: Literal['calm', 'wild']",
+///     transform = legs -> u32
+/// )]
+/// struct Look;
+///
+/// fn legs(outputs: LookOutputs) -> u32 {
+///     match outputs.mood {
+///         LookMood::Calm => outputs.animals.iter().map(|animal| u32::from(animal.legs)).sum(),
+///         LookMood::Wild => 0,
+///     }
+/// }
+///
+/// async fn look(caller: &impl Caller) -> dspex::Result<u32> {
+///     Look::call(caller, LookInputs { photo: Image::from_url("https://example.com/a.png"), depth: 1 }).await
+/// }
+/// ```
 ///
 /// # Attributes of fields
 ///
@@ -103,4 +146,44 @@ pub fn dspy_module(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_derive(FieldType, attributes(field, serde, schemars))]
 pub fn derive_field_type(item: TokenStream) -> TokenStream {
     field_type::expand(item.into()).into()
+}
+
+/// Makes a struct a signature that several modules share.
+///
+/// The fields are marked and documented as with [`dspy_module`], and the doc comment is the instructions; a module's
+/// own doc comment wins. `XInputs` and `XOutputs` are generated next to the struct `X`. A module whose class adds
+/// outputs, such as `reasoning`, has them beside those of the signature, which its outputs dereference to.
+///
+/// ```
+/// use dspex::{Caller, Signature, dspy_module};
+///
+/// /// Answer the question.
+/// #[derive(Signature)]
+/// #[signature(derive(Debug))]
+/// struct Ask {
+///     #[input]
+///     question: String,
+///     #[output]
+///     answer: f64,
+/// }
+///
+/// #[dspy_module("dspy.Predict", signature = Ask)]
+/// struct Quick;
+///
+/// #[dspy_module("dspy.ChainOfThought", signature = Ask)]
+/// struct Thorough;
+///
+/// async fn ask(caller: &impl Caller, question: &str) -> dspex::Result<()> {
+///     let quick = Quick::call(caller, AskInputs { question: question.into() }).await?;
+///     let thorough = Thorough::call(caller, AskInputs { question: question.into() }).await?;
+///     println!("{} or {}, because {}", quick.answer, thorough.answer, thorough.reasoning);
+///     Ok(())
+/// }
+/// ```
+///
+/// `#[signature(derive(..))]` puts derives on the inputs and outputs; `#[signature(crate = ::path)]` says where the
+/// facade crate is, if it is not `::dspex`.
+#[proc_macro_derive(Signature, attributes(signature, input, output, serde, schemars))]
+pub fn derive_signature(item: TokenStream) -> TokenStream {
+    signature::expand(item.into()).into()
 }

@@ -108,6 +108,14 @@ pub enum Error {
         /// Why.
         problem: String,
     },
+    /// The transform of a module refused its outputs.
+    #[error("the transform of `{module}` refused the outputs: {source}")]
+    Transform {
+        /// The module's struct.
+        module: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// No session with this id.
     #[error("there is no session `{0}`; it was never created, or it was deleted")]
     SessionNotFound(String),

@@ -14,12 +14,13 @@ pub mod lm;
 pub mod pool;
 mod proto;
 pub mod testing;
+pub mod types;
 pub mod wire;
 
 pub use api::bindings;
 pub use api::{
     Adapter, Availability, Caller, Dspex, DspexBuilder, Dspy, DynInstance, FieldType, Health, Instance,
-    InstanceSpec, Module, Prediction, Run, Session, SessionConfig, Sessions, Status, TokenUsage,
+    InstanceSpec, Module, Prediction, Run, Session, SessionConfig, Sessions, Signature, Status, TokenUsage,
 };
 pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
@@ -28,6 +29,8 @@ pub use pool::{Carrier, Endpoint, Load, PoolError};
 /// What generated code uses. Not part of the public API.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::api::{Definition, call, create};
+    pub use crate::api::{
+        Definition, IntoAnswer, SignatureDefinition, call, call_method, contains, create, literal,
+    };
     pub use {schemars, serde, serde_json};
 }

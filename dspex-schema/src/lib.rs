@@ -3,8 +3,9 @@
 //! A **snapshot** is a directory with one JSON file per class of DSPy and an index of them. It is written by
 //! introspecting a real DSPy and is checked in, so that a Rust build needs no Python. This crate reads snapshots
 //! ([`Catalog`]), describes what is in them ([`Class`], [`Type`], [`Parameter`]), proposes names
-//! ([`closest`]), knows which names a field of a signature may have ([`check_field_name`]), and writes and
-//! compares snapshots ([`Dump`], [`compare`]).
+//! ([`closest`]), knows which names a field of a signature may have ([`check_field_name`]), reads signatures written
+//! as text ([`signature`]), and writes and compares snapshots
+//! ([`Dump`], [`compare`]).
 //!
 //! It serves procedural macros, build scripts and the runtime alike, and therefore depends on neither `syn` nor
 //! an async runtime.
@@ -28,6 +29,7 @@ pub mod fingerprint;
 mod index;
 mod model;
 mod names;
+pub mod signature;
 mod snapshot;
 mod suggest;
 

@@ -153,3 +153,21 @@ class AsyncProgram(dspy.Module):  # type: ignore[misc]
 
     async def aforward(self, question: str) -> Any:
         return await self.ask.acall(question=question)
+
+
+class Team(dspy.Module):  # type: ignore[misc]
+    """A team's own class that is made from a signature, with a method of its own that takes the inputs."""
+
+    def __init__(self, signature: Any, greeting: str = "") -> None:
+        super().__init__()
+        self.greeting = greeting
+        self.ask = dspy.Predict(signature)
+
+    async def aforward(self, **inputs: Any) -> Any:
+        return await self.ask.acall(**inputs)
+
+    async def greet(self, question: str) -> Any:
+        return dspy.Prediction(answer=f"{self.greeting}, {question}!")
+
+    def shout(self, text: str) -> str:
+        return text.upper()

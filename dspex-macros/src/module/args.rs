@@ -1,4 +1,5 @@
-//! The arguments of the attribute: the class, keywords of its constructor, and options of the macro.
+//! The arguments of the attribute: the class, keywords of its constructor, and options of the macro, which
+//! `options.rs` reads.
 
 use dspex_codegen::Root;
 use proc_macro2::TokenTree;
@@ -6,6 +7,7 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, LitStr, Path, Token};
 
+use super::options::{self, Options};
 use crate::context;
 use crate::prelude::*;
 
@@ -17,6 +19,8 @@ pub(crate) struct Args {
     pub(crate) root: Root,
     /// Keywords for the constructor, in order.
     pub(crate) keywords: Vec<Keyword>,
+    /// Options of the macro.
+    pub(crate) options: Options,
 }
 
 /// A keyword for the constructor.
@@ -30,34 +34,36 @@ pub(crate) struct Keyword {
 }
 
 /// Arguments that have a meaning in dspex but are not there yet, and what to do until they are.
-const LATER: &[(&str, &str)] = &[
-    ("signature", "mark the fields of the struct with `#[input]` and `#[output]`"),
-    ("tools", "use `dspy.ChainOfThought`, or build the class through `session.dspy()`"),
-    ("methods", "call methods through `session.dspy().call_instance_method`"),
-    ("transform", "transform the outputs where `execute` returns them"),
-    ("execute", "call other methods through `session.dspy().call_instance_method`"),
-    ("unchecked", "build classes outside of DSPy through `session.dspy()`"),
-];
+const LATER: &[(&str, &str)] =
+    &[("tools", "use `dspy.ChainOfThought`, or build the class through `session.dspy()`")];
 
 /// Whether a keyword is an argument of a later release.
-pub(crate) fn is_later(name: &str) -> bool {
+fn is_later(name: &str) -> bool {
     LATER.iter().any(|(key, _)| *key == name)
+}
+
+/// Whether a keyword means something to the macro, so that it cannot be a bare class.
+fn is_known(name: &str) -> bool {
+    is_later(name) || options::NAMES.contains(&name)
 }
 
 impl Args {
     /// Parses the arguments one by one, so that an error in one does not hide those in others.
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
-        let mut args = Self { class: None, root: Root::default(), keywords: Vec::new() };
+        let mut args =
+            Self { class: None, root: Root::default(), keywords: Vec::new(), options: Options::default() };
         let mut root_given = false;
         if tokens.is_empty() {
             let text = "`#[dspy_module]` needs a class; write it as `#[dspy_module(\"dspy.Predict\")]`";
             errors.push(Error::new(Span::call_site(), text));
         }
         for (position, argument) in split(tokens).into_iter().enumerate() {
+            let is_signature = matches!(argument.clone().into_iter().next(), Some(TokenTree::Ident(key)) if key == "signature");
             let parsed = match argument_parser(position).parse2(argument) {
                 Ok(parsed) => parsed,
                 Err(error) => {
                     errors.push(error);
+                    args.options.signature_lost |= is_signature;
                     continue;
                 }
             };
@@ -80,6 +86,9 @@ impl Args {
                     if let Some(root) = errors.handle(context::root(&path)) {
                         args.root = root;
                     }
+                }
+                Argument::Option(option) => {
+                    errors.handle(args.options.set(option));
                 }
                 Argument::Keyword(key, value) => {
                     let name = key.unraw().to_string();
@@ -105,6 +114,7 @@ impl Args {
 enum Argument {
     Class(LitStr),
     Crate(Path),
+    Option(options::Given),
     Keyword(Ident, Option<Expr>),
 }
 
@@ -128,7 +138,7 @@ fn argument_parser(position: usize) -> impl Parser<Output = Argument> {
             ahead.is_empty() || ahead.peek(Token![=]) || ahead.peek(syn::token::Paren)
         };
         let bare_class = position == 0 && !(named && input.peek2(Token![=]));
-        if !named || (bare_class && !is_later(&input.fork().call(Ident::parse_any)?.to_string())) {
+        if !named || (bare_class && !is_known(&input.fork().call(Ident::parse_any)?.to_string())) {
             let rest: TokenStream = input.parse()?;
             return Err(syn::Error::new_spanned(
                 &rest,
@@ -142,6 +152,11 @@ fn argument_parser(position: usize) -> impl Parser<Output = Argument> {
             ));
         }
         let key = Ident::parse_any(input)?;
+        if options::NAMES.contains(&key.to_string().as_str()) {
+            let option = options::Given::parse(key, input)?;
+            end(input)?;
+            return Ok(Argument::Option(option));
+        }
         if input.peek(Token![=]) {
             let equals = input.parse::<Token![=]>()?;
             if input.is_empty() {
@@ -177,9 +192,19 @@ fn path_text(tokens: &TokenStream) -> String {
 fn split(tokens: TokenStream) -> Vec<TokenStream> {
     let mut arguments = Vec::new();
     let mut current = Vec::new();
+    // Commas between `<` and `>` belong to a type.
+    let mut angles = 0_usize;
+    let mut arrow = false;
     for token in tokens {
+        let char = if let TokenTree::Punct(punct) = &token { punct.as_char() } else { ' ' };
+        match char {
+            '<' => angles += 1,
+            '>' if !arrow => angles = angles.saturating_sub(1),
+            _ => {}
+        }
+        arrow = char == '-';
         match &token {
-            TokenTree::Punct(punct) if punct.as_char() == ',' => {
+            TokenTree::Punct(punct) if punct.as_char() == ',' && angles == 0 => {
                 // An empty argument keeps the comma, so that the error has a place.
                 if current.is_empty() {
                     current.push(token);

@@ -1,12 +1,14 @@
 //! What has to hold between the struct, the arguments and the class. Nothing is generated here, and every error is
 //! collected.
 
-use dspex_schema::{Call, Class, Kind, Parameter, Role, Side, check_field_name, closest};
+use dspex_schema::{Call, Class, Kind, Method, Parameter, Role, Side, check_field_name, closest};
 use syn::LitStr;
+use syn::ext::IdentExt;
 
 use super::args::{Args, Keyword};
 use super::literal;
 use super::model::{Field, Model, settings};
+use super::options;
 use crate::prelude::*;
 use crate::types;
 
@@ -14,6 +16,10 @@ use crate::types;
 pub(crate) fn check(model: &Model, args: &Args, class: Option<&Class>, errors: &mut Errors) {
     check_item(model, errors);
     for field in &model.fields {
+        if args.options.signature.is_some() {
+            // That there are fields at all is the one error.
+            break;
+        }
         check_markers(field, errors);
         check_attributes(field, errors);
         errors.handle(types::check(&field.ty));
@@ -21,7 +27,11 @@ pub(crate) fn check(model: &Model, args: &Args, class: Option<&Class>, errors: &
             errors.push(err!(&field.ident, "{problem}"));
         }
     }
-    check_sides(model, errors);
+    match &args.options.signature {
+        Some(signature) => check_no_fields(model, signature, errors),
+        None => check_sides(model, errors),
+    }
+    check_options(model, args, class, errors);
     for keyword in &args.keywords {
         // Also without a class: that a value is no literal can be said anyway.
         if let Some(value) = errors.handle(literal::json(&keyword.value))
@@ -34,6 +44,96 @@ pub(crate) fn check(model: &Model, args: &Args, class: Option<&Class>, errors: &
         && errors.handle(check_class(class, name)).is_some()
     {
         check_required(class, name, args, errors);
+    }
+}
+
+/// A signature that stands elsewhere leaves nothing to fields.
+fn check_no_fields(model: &Model, signature: &options::Signature, errors: &mut Errors) {
+    if let Some(field) = model.fields.first() {
+        errors.push(err!(
+            &field.ident,
+            "`{}` has its signature in `signature = {}`; remove the fields, or the argument",
+            model.ident(),
+            match signature {
+                options::Signature::Text(text) => text.to_token_stream(),
+                options::Signature::Type(path) => path.to_token_stream(),
+            }
+        ));
+    }
+}
+
+/// Checks `execute` and `methods` against the methods of the class.
+fn check_options(model: &Model, args: &Args, class: Option<&Class>, errors: &mut Errors) {
+    let mut seen: Vec<String> = Vec::new();
+    for method in &args.options.methods {
+        let name = method.unraw().to_string();
+        if ["call", "create"].contains(&name.as_str()) {
+            errors.push(err!(method, "`{}` has `{name}` already; remove it", model.ident()));
+        } else if seen.contains(&name) {
+            errors.push(err!(method, "`{name}` is given twice; remove one"));
+        } else if let Some(class) = class {
+            errors.handle(method_of(class, method, &name).and_then(|found| {
+                let missing =
+                    found.params.iter().find(|parameter| parameter.required && parameter.role != Role::Value);
+                match missing {
+                    Some(parameter) => Err(err!(
+                        method,
+                        "`{name}` of `{}` needs `{}`, {}, which cannot cross to Python; remove it",
+                        class.name,
+                        parameter.name,
+                        described(&parameter.role)
+                    )),
+                    None => Ok(()),
+                }
+            }));
+        }
+        seen.push(name);
+    }
+    if let (Some(execute), Some(class)) = (&args.options.execute, class) {
+        errors.handle(method_of(class, execute, &execute.value()).and_then(|found| {
+            if let Some(options::Signature::Type(_)) = &args.options.signature {
+                // Its inputs are known to the compiler only.
+                return Ok(());
+            }
+            let inputs: Vec<&str> = match &model.text {
+                Some(text) => text.signature.inputs.iter().map(|field| field.name.as_str()).collect(),
+                None => model
+                    .fields
+                    .iter()
+                    .filter(|field| field.side() == Side::Input)
+                    .map(|field| field.name.as_str())
+                    .collect(),
+            };
+            let missing = found
+                .params
+                .iter()
+                .find(|parameter| parameter.required && !inputs.contains(&parameter.name.as_str()));
+            match missing {
+                Some(parameter) => Err(err!(
+                    execute,
+                    "`{}` of `{}` needs `{}`, which is no input of `{}`; add the input, or use `methods({})`",
+                    found.name,
+                    class.name,
+                    parameter.name,
+                    model.ident(),
+                    found.name
+                )),
+                None => Ok(()),
+            }
+        }));
+    }
+}
+
+/// The method of the class, or an error that proposes another.
+fn method_of<'a>(class: &'a Class, at: &impl ToTokens, name: &str) -> Result<&'a Method> {
+    let callable = || class.methods.iter().filter(|method| method.binding != "property");
+    if let Some(method) = callable().find(|method| method.name == name) {
+        return Ok(method);
+    }
+    let names: Vec<&str> = callable().map(|method| method.name.as_str()).collect();
+    match closest(name, names.iter().copied()) {
+        Some(other) => Err(err!(at, "`{}` has no method `{name}`; did you mean `{other}`?", class.name)),
+        None => Err(err!(at, "`{}` has no method `{name}`; it has `{}`", class.name, names.join("`, `"))),
     }
 }
 
@@ -171,8 +271,9 @@ fn check_keyword(keyword: &Keyword, value: &serde_json::Value, class: &Class) ->
             return Ok(());
         }
         let settable: Vec<&str> = settable(class).map(|parameter| parameter.name.as_str()).collect();
-        // `crate` is an option of the macro; it is parsed before, so that a near miss arrives here.
-        match closest(name, settable.iter().copied().chain(["crate"])) {
+        // Options of the macro are parsed before, so that a near miss arrives here.
+        let options = options::NAMES.iter().copied().chain(["crate"]);
+        match closest(name, settable.iter().copied().chain(options)) {
             Some(other) => bail!(key, "`{}` takes no keyword `{name}`; did you mean `{other}`?", class.name),
             None if settable.is_empty() => {
                 bail!(

@@ -1,13 +1,18 @@
 //! The generated code: the struct again, and the items that `dspex-codegen` writes.
 
-use dspex_codegen::{ExtraOutput, Field as CodegenField, Module};
-use dspex_schema::{Class, Side};
+use dspex_codegen::{
+    ExtraOutput, Field as CodegenField, Method, Module, Shared, TextFields, TextOwner, Transform, text_fields,
+};
+use dspex_schema::{Class, Side, check_field_name};
 use serde_json::Map;
+use syn::LitStr;
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::args::Args;
 use super::literal;
 use super::model::{Field, Model, settings};
+use super::options;
 use crate::prelude::*;
 use crate::types;
 
@@ -55,7 +60,7 @@ pub(crate) fn stand_ins(model: &Model, args: &Args, class: Option<Class>) -> Tok
     }
 }
 
-fn module(model: &Model, args: &Args, class: Option<&Class>) -> Module {
+pub(crate) fn module(model: &Model, args: &Args, class: Option<&Class>) -> Module {
     let parameters: Vec<String> = model
         .generics()
         .params
@@ -77,18 +82,43 @@ fn module(model: &Model, args: &Args, class: Option<&Class>) -> Module {
             .map(|field| codegen_field(field, args))
             .collect()
     };
+    let vis = model.vis().to_token_stream();
+    let (inputs, outputs, types) = match &model.text {
+        None => (fields(Side::Input), fields(Side::Output), TokenStream::new()),
+        Some(text) => {
+            let owner = TextOwner {
+                root: &args.root,
+                vis: &vis,
+                ident: model.ident(),
+                span: text.literal.span(),
+                attrs: &model.data_attrs,
+            };
+            let TextFields { inputs, outputs, types } = text_fields(&text.signature, &owner);
+            (inputs, outputs, types)
+        }
+    };
+    let unchecked = args.class.as_ref().filter(|_| args.options.unchecked.is_some()).map(LitStr::value);
     Module {
         root: args.root.clone(),
-        vis: model.vis().to_token_stream(),
+        vis,
         ident: model.ident().clone(),
-        class: class.map(|class| class.name.clone()).unwrap_or_default(),
+        class: class.map(|class| class.name.clone()).or(unchecked).unwrap_or_default(),
         fingerprint: class.map(|class| class.abi_sha256.clone()),
         instructions: model.instructions.clone(),
-        inputs: fields(Side::Input),
-        outputs: fields(Side::Output),
+        inputs,
+        outputs,
         extra_outputs: class.map(extra_outputs).unwrap_or_default(),
         args: arguments(args),
         attrs: model.data_attrs.clone(),
+        execute: args.options.execute.as_ref().map(LitStr::value),
+        methods: methods(args, class),
+        transform: args.options.transform.as_ref().map(|transform| Transform {
+            path: transform.path.to_token_stream(),
+            ty: transform.ty.to_token_stream(),
+            span: transform.path.span(),
+        }),
+        types,
+        shared: shared(args, class),
     }
 }
 
@@ -113,6 +143,41 @@ fn codegen_field(field: &Field, args: &Args) -> CodegenField {
             .collect(),
         cfg: field.cfg.iter().map(ToTokens::to_token_stream).collect(),
     }
+}
+
+/// The type that the signature is taken from, and which of its names the class does not allow.
+fn shared(args: &Args, class: Option<&Class>) -> Option<Shared> {
+    let Some(options::Signature::Type(path)) = &args.options.signature else { return None };
+    let mut refused = Vec::new();
+    if let Some(class) = class {
+        let names = class.reserved.inputs.iter().map(|name| (Side::Input, name));
+        let names = names.chain(class.reserved.outputs.iter().map(|name| (Side::Output, name)));
+        let names = names.chain(class.outputs.extra.iter().map(|extra| (Side::Output, &extra.name)));
+        for (side, name) in names {
+            // What no signature may have has been refused where the signature was declared.
+            if check_field_name(name, side, None).is_ok()
+                && let Err(problem) = check_field_name(name, side, Some(class))
+            {
+                refused.push((side, name.clone(), problem.to_string()));
+            }
+        }
+    }
+    Some(Shared { path: path.to_token_stream(), span: path.span(), refused })
+}
+
+fn methods(args: &Args, class: Option<&Class>) -> Vec<Method> {
+    let mut methods: Vec<Method> = Vec::new();
+    for ident in &args.options.methods {
+        let name = ident.unraw().to_string();
+        let schema = class.and_then(|class| class.methods.iter().find(|method| method.name == name)).cloned();
+        // With a class, what has no schema has been reported; so has what is there twice.
+        let reported =
+            ["create", "call"].contains(&name.as_str()) || methods.iter().any(|other| other.name == name);
+        if !reported && (class.is_none() || schema.is_some()) {
+            methods.push(Method { ident: ident.clone(), name, schema });
+        }
+    }
+    methods
 }
 
 fn extra_outputs(class: &Class) -> Vec<ExtraOutput> {

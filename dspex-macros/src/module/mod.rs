@@ -5,6 +5,8 @@ pub(crate) mod check;
 pub(crate) mod expand;
 mod literal;
 pub(crate) mod model;
+pub(crate) mod options;
+pub(crate) mod text;
 
 use crate::fallback;
 use crate::prelude::*;
@@ -16,7 +18,7 @@ const HELPERS: &[&str] = &["input", "output"];
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let args = args::Args::parse(args, &mut errors);
-    let model = match model::Model::parse(item.clone(), &mut errors) {
+    let mut model = match model::Model::parse(item.clone(), &args.options, &mut errors) {
         Ok(model) => model,
         Err(stand_ins) => {
             let errors = report(errors);
@@ -24,7 +26,14 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
             return quote!(#item #stand_ins #errors);
         }
     };
-    let class = args.class.as_ref().and_then(|name| errors.handle(crate::index::class(name)));
+    let unchecked = args.options.unchecked.is_some();
+    let lookup = |name| {
+        if unchecked { crate::index::path(name).map(|()| None) } else { crate::index::class(name).map(Some) }
+    };
+    let class = args.class.as_ref().and_then(|name| errors.handle(lookup(name))).flatten();
+    if let Some(options::Signature::Text(text)) = &args.options.signature {
+        model.text = Some(text::Text::parse(text, class.as_ref(), &mut errors));
+    }
     check::check(&model, &args, class.as_ref(), &mut errors);
     let errors = report(errors);
     if errors.is_empty() {

@@ -7,6 +7,8 @@ use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Fields, Generics, Item, ItemStruct, Meta, Path, Token, Type, Visibility};
 
+use super::options::Options;
+use super::text::Text;
 use crate::docs;
 use crate::prelude::*;
 
@@ -20,6 +22,8 @@ pub(crate) struct Model {
     pub(crate) instructions: Option<TokenStream>,
     /// Attributes for inputs and outputs: derives, and lint levels.
     pub(crate) data_attrs: Vec<TokenStream>,
+    /// The signature, where it was written as text instead of as fields.
+    pub(crate) text: Option<Text>,
 }
 
 /// A field of the struct.
@@ -46,10 +50,17 @@ pub(crate) struct Marker {
 impl Model {
     /// Parses the item. An item of which nothing can be made gives an error, and empty inputs and outputs, so that
     /// code which names them is not reported too.
-    pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Result<Self, TokenStream> {
+    pub(crate) fn parse(
+        tokens: TokenStream,
+        options: &Options,
+        errors: &mut Errors,
+    ) -> Result<Self, TokenStream> {
+        let mut known = false;
         let (vis, ident, error) = match syn::parse2::<Item>(tokens) {
             Ok(Item::Struct(item)) => match &item.fields {
                 Fields::Named(_) => return Ok(Self::new(item)),
+                // Where the signature is written elsewhere, there are no fields to be had.
+                Fields::Unit if options.signature.is_some() => return Ok(Self::new(item)),
                 Fields::Unnamed(fields) => {
                     let error = err!(
                         fields,
@@ -59,9 +70,11 @@ impl Model {
                     (item.vis, item.ident, error)
                 }
                 Fields::Unit => {
+                    // What is wrong with the signature has been said.
+                    known = options.signature_lost;
                     let error = err!(
                         &item.ident,
-                        "`{}` has no fields; give it fields marked `#[input]` and `#[output]`",
+                        "`{}` has no fields; give it fields marked `#[input]` and `#[output]`, or `signature = \"..\"`",
                         item.ident
                     );
                     (item.vis, item.ident, error)
@@ -94,7 +107,9 @@ impl Model {
                 return Err(TokenStream::new());
             }
         };
-        errors.push(error);
+        if !known {
+            errors.push(error);
+        }
         let [inputs, outputs] = ["Inputs", "Outputs"].map(|suffix| format_ident!("{ident}{suffix}"));
         Err(quote! {
             #[allow(missing_docs)] #vis struct #inputs {}
@@ -140,7 +155,7 @@ impl Model {
                     && (keeps_serde || !attr.path().is_ident("serde"))
             });
         }
-        Self { item, fields, instructions, data_attrs }
+        Self { item, fields, instructions, data_attrs, text: None }
     }
 
     pub(crate) fn ident(&self) -> &Ident {

@@ -33,7 +33,7 @@ fn item() -> TokenStream {
 fn errors(class: &Class, args: TokenStream) -> Vec<String> {
     let mut errors = Errors::default();
     let args = args::Args::parse(args, &mut errors);
-    let model = model::Model::parse(item(), &mut errors).ok().unwrap();
+    let model = model::Model::parse(item(), &args.options, &mut errors).ok().unwrap();
     check::check(&model, &args, Some(class), &mut errors);
     match errors.finish(()) {
         Ok(()) => Vec::new(),
@@ -44,7 +44,7 @@ fn errors(class: &Class, args: TokenStream) -> Vec<String> {
 fn expansion(class: &Class) -> String {
     let mut errors = Errors::default();
     let args = args::Args::parse(quote!("zoo.Tiger"), &mut errors);
-    let model = model::Model::parse(item(), &mut errors).ok().unwrap();
+    let model = model::Model::parse(item(), &args.options, &mut errors).ok().unwrap();
     pretty(expand::items(&model, &args, Some(class)))
 }
 

@@ -65,6 +65,34 @@ fn a_module_with_the_facade_elsewhere() {
 }
 
 #[test]
+fn a_module_from_a_text() {
+    assert_snapshot!(expand_module(
+        quote!(
+            "dspy.Predict",
+            signature = "question, crate: Person -> label: Literal['a', -1], value: int | float | None",
+            transform = to_answer -> BTreeMap<String, i64>,
+            methods(dump_state),
+            execute = "forward"
+        ),
+        quote! {
+            /// Answer.
+            #[derive(Debug)]
+            pub struct Qa;
+        }
+    ));
+}
+
+#[test]
+fn a_module_of_a_class_that_is_not_checked() {
+    assert_snapshot!(expand_module(
+        quote!("my_team.rag.Answer", unchecked, signature = "question -> answer", depth = 3, methods(reset)),
+        quote!(
+            struct Qa;
+        )
+    ));
+}
+
+#[test]
 fn a_module_with_errors_keeps_its_items() {
     assert_snapshot!(expand_module(
         quote!("dspy.Predct", tools(search)),

@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::caller::{CallContext, CallOptions, Caller, decode, encode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::caller::{CallContext, CallOptions, Caller, decode, encode, encode_document};
 use super::{Adapter, Module, Prediction, Session};
 use crate::bridge::{Spec, Target};
 use crate::error::Result;
@@ -44,7 +48,7 @@ impl<M: Module> Instance<M> {
     /// # Errors
     ///
     /// Whatever the call ends with; see [`Error`](crate::Error).
-    pub async fn execute(&self, inputs: M::Inputs) -> Result<M::Outputs> {
+    pub async fn execute(&self, inputs: M::Inputs) -> Result<M::Answer> {
         Ok(self.run(inputs).await?.into_outputs())
     }
 
@@ -55,6 +59,18 @@ impl<M: Module> Instance<M> {
 
     pub(crate) fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    /// Calls a method with keyword arguments.
+    pub(crate) async fn call_method<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        arguments: &Value,
+    ) -> Result<T> {
+        let target = Target::Instance { spec: self.spec.clone(), method: method.to_owned() };
+        let context = self.session.context();
+        let payload = context.run(target, encode_document(arguments)?, &CallOptions::default()).await?;
+        Ok(decode::<Returned<T>>(&payload, &self.spec.class)?.value)
     }
 
     /// The session that the instance belongs to.
@@ -80,6 +96,13 @@ impl<M> std::fmt::Debug for Instance<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Instance").field("class", &self.spec.class).field("session", &self.session).finish()
     }
+}
+
+/// What a method returned: a value, or the outputs of a prediction.
+#[derive(Deserialize)]
+struct Returned<T> {
+    #[serde(alias = "outputs")]
+    value: T,
 }
 
 /// One call with its settings. It starts when it is awaited.
@@ -123,16 +146,16 @@ impl<M: Module> Run<M> {
         self
     }
 
-    async fn finish(self) -> Result<Prediction<M::Outputs>> {
+    async fn finish(self) -> Result<Prediction<M::Answer>> {
         let class = self.spec.class.clone();
-        let target = Target::Instance { spec: self.spec, method: String::new() };
+        let target = Target::Instance { spec: self.spec, method: M::definition().method.to_owned() };
         let payload = self.context.run(target, self.inputs?, &self.options).await?;
-        decode(&payload, &class)
+        decode::<Prediction<M::Outputs>>(&payload, &class)?.try_map(M::answer)
     }
 }
 
 impl<M: Module> IntoFuture for Run<M> {
-    type Output = Result<Prediction<M::Outputs>>;
+    type Output = Result<Prediction<M::Answer>>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {

@@ -34,10 +34,40 @@ pub trait Module: Sized + Send + Sync + 'static {
     type Inputs: Serialize + JsonSchema + Send + Sync;
     /// What it answers: the signature's outputs and what the class adds, such as `reasoning`.
     type Outputs: DeserializeOwned + JsonSchema + Send;
+    /// What a call gives to the program: the outputs, or what `transform` makes of them.
+    type Answer: Send;
 
     /// The class, the signature and the constructor's arguments.
     #[doc(hidden)]
     fn definition() -> &'static Definition;
+
+    /// Makes the answer of the outputs.
+    #[doc(hidden)]
+    fn answer(outputs: Self::Outputs) -> Result<Self::Answer>;
+}
+
+/// What a transform may return: the answer, or a result with one.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "the transform returns `{Self}`, and the answer is declared as `{Answer}`",
+    label = "returns another type",
+    note = "a transform returns the type after the arrow in `transform = path -> Type`, or a `Result` with it"
+)]
+pub trait IntoAnswer<Answer> {
+    /// The answer.
+    fn into_answer(self, module: &'static str) -> Result<Answer>;
+}
+
+impl<Answer> IntoAnswer<Answer> for Answer {
+    fn into_answer(self, _: &'static str) -> Result<Answer> {
+        Ok(self)
+    }
+}
+
+impl<Answer, E: Into<Box<dyn std::error::Error + Send + Sync>>> IntoAnswer<Answer> for Result<Answer, E> {
+    fn into_answer(self, module: &'static str) -> Result<Answer> {
+        self.map_err(|error| Error::Transform { module: module.to_owned(), source: error.into() })
+    }
 }
 
 /// What the macro knows about a module at compile time.
@@ -60,6 +90,8 @@ pub struct Definition {
     pub extra_outputs: &'static [&'static str],
     /// The constructor's keyword arguments as a JSON object.
     pub args: &'static str,
+    /// The method that takes the inputs; empty for calling the instance itself.
+    pub method: &'static str,
 }
 
 /// The spec of a module: built at its first use, once in the life of the program.
@@ -92,7 +124,25 @@ pub async fn create<M: Module>(session: &Session) -> Result<Instance<M>> {
 
 /// `Module::call` of generated code.
 #[doc(hidden)]
-pub async fn call<M: Module, C: Caller + ?Sized>(caller: &C, inputs: M::Inputs) -> Result<M::Outputs> {
+pub async fn call<M: Module, C: Caller + ?Sized>(caller: &C, inputs: M::Inputs) -> Result<M::Answer> {
     let context: CallContext = caller.context();
     Ok(Run::<M>::new(context, spec_of::<M>()?, inputs).await?.into_outputs())
+}
+
+/// A method of `methods(..)` of generated code: its arguments by name, and what it returns.
+#[doc(hidden)]
+pub async fn call_method<M: Module, T: DeserializeOwned>(
+    instance: &Instance<M>,
+    method: &str,
+    arguments: Vec<(String, Result<Option<Value>, serde_json::Error>)>,
+) -> Result<T> {
+    let mut object = Map::new();
+    for (name, value) in arguments {
+        let value = value.map_err(|error| Error::Schema {
+            module: M::definition().name.to_owned(),
+            problem: format!("the argument `{name}` of `{method}` is no JSON: {error}"),
+        })?;
+        object.extend(value.map(|value| (name, value)));
+    }
+    instance.call_method(method, &Value::Object(object)).await
 }

@@ -33,6 +33,11 @@ impl<O> Prediction<O> {
         &self.completions
     }
 
+    /// The same with other outputs.
+    pub(crate) fn try_map<T, E>(self, with: impl FnOnce(O) -> Result<T, E>) -> Result<Prediction<T>, E> {
+        Ok(Prediction { outputs: with(self.outputs)?, usage: self.usage, completions: self.completions })
+    }
+
     /// What the language models counted.
     pub fn usage(&self) -> &TokenUsage {
         &self.usage

@@ -109,6 +109,7 @@ mod tests {
         outputs: &["owner", "score"],
         extra_outputs: &[],
         args: "{}",
+        method: "",
     };
 
     #[test]

@@ -2,15 +2,7 @@
 
 use dspex::dspy_module;
 
-#[dspy_module(
-    "dspy.Predict",
-    signature = "question -> answer",
-    tools(lookup, billing::refund),
-    methods(reset),
-    transform = path::to::function,
-    execute = "forward",
-    unchecked
-)]
+#[dspy_module("dspy.Predict", tools(lookup, billing::refund))]
 struct Later {
     #[input]
     question: String,

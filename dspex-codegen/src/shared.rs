@@ -1,0 +1,136 @@
+//! Signatures that several modules share: what `#[derive(Signature)]` generates, and modules that use it.
+
+use dspex_schema::Side;
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+
+use crate::module::{names, option};
+use crate::{Module, Root};
+
+/// The type that a module takes its signature from.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Its path.
+    pub path: TokenStream,
+    /// Where an error about it should point.
+    pub span: Span,
+    /// Names of fields that the class of the module does not allow, and what to say if there is one.
+    pub refused: Vec<(Side, String, String)>,
+}
+
+/// What `#[derive(Signature)]` generates: the items of a module without a class.
+#[derive(Clone, Debug)]
+pub struct SignatureItems(pub Module);
+
+impl SignatureItems {
+    /// `XInputs`, `XOutputs` and the implementation of `Signature`.
+    pub fn items(&self) -> TokenStream {
+        let module = &self.0;
+        let Module { root, ident, .. } = module;
+        let (inputs, outputs) = (module.inputs_ident(), module.outputs_ident());
+        let (input_names, output_names) = (names(&module.inputs), names(&module.outputs));
+        let instructions = option(module.instructions.as_ref());
+        let definition = root.private(&quote!(SignatureDefinition));
+        let (assertions, data) = (module.field_assertions(), module.data_items());
+        quote! {
+            #assertions
+            #data
+
+            #[automatically_derived]
+            impl #root::Signature for #ident {
+                type Inputs = #inputs;
+                type Outputs = #outputs;
+
+                #[doc(hidden)]
+                const DEFINITION: #definition = #definition {
+                    instructions: #instructions,
+                    inputs: #input_names,
+                    outputs: #output_names,
+                };
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// The names of inputs and outputs and the instructions, as expressions. A module's own instructions win.
+    pub(crate) fn names(&self, root: &Root, own: TokenStream) -> (TokenStream, TokenStream, TokenStream) {
+        let definition = self.definition(root);
+        let instructions = quote! {
+            match #own {
+                ::core::option::Option::Some(text) => ::core::option::Option::Some(text),
+                ::core::option::Option::None => #definition.instructions,
+            }
+        };
+        (quote!(#definition.inputs), quote!(#definition.outputs), instructions)
+    }
+
+    fn definition(&self, root: &Root) -> TokenStream {
+        let path = &self.path;
+        quote_spanned!(self.span=> <#path as #root::Signature>::DEFINITION)
+    }
+
+    /// Checks, while compiling, of the names of the fields, which the macro does not see.
+    fn checks(&self, root: &Root) -> TokenStream {
+        let definition = self.definition(root);
+        let contains = root.private(&quote!(contains));
+        let checks = self.refused.iter().map(|(side, name, problem)| {
+            let side = match side {
+                Side::Input => quote!(inputs),
+                Side::Output => quote!(outputs),
+            };
+            quote_spanned!(self.span=> ::core::assert!(!#contains(#definition.#side, #name), #problem);)
+        });
+        quote!(const _: () = { #(#checks)* };)
+    }
+}
+
+impl Module {
+    /// `XInputs` and `XOutputs` of a shared signature.
+    pub(crate) fn shared_items(&self, shared: &Shared) -> TokenStream {
+        let Self { root, vis, ident, attrs, .. } = self;
+        let path = &shared.path;
+        let (inputs, outputs) = (self.inputs_ident(), self.outputs_ident());
+        let signature = quote_spanned!(shared.span=> <#path as #root::Signature>);
+        let checks = shared.checks(root);
+        let inputs_doc = format!(" The inputs of [`{ident}`].");
+        let outputs_doc = format!(" The outputs of [`{ident}`].");
+        let outputs = if self.extra_outputs.is_empty() {
+            quote!(#[doc = #outputs_doc] #vis type #outputs = #signature::Outputs;)
+        } else {
+            let (serde, schemars) = (root.private(&quote!(serde)), root.private(&quote!(schemars)));
+            let (serde_text, schemars_text) = (root.crate_text("serde"), root.crate_text("schemars"));
+            let names = Self::in_scope();
+            let extra = self.extra_outputs.iter().map(|extra| extra.field(root, vis));
+            quote! {
+                #names
+                #[doc = #outputs_doc]
+                #(#attrs)*
+                #[allow(missing_docs)]
+                #[derive(#serde::Serialize, #serde::Deserialize, #schemars::JsonSchema)]
+                #[serde(crate = #serde_text)]
+                #[schemars(crate = #schemars_text)]
+                #vis struct #outputs {
+                    #[serde(flatten)]
+                    #vis signature: #signature::Outputs,
+                    #(#extra,)*
+                }
+
+                #[automatically_derived]
+                impl ::core::ops::Deref for #outputs {
+                    type Target = #signature::Outputs;
+
+                    fn deref(&self) -> &Self::Target {
+                        &self.signature
+                    }
+                }
+            }
+        };
+        quote! {
+            #checks
+            #[doc = #inputs_doc]
+            #vis type #inputs = #signature::Inputs;
+            #outputs
+        }
+    }
+}

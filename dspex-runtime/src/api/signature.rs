@@ -1,0 +1,62 @@
+//! Signatures that several modules share.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A signature as a Rust type. `#[derive(Signature)]` implements it, and `#[dspy_module(.., signature = Type)]` uses it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no signature",
+    label = "not a signature",
+    note = "derive it on a struct with fields marked `#[input]` and `#[output]`: `#[derive(Signature)]`"
+)]
+pub trait Signature {
+    /// What goes in.
+    type Inputs: Serialize + JsonSchema + Send + Sync;
+    /// What comes out.
+    type Outputs: Serialize + DeserializeOwned + JsonSchema + Send;
+
+    /// Instructions and names.
+    #[doc(hidden)]
+    const DEFINITION: SignatureDefinition;
+}
+
+/// What the macro knows about a signature.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct SignatureDefinition {
+    /// The instructions; `None` leaves them to DSPy.
+    pub instructions: Option<&'static str>,
+    /// The names of the inputs, in order.
+    pub inputs: &'static [&'static str],
+    /// The names of the outputs, in order.
+    pub outputs: &'static [&'static str],
+}
+
+/// Whether a name is among others, for checks while compiling.
+#[doc(hidden)]
+#[must_use]
+pub const fn contains(names: &[&str], name: &str) -> bool {
+    let mut at = 0;
+    while at < names.len() {
+        if equal(names[at].as_bytes(), name.as_bytes()) {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+const fn equal(left: &[u8], right: &[u8]) -> bool {
+    if left.len() != right.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < left.len() {
+        if left[at] != right[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}

@@ -1,0 +1,49 @@
+//! DSPy's own types of fields, as Rust values: [`Image`], [`Audio`], [`File`], [`History`].
+//!
+//! As the type of a field each becomes the type of the same name in DSPy, so that a model that can see gets an image
+//! and not a text about one. They also stand in `Option`, `Vec` and maps, and in signatures written as text
+//! (`dspy.Image`). Nothing here reads a file or the network.
+//!
+//! ```
+//! use dspex_runtime::types::Image;
+//!
+//! let remote = Image::from_url("https://example.com/cat.png");
+//! let inline = Image::from_bytes("image/png", [0x89, b'P', b'N', b'G']);
+//! assert_eq!(inline.url(), "data:image/png;base64,iVBORw==");
+//! # assert_ne!(remote, inline);
+//! ```
+
+mod audio;
+mod file;
+mod history;
+mod image;
+
+pub use audio::Audio;
+pub use file::File;
+pub use history::History;
+pub use image::Image;
+
+/// The JSON Schema by which the worker knows the type.
+macro_rules! json_schema {
+    ($name:ident, $format:literal) => {
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                concat!("dspy.", stringify!($name)).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": "object", "format": $format})
+            }
+        }
+    };
+}
+use json_schema;
+
+fn data_uri(media_type: &str, bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    format!("data:{media_type};base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes))
+}

@@ -1,0 +1,24 @@
+//! A shared signature that the class of a module cannot have, and a type that is none.
+
+use dspex::{Signature, dspy_module};
+
+#[derive(Signature)]
+struct WithReasoning {
+    #[input]
+    question: String,
+    #[output]
+    reasoning: String,
+}
+
+#[dspy_module("dspy.Predict", signature = WithReasoning)]
+struct Fits;
+
+#[dspy_module("dspy.ChainOfThought", signature = WithReasoning)]
+struct Added;
+
+struct Plain;
+
+#[dspy_module("dspy.Predict", signature = Plain)]
+struct NoSignature;
+
+fn main() {}
