@@ -12,6 +12,7 @@ mod field_type;
 mod index;
 mod module;
 mod prelude;
+mod timing;
 mod types;
 
 #[cfg(test)]
@@ -77,7 +78,7 @@ use proc_macro::TokenStream;
 /// passed on, except where it would change the field's name, which is its name in DSPy.
 #[proc_macro_attribute]
 pub fn dspy_module(args: TokenStream, item: TokenStream) -> TokenStream {
-    module::expand(args.into(), item.into()).into()
+    timing::timed(|| module::expand(args.into(), item.into()).into())
 }
 
 /// Makes an enum or a struct usable as the type of a field.
