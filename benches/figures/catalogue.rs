@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::python::Python;
-use crate::{bridge, fork, latency, memory, predict, schema, start};
+use crate::{bindings, bridge, expansion, fork, latency, memory, predict, schema, start};
 
 /// What a figure is and what it should be.
 pub struct Figure {
@@ -88,6 +88,8 @@ pub const FAMILIES: &[Family] = &[
     Family { figures: latency::FIGURES, measure: |_| Box::pin(latency::measure()) },
     Family { figures: start::FIGURES, measure: |_| Box::pin(start::measure()) },
     Family { figures: schema::FIGURES, measure: |_| Box::pin(schema::measure()) },
+    Family { figures: expansion::FIGURES, measure: |_| Box::pin(expansion::measure()) },
+    Family { figures: bindings::FIGURES, measure: |_| Box::pin(bindings::measure()) },
 ];
 
 /// What is wrong with the names that were asked for.

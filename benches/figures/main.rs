@@ -5,12 +5,15 @@
 //! goal is printed as such and fails nothing. Ratios compare two things measured by turns in the same run, so that
 //! whatever else the machine does meets both.
 
+mod bindings;
 mod bridge;
 mod catalogue;
+mod expansion;
 mod fork;
 mod latency;
 mod memory;
 mod module;
+mod outside;
 mod predict;
 mod process;
 mod python;

@@ -13,6 +13,7 @@ mod index;
 mod module;
 mod prelude;
 mod signature;
+mod timing;
 mod types;
 
 #[cfg(test)]
@@ -120,7 +121,7 @@ use proc_macro::TokenStream;
 /// passed on, except where it would change the field's name, which is its name in DSPy.
 #[proc_macro_attribute]
 pub fn dspy_module(args: TokenStream, item: TokenStream) -> TokenStream {
-    module::expand(args.into(), item.into()).into()
+    timing::timed(|| module::expand(args.into(), item.into()).into())
 }
 
 /// Makes an enum or a struct usable as the type of a field.

@@ -8,6 +8,8 @@ mod function;
 mod method;
 mod names;
 mod parameter;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod writer;
 
