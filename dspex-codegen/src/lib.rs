@@ -8,6 +8,7 @@
 //! `__private` module; a user's crate needs no other dependency.
 
 mod docs;
+mod expression;
 mod ident;
 mod method;
 mod module;
@@ -17,6 +18,7 @@ mod signature;
 mod types;
 
 pub use docs::rustdoc;
+pub use expression::expression;
 pub use method::Method;
 pub use module::{ExtraOutput, Field, Module, Transform};
 pub use root::Root;
