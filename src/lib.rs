@@ -34,7 +34,7 @@
 //! # Ok(()) }
 //! ```
 
-pub use dspex_macros::{FieldType, Signature, dspy_module};
+pub use dspex_macros::{FieldType, Signature, dspy_module, signature};
 pub use dspex_runtime::*;
 
 #[doc(hidden)]
@@ -71,7 +71,7 @@ macro_rules! include_bindings {
 
 /// What most programs need: `use dspex::prelude::*;`.
 pub mod prelude {
-    pub use dspex_macros::{FieldType, Signature, dspy_module};
+    pub use dspex_macros::{FieldType, Signature, dspy_module, signature};
     pub use dspex_runtime::{
         Adapter, Caller, Dspex, Error, FieldType, Instance, InstanceSpec, LanguageModel, Lm, LmError,
         LmRequest, LmResponse, Module, Prediction, Session, SessionConfig, Signature,

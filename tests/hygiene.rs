@@ -59,6 +59,34 @@ mod taken {
         field_type: Choice,
     }
 
+    /// A module whose signature is text.
+    #[::dspex::dspy_module(
+        "dspy.ChainOfThought",
+        signature = "self_, string: Literal['a', -1, None], list: set[str] -> vec: int | str, any, f: Choice",
+        methods(dump_state, named_sub_modules)
+    )]
+    pub(crate) struct Text;
+
+    /// A signature to share.
+    #[derive(::dspex::Signature)]
+    pub(crate) struct Shared {
+        /// What goes in.
+        #[input]
+        module: ::std::string::String,
+        /// What comes out.
+        #[output]
+        value: Choice,
+    }
+
+    /// A module that shares it.
+    #[::dspex::dspy_module("dspy.ChainOfThought", signature = Shared)]
+    pub(crate) struct Sharing;
+
+    pub(crate) async fn expression(caller: &::dspex::Session) {
+        let asking = ::dspex::signature!("string, vec: list[int] -> option: Literal['a'], result: int | str");
+        let _ = asking.string("").vec([]).predict(caller).await;
+    }
+
     pub(crate) fn name() -> &'static str {
         <Taken as ::dspex::Module>::definition().name
     }
@@ -90,6 +118,31 @@ pub mod public {
         /// Up.
         pub y: f64,
     }
+
+    /// Answers in other words.
+    #[dspex::dspy_module(
+        "dspy.Predict",
+        signature = "question -> mood: Literal['calm', 'wild'], value: int | str, image: dspy.Image",
+        methods(dump_state, set_criteria)
+    )]
+    #[derive(Debug, Clone)]
+    pub struct Text;
+
+    /// A signature to share.
+    #[derive(dspex::Signature)]
+    #[signature(derive(Debug, Clone))]
+    pub struct Shared {
+        /// The question.
+        #[input]
+        pub question: String,
+        #[output]
+        place: Place,
+    }
+
+    /// Shares a signature.
+    #[dspex::dspy_module("dspy.ChainOfThought", signature = Shared)]
+    #[derive(Debug, Clone)]
+    pub struct Sharing;
 
     /// Answers questions.
     #[dspex::dspy_module("dspy.ChainOfThought")]

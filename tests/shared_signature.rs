@@ -13,7 +13,6 @@ mod signatures {
     /// Answer the question.
     #[derive(dspex::Signature)]
     #[signature(derive(Clone, Debug, PartialEq))]
-    #[allow(dead_code)]
     pub struct Ask {
         /// What is asked.
         #[input]

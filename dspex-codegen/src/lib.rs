@@ -9,6 +9,7 @@
 
 mod bindings;
 mod docs;
+mod expression;
 mod ident;
 mod method;
 mod module;
@@ -20,6 +21,7 @@ mod types;
 
 pub use bindings::{Bindings, Reach, reach};
 pub use docs::rustdoc;
+pub use expression::expression;
 pub use method::Method;
 pub use module::{ExtraOutput, Field, Module, Transform};
 pub use root::Root;

@@ -4,6 +4,7 @@ use dspex_schema::Side;
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 
+use crate::ident::field_ident;
 use crate::module::{names, option};
 use crate::{Module, Root};
 
@@ -18,9 +19,9 @@ pub struct Shared {
     pub refused: Vec<(Side, String, String)>,
 }
 
-/// What `#[derive(Signature)]` generates: the items of a module without a class.
+/// What `#[derive(Signature)]` generates: the items of a module without a class, and whether the struct has the fields.
 #[derive(Clone, Debug)]
-pub struct SignatureItems(pub Module);
+pub struct SignatureItems(pub Module, pub bool);
 
 impl SignatureItems {
     /// `XInputs`, `XOutputs` and the implementation of `Signature`.
@@ -32,7 +33,14 @@ impl SignatureItems {
         let instructions = option(module.instructions.as_ref());
         let definition = root.private(&quote!(SignatureDefinition));
         let (assertions, data) = (module.field_assertions(), module.data_items());
+        let fields = module.inputs.iter().chain(&module.outputs).map(|field| {
+            let (name, cfg) = (&field.ident, &field.cfg);
+            quote!(#(#cfg)* { let _ = &signature.#name; })
+        });
+        // The fields are there for this macro; nobody else need read them.
+        let reads = self.1.then(|| quote!(const _: fn(&#ident) = |signature| { #(#fields)* };));
         quote! {
+            #reads
             #assertions
             #data
 
@@ -102,12 +110,17 @@ impl Module {
             let (serde_text, schemars_text) = (root.crate_text("serde"), root.crate_text("schemars"));
             let names = Self::in_scope();
             let extra = self.extra_outputs.iter().map(|extra| extra.field(root, vis));
+            let private = TokenStream::new();
+            let parts: Vec<_> = self.extra_outputs.iter().map(|extra| extra.field(root, &private)).collect();
+            let idents: Vec<_> = self.extra_outputs.iter().map(|extra| field_ident(&extra.name).0).collect();
+            let both = root.private(&quote!(Both));
+            let result = quote!(::core::result::Result);
             quote! {
                 #names
                 #[doc = #outputs_doc]
                 #(#attrs)*
                 #[allow(missing_docs)]
-                #[derive(#serde::Serialize, #serde::Deserialize, #schemars::JsonSchema)]
+                #[derive(#serde::Serialize, #schemars::JsonSchema)]
                 #[serde(crate = #serde_text)]
                 #[schemars(crate = #schemars_text)]
                 #vis struct #outputs {
@@ -115,6 +128,28 @@ impl Module {
                     #vis signature: #signature::Outputs,
                     #(#extra,)*
                 }
+
+                // serde's own derive of a flattened field names types of the prelude, which may mean something else here.
+                const _: () = {
+                    #[derive(#serde::Deserialize)]
+                    #[serde(crate = #serde_text)]
+                    struct Added {
+                        #(#parts,)*
+                    }
+
+                    #[automatically_derived]
+                    impl<'de> #serde::Deserialize<'de> for #outputs {
+                        fn deserialize<D: #serde::Deserializer<'de>>(deserializer: D) -> #result<Self, D::Error> {
+                            match <#both<#signature::Outputs, Added> as #serde::Deserialize>::deserialize(deserializer) {
+                                #result::Ok(both) => #result::Ok(Self {
+                                    signature: both.left,
+                                    #(#idents: both.right.#idents,)*
+                                }),
+                                #result::Err(error) => #result::Err(error),
+                            }
+                        }
+                    }
+                };
 
                 #[automatically_derived]
                 impl ::core::ops::Deref for #outputs {

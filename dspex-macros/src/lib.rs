@@ -188,3 +188,23 @@ pub fn derive_field_type(item: TokenStream) -> TokenStream {
 pub fn derive_signature(item: TokenStream) -> TokenStream {
     signature::expand(item.into()).into()
 }
+
+/// A signature in the middle of an expression: a value with a setter for each input, and the calls `predict` and
+/// `chain_of_thought` once all are set.
+///
+/// ```
+/// use dspex::{Caller, signature};
+///
+/// async fn ask(caller: &impl Caller) -> dspex::Result<()> {
+///     let ask = signature!("question, digits: int -> answer: float").question("What is pi?").digits(3);
+///     let out = ask.chain_of_thought(caller).await?;
+///     println!("{}, because {}", out.answer, out.reasoning);
+///     Ok(())
+/// }
+/// ```
+///
+/// Inputs that need a type of their own, such as `Literal`, are for [`dspy_module`], since nobody could name the type.
+#[proc_macro]
+pub fn signature(text: TokenStream) -> TokenStream {
+    signature::expression::expand(text.into()).into()
+}

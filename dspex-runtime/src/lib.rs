@@ -20,7 +20,8 @@ pub mod wire;
 pub use api::bindings;
 pub use api::{
     Adapter, Availability, Caller, Dspex, DspexBuilder, Dspy, DynInstance, FieldType, Health, Instance,
-    InstanceSpec, Module, Prediction, Run, Session, SessionConfig, Sessions, Signature, Status, TokenUsage,
+    InstanceSpec, Module, Prediction, Reasoned, Run, Session, SessionConfig, Sessions, Signature, Status,
+    TokenUsage,
 };
 pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
@@ -30,7 +31,8 @@ pub use pool::{Carrier, Endpoint, Load, PoolError};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::api::{
-        Definition, IntoAnswer, SignatureDefinition, call, call_method, contains, create, literal,
+        Both, ChainOfThought, Definition, IntoAnswer, Predict, Reasoned, SignatureDefinition, call,
+        call_method, contains, create, literal,
     };
     pub use {schemars, serde, serde_json};
 }

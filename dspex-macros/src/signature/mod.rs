@@ -1,4 +1,7 @@
-//! `#[derive(Signature)]`: the fields of a struct as a signature that several modules share.
+//! `#[derive(Signature)]`: the fields of a struct as a signature that several modules share; `signature!` in
+//! `expression.rs`.
+
+pub(crate) mod expression;
 
 use dspex_codegen::SignatureItems;
 use syn::punctuated::Punctuated;
@@ -34,7 +37,7 @@ pub(crate) fn expand(item: TokenStream) -> TokenStream {
     check::check(&model, &args, None, &mut errors);
     let module = items::module(&model, &args, None);
     match errors.finish(()) {
-        Ok(()) => SignatureItems(module).items(),
+        Ok(()) => SignatureItems(module, true).items(),
         Err(errors) => {
             let (errors, data) = (errors.into_compile_error(), module.data_items());
             quote!(#errors #data)

@@ -12,6 +12,7 @@ mod instance;
 pub mod literal;
 mod module;
 mod prediction;
+mod predictor;
 mod session;
 mod signature;
 
@@ -24,5 +25,6 @@ pub use health::{Health, Status};
 pub use instance::{Instance, Run};
 pub use module::{Definition, FieldType, IntoAnswer, Module, call, call_method, create};
 pub use prediction::{Prediction, TokenUsage};
+pub use predictor::{ChainOfThought, Predict, Reasoned};
 pub use session::{Adapter, Session, SessionConfig, Sessions};
-pub use signature::{Signature, SignatureDefinition, contains};
+pub use signature::{Both, Signature, SignatureDefinition, contains};

@@ -1,8 +1,8 @@
 //! Signatures that several modules share.
 
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// A signature as a Rust type. `#[derive(Signature)]` implements it, and `#[dspy_module(.., signature = Type)]` uses it.
 #[diagnostic::on_unimplemented(
@@ -59,4 +59,16 @@ const fn equal(left: &[u8], right: &[u8]) -> bool {
         at += 1;
     }
     true
+}
+
+/// Two structs read from one object.
+#[doc(hidden)]
+#[derive(Debug, Deserialize)]
+pub struct Both<L, R> {
+    /// Its fields.
+    #[serde(flatten)]
+    pub left: L,
+    /// The others.
+    #[serde(flatten)]
+    pub right: R,
 }
