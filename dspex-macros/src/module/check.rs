@@ -8,7 +8,7 @@ use syn::ext::IdentExt;
 use super::args::{Args, Keyword};
 use super::literal;
 use super::model::{Field, Model, settings};
-use super::options;
+use super::{options, setting};
 use crate::prelude::*;
 use crate::types;
 
@@ -268,7 +268,7 @@ fn check_keyword(keyword: &Keyword, value: &serde_json::Value, class: &Class) ->
     let Keyword { key, name, value: expr } = keyword;
     let Some(parameter) = class.parameter(name) else {
         if class.init_extra {
-            return Ok(());
+            return setting::check(key, name, expr, value, class);
         }
         let settable: Vec<&str> = settable(class).map(|parameter| parameter.name.as_str()).collect();
         // Options of the macro are parsed before, so that a near miss arrives here.

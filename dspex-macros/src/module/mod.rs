@@ -6,6 +6,7 @@ pub(crate) mod expand;
 mod literal;
 pub(crate) mod model;
 pub(crate) mod options;
+mod setting;
 pub(crate) mod text;
 
 use crate::fallback;

@@ -34,4 +34,28 @@ struct OnlyInPython {
     answer: String,
 }
 
+#[dspy_module("dspy.Predict", temprature = 0.2)]
+struct MisspeltSetting {
+    #[input]
+    question: String,
+    #[output]
+    answer: String,
+}
+
+#[dspy_module("dspy.Predict", temperature = "hot")]
+struct SettingOfAnotherType {
+    #[input]
+    question: String,
+    #[output]
+    answer: String,
+}
+
+#[dspy_module("dspy.Predict", api_key = "sk-...")]
+struct KeysAreNotCompiledIn {
+    #[input]
+    question: String,
+    #[output]
+    answer: String,
+}
+
 fn main() {}
