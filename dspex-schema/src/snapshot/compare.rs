@@ -64,7 +64,7 @@ impl Difference {
 /// Compares the snapshots in two directories. Neither is changed.
 ///
 /// # Errors
-/// [`Error::Missing`] for a directory without a snapshot; otherwise a file that cannot be read or understood.
+/// [`Error::Missing`](crate::Error::Missing) for a directory without a snapshot; otherwise a file that cannot be read or understood.
 pub fn compare(first: &Path, second: &Path) -> Result<Difference> {
     compare_catalogs(&Catalog::open(first)?, &Catalog::open(second)?)
 }
