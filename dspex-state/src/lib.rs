@@ -1,7 +1,13 @@
 //! The state of dspex's sessions: typed variables with constraints, watches, and the stores that keep them.
 
+mod spec;
 mod value;
 
+pub use spec::{
+    BooleanRules, ChoiceRules, DictRules, EmbeddingRules, FloatRules, IntegerRules, IntoSpec, Invalid,
+    ListRules, ModuleRules, Norm, Pattern, Rules, Spec, SpecError, StringRules, SupportedType, TensorRules,
+    VarSpec, Violation, kinds, supported_types,
+};
 pub use value::{
     DecodeError, Dtype, Element, Embedding, Encoded, FromVariable, IntoVariable, Mismatch, Tensor,
     TensorError, Type, Value,

@@ -78,7 +78,7 @@ impl Embedding {
     /// If they are no whole number of numbers.
     pub fn from_le_bytes(bytes: &[u8]) -> Result<Self, TensorError> {
         let dimensions = bytes.len() / 4;
-        if bytes.len() % 4 != 0 {
+        if !bytes.len().is_multiple_of(4) {
             let (dtype, wanted) = (Dtype::Float32, 4 * dimensions);
             return Err(TensorError::Bytes { shape: vec![dimensions], dtype, wanted, found: bytes.len() });
         }

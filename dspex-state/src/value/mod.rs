@@ -5,7 +5,7 @@ mod element;
 mod embedding;
 mod encoded;
 mod json;
-mod tensor;
+pub(crate) mod tensor;
 
 use std::fmt;
 
@@ -15,6 +15,8 @@ pub use convert::{FromVariable, IntoVariable};
 pub use element::{Dtype, Element};
 pub use embedding::Embedding;
 pub use encoded::{DecodeError, Encoded};
+pub(crate) use json::{describe, shorten};
+pub(crate) use tensor::with_numbers;
 pub use tensor::{Tensor, TensorError};
 
 /// The type of a variable, which it keeps for life.
