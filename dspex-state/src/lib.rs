@@ -1,8 +1,14 @@
 //! The state of dspex's sessions: typed variables with constraints, watches, and the stores that keep them.
 
+mod record;
 mod spec;
+pub mod store;
 mod value;
 
+pub use record::{
+    Change, ChangeKind, InstanceRecord, Lifetime, NewSession, Quotas, Revision, SessionKey, SessionRecord,
+    VariableRecord,
+};
 pub use spec::{
     BooleanRules, ChoiceRules, DictRules, EmbeddingRules, FloatRules, IntegerRules, IntoSpec, Invalid,
     ListRules, ModuleRules, Norm, Pattern, Rules, Spec, SpecError, StringRules, SupportedType, TensorRules,

@@ -1,5 +1,7 @@
 //! Every constraint of every type, from both sides of its edge, and as properties.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says where")]
+
 use dspex_state::{
     Dtype, Embedding, IntoSpec, IntoVariable, Norm, Rules, Spec, Tensor, Type, Value, VarSpec,
     supported_types,
