@@ -2,6 +2,7 @@
 
 mod record;
 mod spec;
+mod sqlite;
 pub mod store;
 mod value;
 
@@ -14,6 +15,7 @@ pub use spec::{
     ListRules, ModuleRules, Norm, Pattern, Rules, Spec, SpecError, StringRules, SupportedType, TensorRules,
     VarSpec, Violation, kinds, supported_types,
 };
+pub use sqlite::{Clock, SqliteOptions, SqliteStore, SystemClock};
 pub use value::{
     DecodeError, Dtype, Element, Embedding, Encoded, FromVariable, IntoVariable, Mismatch, Tensor,
     TensorError, Type, Value,

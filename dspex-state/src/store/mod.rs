@@ -4,6 +4,7 @@
 //! its variable is decided above it. The conformance suite holds a store against this contract.
 
 mod error;
+mod patch;
 mod retention;
 mod write;
 
@@ -16,6 +17,7 @@ use serde_json::{Map, Value as Json};
 use tokio::sync::broadcast;
 
 pub use error::{Refusal, StoreError};
+pub use patch::merge_patch;
 pub use retention::Retention;
 pub use write::{Action, Batch, Committed, Expect, Write};
 
