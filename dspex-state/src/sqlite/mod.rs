@@ -102,7 +102,8 @@ impl SqliteOptions {
     ///
     /// If there is no room for the directory.
     pub fn ephemeral(self) -> Result<SqliteStore, StoreError> {
-        let directory = tempfile::Builder::new().prefix("dspex-state-").tempdir().map_err(|source| {
+        stale::remove(&std::env::temp_dir());
+        let directory = tempfile::Builder::new().prefix(stale::PREFIX).tempdir().map_err(|source| {
             StoreError::Unavailable { doing: "make a temporary directory", source: source.into() }
         })?;
         let path = directory.path().join(stale::FILE);
@@ -115,7 +116,7 @@ impl SqliteOptions {
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let directory = tempfile::tempdir()?;
-/// # let path = directory.path().join(stale::FILE);
+/// # let path = directory.path().join("state.db");
 /// use dspex_state::{SqliteStore, store::StateStore};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
