@@ -5,6 +5,7 @@ mod spec;
 mod sqlite;
 pub mod store;
 mod value;
+mod variables;
 
 pub use record::{
     Change, ChangeKind, InstanceRecord, Lifetime, NewSession, Quotas, Revision, SessionKey, SessionRecord,
@@ -19,4 +20,8 @@ pub use sqlite::{Clock, SqliteOptions, SqliteStore, SystemClock};
 pub use value::{
     DecodeError, Dtype, Element, Embedding, Encoded, FromVariable, IntoVariable, Mismatch, Tensor,
     TensorError, Type, Value,
+};
+pub use variables::{
+    Conflict, Delete, Event, Export, ExportedVariable, Filter, Import, ImportReport, Put, State, Update,
+    VariableBatch, VariableError, Variables, Versioned, Watch, WatchBuilder,
 };
