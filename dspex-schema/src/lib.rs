@@ -38,7 +38,7 @@ pub use error::{Error, Result};
 pub use index::{Entry, Index};
 pub use model::{
     Call, Class, Default as ParameterDefault, Deprecated, Function, Kind, Method, Outputs, Parameter,
-    Reserved, Role, Type,
+    Predictor, Program, ProgramField, Reserved, Role, Type,
 };
 pub use names::{FieldNameProblem, PYTHON_KEYWORDS, Side, check_field_name};
 pub use snapshot::{

@@ -22,7 +22,7 @@ from dspy.teleprompt import Teleprompter
 from dspex_worker import codec, reserved, roles, source_facts
 from dspex_worker.catalogue import Catalogue
 from dspex_worker.problems import NotFound
-from dspex_worker.programs import describe_program
+from dspex_worker.programs import describe_program, describe_value
 from dspex_worker.roles import ModuleFacts
 from dspex_worker.surface import constructor, is_async_module, public_methods, public_properties, refusal_of
 from dspex_worker.type_ir import ANY, TypeReader, union
@@ -95,8 +95,11 @@ def document(catalogue: Catalogue, modules: list[str]) -> dict[str, Any]:
                 continue
             if inspect.isclass(value):
                 described = reader.describe_class(path, value)
-                if issubclass(value, dspy.Module) and not value.__module__.startswith("dspy."):
-                    described.update(describe_program(value, catalogue.name_of))
+                if not value.__module__.startswith("dspy."):
+                    program = issubclass(value, dspy.Module)
+                    described.update(
+                        describe_program(value, catalogue.name_of) if program else describe_value(value)
+                    )
                 classes[path] = described
             else:
                 functions[path] = reader.describe_function(path, value)
@@ -185,9 +188,8 @@ class Introspector:
             described.update(self._call_of_module(path, cls, facts))
         if not described["doc"]:
             described["doc"] = _doc(inspect.getattr_static(cls, "__init__"))
-        described["abi_sha256"] = _sha256(
-            {key: _without_docs(described[key]) for key in _ABI if key in described}
-        )
+        abi = {key: _without_docs(described[key]) for key in _ABI if key in described}
+        described["abi_sha256"] = _sha256(_whoever_asks(abi))
         described["doc_sha256"] = _sha256(list(_docs(described)))
         return described
 
@@ -425,6 +427,20 @@ def _without_docs(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_docs(item) for key, item in value.items() if key not in ("doc", "deprecated")}
     return [_without_docs(item) for item in value] if isinstance(value, list) else value
+
+
+def _whoever_asks(value: Any) -> Any:
+    """The same whichever modules of the user were named: only classes of those have a public name."""
+    if isinstance(value, list):
+        return [_whoever_asks(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("k") == "ref" and not value["name"].startswith("dspy."):
+        return {"k": "opaque", "repr": value["name"]}
+    described = {key: _whoever_asks(item) for key, item in value.items()}
+    if "bases" in described:
+        described["bases"] = [base for base in described["bases"] if base.startswith("dspy.")]
+    return described
 
 
 def _docs(value: Any) -> Iterator[str]:

@@ -40,7 +40,7 @@ _LISTS = (list, collections.abc.Sequence, collections.abc.Iterable, collections.
 _SETS = (set, frozenset, collections.abc.Set)
 _MAPS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 _AWAITABLE = (collections.abc.Awaitable, collections.abc.Coroutine)
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 MAX_DEPTH = 16
 
@@ -75,7 +75,7 @@ class TypeReader:
             return {"k": "typevar"}
         if isinstance(annotation, type):
             return self._read_class(annotation)
-        return {"k": "opaque", "repr": _ADDRESS.sub("", repr(annotation))}
+        return {"k": "opaque", "repr": ADDRESS.sub("", repr(annotation))}
 
     def _read_text(self, text: str, module: str, depth: int) -> Type:
         import sys
@@ -118,7 +118,7 @@ class TypeReader:
             return {"k": "awaitable"}
         if isinstance(origin, type):
             return self._read_class(origin)
-        return {"k": "opaque", "repr": _ADDRESS.sub("", repr(annotation))}
+        return {"k": "opaque", "repr": ADDRESS.sub("", repr(annotation))}
 
     def _read_class(self, cls: type) -> Type:
         if issubclass(cls, enum.Enum):

@@ -4,40 +4,53 @@ use dspex_schema::{Call, Class, Kind};
 
 use super::method::{Begin, Callable, call_type, obstacle};
 use super::parameter::{Form, Given, form, reason};
+use super::program::{self, Program};
 use super::tree::Tree;
 use super::writer::Writer;
-use super::{Bindings, names};
+use super::{Scope, names};
+use crate::schema::SchemaTypes;
 
 /// Names that the type of a draft has for itself.
-const DRAFT: &[&str] = &["new", "create", "keyword", "state"];
+const DRAFT: &[&str] = &["new", "create", "call", "keyword", "state"];
 /// Names that the type of an instance has for itself.
 const INSTANCE: &[&str] = &["execute", "execute_as", "bound", "clone"];
 /// Ways to call a module, for which `execute` stands.
 const CALLS: &[&str] = &["__call__", "acall", "forward", "aforward"];
 
 /// Writes a class.
-pub(super) fn write(bindings: &Bindings, class: &Class, tree: &mut Tree) {
+pub(super) fn write(scope: &Scope<'_>, class: &Class, tree: &mut Tree, types: &mut SchemaTypes) {
     let ident = tree.ident(&class.name);
+    let program = program::program(class, &ident, types);
     let mut out = Writer::default();
-    draft(bindings, class, &ident, &mut out);
+    draft(scope, class, &ident, &program, &mut out);
+    program.implementation(class, &ident, &mut out);
     out.line("");
-    instance(bindings, class, &ident, &mut out);
+    instance(scope, class, &ident, &program, &mut out);
     tree.add(&class.name, out.into_text());
     tree.export(&class.name, &class.canonical, &class.exports, &["", "Instance"]);
 }
 
-fn draft(bindings: &Bindings, class: &Class, ident: &str, out: &mut Writer) {
-    let given: Vec<_> = class.init.iter().filter_map(|p| Given::new(bindings, p, DRAFT)).collect();
+/// The names of the types that a class is written as, so that no other type takes one.
+pub(super) fn idents(class: &Class, ident: &str) -> Vec<String> {
+    let methods = class.methods.iter().map(|method| call_type(ident, &method.name));
+    [ident.to_owned(), format!("{ident}Instance")].into_iter().chain(methods).collect()
+}
+
+fn draft(scope: &Scope<'_>, class: &Class, ident: &str, program: &Program, out: &mut Writer) {
+    let given: Vec<_> = class.init.iter().filter_map(|p| Given::new(scope, p, DRAFT)).collect();
     let (required, optional): (Vec<_>, Vec<_>) = given.iter().partition(|given| given.parameter.required);
 
     out.docstring(class.doc.as_deref(), &format!("Python's class `{}`.", class.name));
     out.doc(&format!("\n{}", notes(class)));
+    for note in &program.notes {
+        out.doc(&format!("\n{note}"));
+    }
     out.line("#[derive(::core::clone::Clone, ::core::fmt::Debug)]");
     out.line("#[must_use = \"nothing happens before `create`\"]");
     if let Some(note) = class.deprecation() {
         out.line(format!("#[deprecated(note = {note:?})]"));
     }
-    for attribute in bindings.attributes.get(&class.name).into_iter().flatten() {
+    for attribute in scope.bindings.attributes.get(&class.name).into_iter().flatten() {
         out.line(attribute);
     }
     out.line(format!("pub struct {ident}(__b::Draft);"));
@@ -92,6 +105,7 @@ fn draft(bindings: &Bindings, class: &Class, ident: &str, out: &mut Writer) {
         );
         let head = format!("pub async fn create(self, session: &__b::Session) -> __b::Result<{ident}Instance>");
         body.block(head, |body| body.line(format!("self.0.create(session).await.map({ident}Instance)")));
+        program.call(class, body);
     });
     if class.kind == Kind::Module {
         out.line("");
@@ -109,7 +123,7 @@ fn draft(bindings: &Bindings, class: &Class, ident: &str, out: &mut Writer) {
     }
 }
 
-fn instance(bindings: &Bindings, class: &Class, ident: &str, out: &mut Writer) {
+fn instance(scope: &Scope<'_>, class: &Class, ident: &str, program: &Program, out: &mut Writer) {
     let mut call_types = Vec::new();
     out.doc(&format!("An instance of [`{ident}`] in a session. It is data: cheap to clone, and no worker's loss touches it."));
     out.line("#[derive(::core::clone::Clone, ::core::fmt::Debug)]");
@@ -117,7 +131,7 @@ fn instance(bindings: &Bindings, class: &Class, ident: &str, out: &mut Writer) {
     out.line("");
     out.block(format!("impl {ident}Instance"), |body| {
         if class.call != Call::None {
-            execute(class, body);
+            execute(class, program, body);
         }
         for method in &class.methods {
             let is_call = class.kind == Kind::Module && CALLS.contains(&method.name.as_str());
@@ -135,7 +149,7 @@ fn instance(bindings: &Bindings, class: &Class, ident: &str, out: &mut Writer) {
                 returns: &method.returns,
                 doc: method.doc.as_deref(),
             };
-            let (function, call_type) = callable.write(bindings);
+            let (function, call_type) = callable.write(scope);
             body.lines(&function.into_text());
             body.line("");
             call_types.extend(call_type);
@@ -150,29 +164,42 @@ fn instance(bindings: &Bindings, class: &Class, ident: &str, out: &mut Writer) {
 }
 
 /// The call of the instance itself.
-fn execute(class: &Class, body: &mut Writer) {
-    let what = match class.call {
-        Call::Args => "all its arguments as the fields of one value",
+fn execute(class: &Class, program: &Program, body: &mut Writer) {
+    let what = match (class.call.clone(), &program.inputs) {
+        (_, Some(_)) => "what its `forward` takes",
+        (Call::Args, None) => "all its arguments as the fields of one value",
         _ => "the inputs of its signature as the fields of one value",
     };
     let mut doc = format!("Calls the module, with {what}.");
-    if !class.call_extra.is_empty() {
+    if program.inputs.is_none() && !class.call_extra.is_empty() {
         let names: Vec<_> = class.call_extra.iter().map(|extra| format!("`{}`", extra.name)).collect();
-        doc += &format!("\n\nBesides, it takes {}.", names.join(", "));
+        let before = if class.call == Call::Args { "It" } else { "Besides, it" };
+        doc += &format!("\n\n{before} takes {}.", names.join(", "));
     }
     if !class.outputs.extra.is_empty() {
         let names: Vec<_> = class.outputs.extra.iter().map(|extra| format!("`{}`", extra.name)).collect();
         doc += &format!("\n\nThe class adds {} to the outputs of its signature.", names.join(", "));
     }
     body.doc(&doc);
+    let inputs = match &program.inputs {
+        Some(ident) => ident.to_string(),
+        None => "impl __b::Serialize".to_owned(),
+    };
+    let outputs = match &program.outputs {
+        Some(ident) => ident.to_string(),
+        None => "__b::Value".to_owned(),
+    };
     body.block(
-        "pub fn execute(&self, inputs: impl __b::Serialize) -> __b::Call<__b::Prediction<__b::Value>>",
+        format!("pub fn execute(&self, inputs: {inputs}) -> __b::Call<__b::Prediction<{outputs}>>"),
         |body| body.line("self.0.execute(inputs)"),
     );
     body.line("");
     body.doc("As `execute`, with the outputs as a type of yours.");
     body.block(
-        "pub fn execute_as<O: __b::DeserializeOwned + __b::Send + 'static>(&self, inputs: impl __b::Serialize) -> __b::Call<__b::Prediction<O>>",
+        format!(
+            "pub fn execute_as<O: __b::DeserializeOwned + __b::Send + 'static>(&self, inputs: {inputs}) -> \
+             __b::Call<__b::Prediction<O>>"
+        ),
         |body| body.line("self.0.execute(inputs)"),
     );
     body.line("");

@@ -2,7 +2,7 @@
 
 use dspex_schema::{Parameter, Role, Type};
 
-use super::{Bindings, names};
+use super::{Scope, names};
 use crate::rustdoc;
 
 /// What stands for a parameter.
@@ -68,10 +68,10 @@ pub(super) struct Given<'a> {
 
 impl<'a> Given<'a> {
     /// None for an optional parameter that cannot be given.
-    pub(super) fn new(bindings: &Bindings, parameter: &'a Parameter, taken: &[&str]) -> Option<Self> {
+    pub(super) fn new(scope: &Scope<'_>, parameter: &'a Parameter, taken: &[&str]) -> Option<Self> {
         let form = form(parameter);
         let ty = match form {
-            Form::Value => value_type(bindings, parameter),
+            Form::Value => value_type(scope, parameter),
             Form::Signature => "impl __b::Into<__b::SignatureSpec>".to_owned(),
             Form::Module => "impl __b::Into<__b::ModuleSpec>".to_owned(),
             Form::Modules => "impl __b::IntoIterator<Item = impl __b::Into<__b::ModuleSpec>>".to_owned(),
@@ -131,16 +131,16 @@ fn one_line(doc: &str) -> String {
     rustdoc(&doc.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-fn value_type(bindings: &Bindings, parameter: &Parameter) -> String {
+fn value_type(scope: &Scope<'_>, parameter: &Parameter) -> String {
     // Leaving an argument out says `None` already, unless another value is what leaving it out means.
     let default = parameter.default.as_ref().and_then(|default| default.json());
     let ty = match &parameter.ty {
         Type::Option { of } if !parameter.required && default.is_none_or(serde_json::Value::is_null) => of,
         ty => ty,
     };
-    match bindings.rust_type(ty) {
+    match scope.rust_type(ty) {
         text if text == "::std::string::String" => "impl __b::Into<__b::String>".to_owned(),
-        text if text == bindings.json() => "impl __b::Serialize".to_owned(),
+        text if text == scope.json() => "impl __b::Serialize".to_owned(),
         text => text,
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Parameter, Type, lenient, words};
+use super::{Parameter, Predictor, Program, Type, lenient, words};
 use crate::Result;
 
 /// A class of DSPy (or of a team's own Python module) as a snapshot describes it.
@@ -63,6 +63,18 @@ pub struct Class {
     /// The fields of its JSON form, where it is a type such as `dspy.Image`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Parameter>,
+    /// The JSON Schema of its instances, where it is a class of data of a team's own, such as a pydantic model or an enum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<serde_json::Value>,
+    /// What a call takes and answers, where it is a program of a team's own that could be built and looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Program>,
+    /// The predictors of such a program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub predictors: Vec<Predictor>,
+    /// Why a program of a team's own could not be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictors_unknown: Option<String>,
     /// Its docstring.
     #[serde(default, deserialize_with = "lenient::text")]
     pub doc: Option<String>,

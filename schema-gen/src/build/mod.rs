@@ -6,7 +6,7 @@ mod write;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use dspex_codegen::Bindings;
+use dspex_codegen::{Bindings, classes_in_schemas};
 use dspex_schema::{Catalog, Class, Function};
 
 use self::select::Selection;
@@ -55,7 +55,9 @@ impl Config {
         self
     }
 
-    /// A type of yours, with serde, for values of a Python class: `.type_path("dspy.Image", "crate::media::Image")`. The class gets no bindings.
+    /// A type of yours for values of a Python class: `.type_path("my_team.rag.Passage", "crate::Passage")`. It needs
+    /// `Clone`, `Debug`, `PartialEq` and `#[derive(FieldType)]` where inputs or outputs of a program hold it, else serde
+    /// alone. The class gets no bindings.
     pub fn type_path(mut self, class: impl Into<String>, path: impl Into<String>) -> Self {
         self.bindings.type_paths.insert(class.into(), path.into());
         self
@@ -126,8 +128,11 @@ impl Config {
         let functions = catalog.functions()?;
         let paths = classes.iter().flat_map(class_paths).chain(functions.iter().flat_map(function_paths));
         self.selection.check(paths)?;
+        // A class of data may have a type although its module was not introspected: a program of one that was uses it.
+        let used = |name: &String| classes.iter().any(|class| classes_in_schemas(class).contains(name));
         for name in self.bindings.type_paths.keys().chain(self.bindings.attributes.keys()) {
-            if !classes.iter().any(|class| class.name == *name) {
+            let paths = self.bindings.type_paths.contains_key(name);
+            if !classes.iter().any(|class| class.name == *name) && !(paths && used(name)) {
                 let near = catalog.suggest(name).map(|near| format!("; did you mean `{near}`?"));
                 let hint = near.unwrap_or_default();
                 return Err(Error::Option(format!("the schema has no class `{name}`{hint}")));

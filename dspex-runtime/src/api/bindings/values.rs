@@ -8,7 +8,7 @@ use super::{Bound, Draft};
 use crate::api::module::spec_of;
 use crate::api::{DynInstance, Instance, InstanceSpec, Module};
 use crate::bridge::Spec;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A signature: a text (`"question -> answer"`), the fields of a typed module, or the structured form.
 ///
@@ -29,9 +29,16 @@ impl SignatureSpec {
     ///
     /// # Errors
     ///
-    /// [`Error::Schema`](crate::Error::Schema) where a field's type has no JSON Schema that can serve.
+    /// [`Error::Schema`](crate::Error::Schema) where a field's type has no JSON Schema that can serve, or where the module is
+    /// a program with predictors of its own.
     pub fn of<M: Module>() -> Result<Self> {
         let spec = spec_of::<M>()?;
+        if !M::TAKES_SIGNATURE {
+            return Err(Error::Schema {
+                module: M::definition().name.to_owned(),
+                problem: "it is a program of its own, with a signature for each of its predictors".to_owned(),
+            });
+        }
         Ok(Self::from(document_of(&spec).get("signature").cloned().unwrap_or_default()))
     }
 
