@@ -59,12 +59,7 @@ def describe_program(cls: type, name_of: Callable[[Any], str | None]) -> dict[st
     outputs = reader.outputs(program)
     return {
         "predictors": [
-            {
-                "name": name,
-                "instructions": predictor.signature.instructions,
-                "inputs": list(reader.fields(predictor.signature.input_fields).values()),
-                "outputs": list(reader.fields(predictor.signature.output_fields).values()),
-            }
+            {"name": name, **_signature(reader, predictor.signature)}
             for name, predictor in program.named_predictors()
         ],
         "program": {
@@ -75,9 +70,13 @@ def describe_program(cls: type, name_of: Callable[[Any], str | None]) -> dict[st
 
 
 def describe_value(cls: type) -> dict[str, Any]:
-    """`{"value": JSON Schema}` of a class of the user whose instances are data, else nothing."""
+    """What a class of the user that is no program says of its fields.
+
+    `{"signature": {"instructions", "inputs", "outputs"}}` of a signature, `{"value": JSON Schema}` of a class
+    whose instances are data, else nothing.
+    """
     if issubclass(cls, dspy.Signature):
-        return {}
+        return {"signature": _signature(_Reader(lambda _: None), cls)}
     data = (
         issubclass(cls, (pydantic.BaseModel, enum.Enum))
         or dataclasses.is_dataclass(cls)
@@ -140,6 +139,14 @@ class _SchemaWithNames(GenerateJsonSchema):
 
     def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
         return _with_name(super().enum_schema(schema), schema["cls"])
+
+
+def _signature(reader: _Reader, signature: Any) -> dict[str, Any]:
+    return {
+        "instructions": signature.instructions,
+        "inputs": list(reader.fields(signature.input_fields).values()),
+        "outputs": list(reader.fields(signature.output_fields).values()),
+    }
 
 
 def _entry(cls: Any) -> Any:

@@ -32,6 +32,9 @@ pub(super) fn write(scope: &Scope<'_>, class: &Class, tree: &mut Tree, types: &m
 
 /// The names of the types that a class is written as, so that no other type takes one.
 pub(super) fn idents(class: &Class, ident: &str) -> Vec<String> {
+    if class.signature.is_some() {
+        return vec![ident.to_owned()];
+    }
     let methods = class.methods.iter().map(|method| call_type(ident, &method.name));
     [ident.to_owned(), format!("{ident}Instance")].into_iter().chain(methods).collect()
 }

@@ -11,6 +11,7 @@ mod names;
 mod parameter;
 mod program;
 mod scope;
+mod signature;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -87,6 +88,10 @@ impl Bindings {
         let data = data_types(&data, &mut types);
         let scope = |name: &'_ str| parent(name).to_owned();
         for class in bound {
+            if let Some(own) = &class.signature {
+                signature::write(self, class, own, &mut tree, &mut types);
+                continue;
+            }
             let module = scope(&class.name);
             let scope = Scope { bindings: self, data: &data, module: &module };
             class::write(&scope, class, &mut tree, &mut types);
@@ -174,8 +179,10 @@ fn data_types(classes: &[&Class], types: &mut SchemaTypes) -> Data {
 /// The classes of Python that JSON Schemas of a class speak of, by where they are defined.
 pub fn classes_in_schemas(class: &Class) -> BTreeSet<String> {
     let program = class.program.iter().flat_map(|program| [&program.inputs, &program.outputs]).flatten();
-    let predictors = class.predictors.iter().flat_map(|predictor| [&predictor.inputs, &predictor.outputs]);
-    let fields = program.chain(predictors).flatten().map(|field| &field.schema);
+    let predictors = class.predictors.iter().map(|predictor| &predictor.signature);
+    let signatures = predictors.chain(&class.signature);
+    let signatures = signatures.flat_map(|signature| [&signature.inputs, &signature.outputs]);
+    let fields = program.chain(signatures).flatten().map(|field| &field.schema);
     let mut names = BTreeSet::new();
     for schema in fields.chain(&class.value) {
         collect(schema, &mut names);

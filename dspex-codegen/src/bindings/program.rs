@@ -20,7 +20,7 @@ pub(super) struct Program {
 
 /// Which side of a call a struct is for.
 #[derive(Clone, Copy)]
-enum Side {
+pub(super) enum Side {
     Inputs,
     Outputs,
 }
@@ -42,15 +42,9 @@ pub(super) fn program(class: &Class, ident: &str, types: &mut SchemaTypes) -> Pr
     }
     let Some(known) = &class.program else { return program };
     let of = format!("[`{}`]", ident.trim_start_matches("r#"));
-    let mut make = |name: &str, of: &str, side: Side, fields: &[ProgramField]| {
-        types.record(&Record {
-            module: parent(&class.name).to_owned(),
-            name: format!("{name}{}", side.name()),
-            doc: format!("The {} of {of}.", side.name().to_lowercase()),
-            fields: fields.iter().map(|field| record_field(side, field)).collect(),
-            builder: matches!(side, Side::Inputs),
-        })
-    };
+    let module = parent(&class.name);
+    let mut make =
+        |name: &str, of: &str, side, fields: &[ProgramField]| record(types, module, name, of, side, fields);
     if class.call != Call::None {
         match &known.inputs {
             Some(fields) => program.inputs = Some(make(last(&class.name), &of, Side::Inputs, fields)),
@@ -68,14 +62,32 @@ pub(super) fn program(class: &Class, ident: &str, types: &mut SchemaTypes) -> Pr
     for predictor in &class.predictors {
         let name = format!("{}{}", last(&class.name), predictor_name(&predictor.name));
         let of = format!("the predictor `{}` of {of}", predictor.name);
-        let inputs = make(&name, &of, Side::Inputs, &predictor.inputs);
-        let outputs = make(&name, &of, Side::Outputs, &predictor.outputs);
+        let inputs = make(&name, &of, Side::Inputs, &predictor.signature.inputs);
+        let outputs = make(&name, &of, Side::Outputs, &predictor.signature.outputs);
         list.push(format!("* `{}`: [`{inputs}`] to [`{outputs}`]{}", predictor.name, told(predictor)));
     }
     if !list.is_empty() {
         program.notes.push(format!("Its predictors:\n\n{}", list.join("\n")));
     }
     program
+}
+
+/// The struct for one side.
+pub(super) fn record(
+    types: &mut SchemaTypes,
+    module: &str,
+    name: &str,
+    of: &str,
+    side: Side,
+    fields: &[ProgramField],
+) -> Ident {
+    types.record(&Record {
+        module: module.to_owned(),
+        name: format!("{name}{}", side.name()),
+        doc: format!("The {} of {of}.", side.name().to_lowercase()),
+        fields: fields.iter().map(|field| record_field(side, field)).collect(),
+        builder: matches!(side, Side::Inputs),
+    })
 }
 
 /// `answer.predict` is the predictor that a `dspy.ChainOfThought` called `answer` holds: `Answer`.
@@ -87,7 +99,7 @@ fn predictor_name(path: &str) -> String {
 
 /// The first line of what a predictor's model is told.
 fn told(predictor: &Predictor) -> String {
-    let first = predictor.instructions.as_deref().and_then(|text| text.lines().next());
+    let first = predictor.signature.instructions.as_deref().and_then(|text| text.lines().next());
     first.map(|line| format!(". {}", rustdoc(line))).unwrap_or_default()
 }
 

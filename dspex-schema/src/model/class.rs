@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Parameter, Predictor, Program, Type, lenient, words};
+use super::{OwnSignature, Parameter, Predictor, Program, Type, lenient, words};
 use crate::Result;
 
 /// A class of DSPy (or of a team's own Python module) as a snapshot describes it.
@@ -66,6 +66,9 @@ pub struct Class {
     /// The JSON Schema of its instances, where it is a class of data of a team's own, such as a pydantic model or an enum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<serde_json::Value>,
+    /// Its fields, where it is a signature of a team's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<OwnSignature>,
     /// What a call takes and answers, where it is a program of a team's own that could be built and looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<Program>,

@@ -13,7 +13,7 @@ mod ty;
 pub use class::{Call, Class, Deprecated, Kind, Method, Outputs, Reserved};
 pub use function::Function;
 pub use parameter::{Default, Parameter, Role};
-pub use program::{Predictor, Program, ProgramField};
+pub use program::{OwnSignature, Predictor, Program, ProgramField};
 pub use ty::Type;
 
 /// Readings of values that have several ways to say nothing.

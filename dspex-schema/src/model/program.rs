@@ -23,13 +23,22 @@ pub struct Program {
 pub struct Predictor {
     /// Its path in the program, such as `answer.predict`.
     pub name: String,
+    /// Its signature.
+    #[serde(flatten)]
+    pub signature: OwnSignature,
+}
+
+/// A signature of a team's own, as it is written in Python.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct OwnSignature {
     /// What the model is told to do.
     #[serde(default, deserialize_with = "lenient::text")]
     pub instructions: Option<String>,
-    /// The inputs of its signature.
+    /// What goes in.
     #[serde(default)]
     pub inputs: Vec<ProgramField>,
-    /// The outputs of its signature.
+    /// What comes out.
     #[serde(default)]
     pub outputs: Vec<ProgramField>,
 }

@@ -154,7 +154,13 @@ def test_classes_of_data_have_the_schema_of_their_values(cls: type) -> None:
     assert describe_value(cls)["value"]["x-python"] == f"{__name__}.{cls.__name__}"
 
 
-@pytest.mark.parametrize("cls", [Respond, Inner, object])
+def test_a_signature_of_the_team_tells_its_fields() -> None:
+    signature = describe_value(Respond)["signature"]
+    assert signature["instructions"] == "Respond."
+    assert [*names(signature["inputs"]), *names(signature["outputs"])] == ["passages", "verdict"]
+
+
+@pytest.mark.parametrize("cls", [Inner, object])
 def test_other_classes_are_no_data(cls: type) -> None:
     assert describe_value(cls) == {}
 

@@ -99,7 +99,7 @@ impl Config {
         let out_file = self.out_file.clone().unwrap_or_else(|| out.join("dspy.rs"));
         match directory {
             Some(dir) => {
-                let catalog = Catalog::open(dir)?;
+                let catalog = verified(&dir)?;
                 let digest = catalog.digest()?;
                 let text = self.text(&catalog)?;
                 write::digest(&out, &digest)?;
@@ -132,7 +132,8 @@ impl Config {
         let used = |name: &String| classes.iter().any(|class| classes_in_schemas(class).contains(name));
         for name in self.bindings.type_paths.keys().chain(self.bindings.attributes.keys()) {
             let paths = self.bindings.type_paths.contains_key(name);
-            if !classes.iter().any(|class| class.name == *name) && !(paths && used(name)) {
+            let known = classes.iter().any(|class| class.name == *name) || (paths && used(name));
+            if !known {
                 let near = catalog.suggest(name).map(|near| format!("; did you mean `{near}`?"));
                 let hint = near.unwrap_or_default();
                 return Err(Error::Option(format!("the schema has no class `{name}`{hint}")));
@@ -143,6 +144,20 @@ impl Config {
         let functions: Vec<_> =
             functions.iter().filter(|function| self.selection.selects(function_paths(function))).collect();
         self.bindings.text(&classes, &functions).map_err(Error::Option)
+    }
+}
+
+/// The catalogue of a directory none of whose files was edited, lost or left over. All that is wrong is told, the first
+/// as the error.
+fn verified(dir: &Path) -> Result<Catalog, Error> {
+    let (catalog, problems) = dspex_schema::verify(dir)?;
+    let mut problems = problems.into_iter().map(Error::from);
+    match problems.next() {
+        None => Ok(catalog),
+        Some(first) => {
+            problems.for_each(|problem| println!("cargo::error={}", problem.line()));
+            Err(first)
+        }
     }
 }
 

@@ -153,6 +153,26 @@ async fn functions_of_the_team_take_and_give_its_types() {
     assert_eq!(best.title, "B");
 }
 
+// DSPy's own class with the team's signature. Its schema is not among those of the team.
+#[dspy_module("dspy.ChainOfThought", signature = rag::Answer, unchecked)]
+struct Answer;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_of_the_team_serves_a_module_of_the_programs_own() {
+    let lm = ScriptedLm::new([answer(CLAIM)]);
+    let (dspex, _session) = start(lm.clone()).await;
+    let inputs = rag::AnswerInputs::new(vec![doc("A")], "Is it so?");
+    let out: rag::AnswerOutputs = Answer::call(&dspex, inputs).await.unwrap();
+    assert_eq!((out.urgency, out.table.len()), (Urgency::SomeDay, 3));
+    let asked = lm.requests()[0].prompt_text();
+    // What Python says of the fields and types, and nothing that was made up for Rust.
+    for said in ["Answer from the documents.", "What the documents say.", "What it is called."] {
+        assert!(asked.contains(said), "{said} is not in\n{asked}");
+    }
+    assert!(!asked.contains("The field") && !asked.contains("Sets"), "{asked}");
+    assert!(asked.contains("A document, see `list[str]` and [the page](https://example.org)."), "{asked}");
+}
+
 #[test]
 fn a_program_is_a_module_like_any_other_but_has_no_signature_of_its_own() {
     fn definition<M: Module<Inputs = Inputs>>() -> (&'static str, &'static [&'static str]) {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::args::{Args, Problem};
 use super::{Bound, Draft};
 use crate::api::module::spec_of;
-use crate::api::{DynInstance, Instance, InstanceSpec, Module};
+use crate::api::{DynInstance, Instance, InstanceSpec, Module, Predict, Signature};
 use crate::bridge::Spec;
 use crate::error::{Error, Result};
 
@@ -40,6 +40,15 @@ impl SignatureSpec {
             });
         }
         Ok(Self::from(document_of(&spec).get("signature").cloned().unwrap_or_default()))
+    }
+
+    /// A signature that is a type: `#[derive(Signature)]`, or one of a team's own in Python.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Schema`](crate::Error::Schema) where a field's type has no JSON Schema that can serve.
+    pub fn of_type<S: Signature + 'static>() -> Result<Self> {
+        Self::of::<Predict<S>>()
     }
 
     /// What the model is told to do; without it, DSPy writes a sentence of its own.
