@@ -33,6 +33,13 @@ impl Root {
             "dspy.Audio" | "dspy.adapters.types.audio.Audio" => quote!(Audio),
             "dspy.File" | "dspy.adapters.types.file.File" => quote!(File),
             "dspy.History" | "dspy.adapters.types.history.History" => quote!(History),
+            "dspy.Code" | "dspy.adapters.types.code.Code" => quote!(Code),
+            // `dspy.Code["java"]` is a class of its own.
+            _ if class.starts_with("dspy.adapters.types.code.Code_") => quote!(Code),
+            "dspy.Reasoning" | "dspy.adapters.types.reasoning.Reasoning" => quote!(Reasoning),
+            "dspy.ToolCalls" | "dspy.adapters.types.tool.ToolCalls" => quote!(ToolCalls),
+            "dspy.experimental.Document" | "dspy.adapters.types.document.Document" => quote!(Document),
+            "dspy.experimental.Citations" | "dspy.adapters.types.citation.Citations" => quote!(Citations),
             _ => return None,
         };
         let path = &self.path;

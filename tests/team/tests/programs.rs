@@ -13,7 +13,7 @@ use bindings_of_a_team::my_team::rag::{
 use dspex::bindings::{ModuleSpec, SignatureSpec};
 use dspex::prelude::*;
 use dspex::testing::{ScriptedLm, StandInLm};
-use dspex::types::Image;
+use dspex::types::{Code, Document, Image};
 use serde_json::{Value, json};
 
 async fn start(lm: impl LanguageModel) -> (Dspex, Session) {
@@ -89,11 +89,21 @@ async fn values_of_all_sorts_go_through_a_program_and_come_back() {
     let image = Image::from_bytes("image/png", [0x89, b'P', b'N', b'G']);
     let pair = (5, "five".to_owned());
     let choice = ShapesInputsChoice::List(vec!["a".into()]);
-    let inputs = ShapesInputs::new(comment.clone(), page.clone(), span.clone(), image.clone(), pair.clone());
+    let (code, document) = (Code::new("int x = 1;"), Document::text("The sky is blue.").titled("Weather"));
+    let inputs = ShapesInputs::new(
+        comment.clone(),
+        page.clone(),
+        span.clone(),
+        image.clone(),
+        code.clone(),
+        document.clone(),
+        pair.clone(),
+    );
     let shapes = Shapes::new().create(&session).await.unwrap();
     let out = shapes.execute(inputs.clone().choice(choice).new_(true)).await.unwrap().into_outputs();
     assert_eq!((out.comment, out.page, out.span), (comment, page, span));
-    assert_eq!((out.image, out.pair, out.new), (image, pair, true));
+    assert_eq!((out.image, out.code, out.document), (image, code, document));
+    assert_eq!((out.pair, out.new), (pair, true));
     assert_eq!(out.choice, Some(ShapesOutputsChoice::List(vec!["a".into()])));
     let out = shapes.execute(inputs).await.unwrap();
     assert_eq!((&out.choice, out.new), (&None, false));

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, Optional, Union
 
 import dspy
+import dspy.experimental
 import pydantic
 
 from my_team.models import Claim, Comment, Doc, Page, Refusal, Span, Urgency
@@ -69,12 +70,22 @@ class Shapes(dspy.Module):
         page: Page[int],
         span: Span,
         image: dspy.Image,
+        code: dspy.Code["java"],
+        document: dspy.experimental.Document,
         pair: tuple[int, str],
         choice: Union[int, list[str], None] = None,
         new: bool = False,
     ):
         return dspy.Prediction(
-            comment=comment, page=page, span=span, image=image, pair=pair, choice=choice, new=new
+            comment=comment,
+            page=page,
+            span=span,
+            image=image,
+            code=code,
+            document=document,
+            pair=pair,
+            choice=choice,
+            new=new,
         )
 
 
