@@ -16,6 +16,7 @@ import inspect
 import os
 import platform
 import sys
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -138,6 +139,8 @@ class Engine:
             raise
         if isinstance(result, dspy.Prediction):
             return _prediction(result, instance if not open.instance.method else None, call)
+        if method.takes_roles and isinstance(result, types.GeneratorType):
+            result = list(result)
         if isinstance(result, dspy.Module):
             # What an optimizer made of its student, in the form that the `state` of a spec has.
             result = result.dump_state()

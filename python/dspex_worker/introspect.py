@@ -6,12 +6,14 @@ only people read (docs) is not part of that hash.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import dspy
@@ -19,13 +21,14 @@ import pydantic
 from dspy.adapters.base import Adapter
 from dspy.teleprompt import Teleprompter
 
-from dspex_worker import codec, reserved, roles, source_facts
+from dspex_worker import codec, reserved, roles, source_facts, untold
 from dspex_worker.catalogue import Catalogue
 from dspex_worker.problems import NotFound
 from dspex_worker.programs import describe_program
+from dspex_worker.refusals import CALL, refusal_of
 from dspex_worker.roles import ModuleFacts
-from dspex_worker.surface import constructor, is_async_module, public_methods, public_properties, refusal_of
-from dspex_worker.type_ir import ANY, TypeReader, union
+from dspex_worker.surface import call_of, constructor, is_async_module, public_methods, public_properties
+from dspex_worker.type_ir import ANY, Type, TypeReader, is_known, union
 from dspex_worker.unreached import unreached
 
 FORMAT = 1
@@ -52,6 +55,8 @@ _ABI = (
     "init",
     "init_extra",
     "call_extra",
+    "call_open",
+    "call_returns",
     "outputs",
     "reserved",
     "methods",
@@ -165,12 +170,14 @@ class Introspector:
             "init": init,
             "init_extra": init_extra,
             "call_extra": [],
+            "call_open": False,
+            "call_returns": ANY,
             "outputs": {"from_signature": False, "extra": []},
             "reserved": {"inputs": [], "outputs": [], "tools": []},
             "methods": self._members(cls),
             "unsupported": {
                 n: refusal
-                for n in public_methods(cls)
+                for n in (*public_methods(cls), *public_properties(cls))
                 if _own(cls, n) and (refusal := refusal_of(cls, n)) is not None
             },
             "doc": _doc(cls),
@@ -179,10 +186,17 @@ class Introspector:
         if deprecated is not None:
             described["deprecated"] = deprecated
             described["flags"] = sorted({*described["flags"], "deprecated"})
-        if issubclass(cls, pydantic.BaseModel):
-            described["fields"] = self._fields(cls)
+        fields = self._fields(cls)
+        if fields:
+            described["fields"] = fields
         if kind == "module":
             described.update(self._call_of_module(path, cls, facts))
+        elif any(CALL in vars(base) for base in cls.__mro__) and _own(cls, CALL):
+            refusal = refusal_of(cls, CALL)
+            if refusal is None:
+                described.update(self._call_of_object(path, cls))
+            else:
+                described["unsupported"] = {CALL: refusal, **described["unsupported"]}
         if not described["doc"]:
             described["doc"] = _doc(inspect.getattr_static(cls, "__init__"))
         described["abi_sha256"] = _sha256(
@@ -200,7 +214,7 @@ class Introspector:
             return [], False
         docs = {**_argument_docs(_doc(cls)), **_argument_docs(_doc(inspect.getattr_static(cls, "__init__")))}
         owner = next((b.__module__ for b in cls.__mro__ if "__init__" in vars(b)), cls.__module__)
-        return self._parameters(signature, owner, docs)
+        return self._parameters(signature, owner, docs, untold.of_method(cls, "__init__"))
 
     def _call_of_module(self, path: str, cls: Any, facts: ModuleFacts) -> dict[str, Any]:
         entry = cls.aforward if is_async_module(cls) else getattr(cls, "forward", None)
@@ -215,22 +229,21 @@ class Introspector:
                 }
                 for a in facts.call_extra
             ]
-            call = "inputs"
+            call, open_ended, returns = "inputs", False, self._types.read(dspy.Prediction, cls.__module__)
         elif entry is None:
-            extra, call = [], "none"
+            extra, call, open_ended, returns = [], "none", False, ANY
         else:
-            extra, open_ended = self._parameters(_unbound(entry), cls.__module__, _argument_docs(_doc(entry)))
+            extra, open_ended, returns = self._entry(cls, entry)
             call = "inputs" if open_ended and not extra else "args"
         general = (reserved.INPUTS, reserved.OUTPUTS) if facts.from_signature else (frozenset[str](),) * 2
         return {
             "call": call,
             "call_extra": extra,
+            "call_open": open_ended and call == "args",
+            "call_returns": returns,
             "outputs": {
                 "from_signature": facts.from_signature,
-                "extra": [
-                    {"name": o.name, "type": self._types.read(o.annotation, cls.__module__), "doc": o.doc}
-                    for o in facts.extra_outputs
-                ],
+                "extra": self._outputs(facts.extra_outputs or roles.OUTPUTS.get(path, ()), cls),
             },
             "reserved": {
                 "inputs": sorted(general[0] | facts.reserved_inputs),
@@ -239,31 +252,73 @@ class Introspector:
             },
         }
 
+    def _call_of_object(self, path: str, cls: Any) -> dict[str, Any]:
+        """The call of an instance that is no module: with arguments of its own."""
+        extra, open_ended, returns = self._entry(cls, call_of(cls))
+        return {
+            "call": "args",
+            "call_extra": extra,
+            "call_open": open_ended,
+            "call_returns": returns,
+            "outputs": {"from_signature": False, "extra": self._outputs(roles.OUTPUTS.get(path, ()), cls)},
+        }
+
+    def _entry(self, cls: type, function: Any) -> tuple[list[dict[str, Any]], bool, Type]:
+        """What a call ends in: its parameters, whether it takes any other keyword, and its result."""
+        told = untold.of_method(cls, function.__name__)
+        described = self._callable(function, skip_first=True, told=told, owner=cls)
+        return described["params"], described["params_extra"], described["returns"]
+
+    def _outputs(self, outputs: Iterable[roles.Output], cls: type) -> list[dict[str, Any]]:
+        return [
+            {"name": o.name, "type": self._types.read(o.annotation, cls.__module__), "doc": o.doc}
+            for o in outputs
+        ]
+
     def _members(self, cls: type) -> list[dict[str, Any]]:
         """The methods and properties that the host can use, by name."""
         members = [
             self._method(cls, n) for n in public_methods(cls) if _own(cls, n) and refusal_of(cls, n) is None
         ]
         for name, getter in public_properties(cls).items():
-            if _own(cls, name):
-                described = self._callable(getter, skip_first=True)
+            if _own(cls, name) and refusal_of(cls, name) is None:
+                told = untold.of_method(cls, name)
+                described = self._callable(getter, skip_first=True, told=told, owner=cls)
                 members.append({"name": name, "binding": "property", **described})
         return sorted(members, key=lambda member: str(member["name"]))
 
-    def _fields(self, cls: type[pydantic.BaseModel]) -> list[dict[str, Any]]:
-        """The fields of a type, as its JSON form has them."""
+    def _fields(self, cls: Any) -> list[dict[str, Any]]:
+        """The fields of a type's JSON form: those of a model of pydantic or of a dataclass."""
+        if dataclasses.is_dataclass(cls):
+            return [self._field_of_dataclass(cls, field) for field in dataclasses.fields(cls)]
+        if not issubclass(cls, pydantic.BaseModel):
+            return []
+        told, docs = untold.of_method(cls, "__init__"), _argument_docs(_doc(cls))
         described = []
         for name, info in cls.model_fields.items():
             field = {
                 "name": name,
                 "role": "value",
                 "required": info.is_required(),
-                "type": self._types.read(Any if info.annotation is None else info.annotation, cls.__module__),
-                "doc": info.description or "",
+                "type": self._read(info.annotation, cls.__module__, told.get(name), cls),
+                "doc": info.description or docs.get(name, ""),
             }
             if not info.is_required():
                 field["default"] = self._default(info.get_default(call_default_factory=False))
             described.append(field)
+        return described
+
+    def _field_of_dataclass(self, cls: Any, field: dataclasses.Field[Any]) -> dict[str, Any]:
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        described = {
+            "name": field.name,
+            "role": "value",
+            "required": required,
+            "type": self._types.read(field.type, cls.__module__),
+            "doc": _argument_docs(_doc(cls)).get(field.name, ""),
+        }
+        if field.default is not dataclasses.MISSING:
+            described["default"] = self._default(field.default)
         return described
 
     def _method(self, cls: type, name: str) -> dict[str, Any]:
@@ -279,7 +334,9 @@ class Introspector:
         described = {
             "name": name,
             "binding": binding,
-            **self._callable(function, skip_first=binding != "static"),
+            **self._callable(
+                function, skip_first=binding != "static", told=untold.of_method(cls, name), owner=cls
+            ),
         }
         deprecated = source_facts.deprecation_of(function, described["doc"])
         if deprecated is not None:
@@ -294,33 +351,52 @@ class Introspector:
             "name": path,
             "canonical": f"{function.__module__}.{function.__qualname__}",
             "exports": self._exports.get(id(function), [path]),
-            **self._callable(inspect.unwrap(function), skip_first=False),
+            **self._callable(
+                inspect.unwrap(function), skip_first=False, told=untold.of_function(inspect.unwrap(function))
+            ),
         }
         described["abi_sha256"] = _sha256(
             _without_docs({k: v for k, v in described.items() if k != "exports"})
         )
         return described
 
-    def _callable(self, function: Any, *, skip_first: bool) -> dict[str, Any]:
+    def _callable(
+        self, function: Any, *, skip_first: bool, told: Mapping[str, str], owner: type | None = None
+    ) -> dict[str, Any]:
         doc = _doc(function)
         try:
             signature = _unbound(function) if skip_first else inspect.signature(function)
         except (TypeError, ValueError):
             return {"async": False, "params": [], "params_extra": True, "returns": ANY, "doc": doc}
-        parameters, extra = self._parameters(signature, function.__module__, _argument_docs(doc))
-        returns = signature.return_annotation
+        parameters, extra = self._parameters(signature, function.__module__, _argument_docs(doc), told)
         return {
             "async": inspect.iscoroutinefunction(function),
             "params": parameters,
             "params_extra": extra,
-            "returns": ANY if returns is signature.empty else self._types.read(returns, function.__module__),
+            "returns": self._read(
+                signature.return_annotation, function.__module__, told.get(untold.RETURN), owner
+            ),
             "doc": doc,
         }
+
+    def _read(self, annotation: Any, module: str, told: str | None, owner: type | None = None) -> Type:
+        """The type of an annotation; where it says nothing, what is known without it."""
+        empty = annotation is inspect.Parameter.empty
+        found = ANY if empty else self._types.read(annotation, module)
+        if is_known(found) or told is None:
+            return found
+        if told == untold.SELF:
+            return ANY if owner is None else self._types.read(owner, module)
+        return self._types.read(told, "dspy")
 
     # -------------------------------------------------------------------------------------------- parameters
 
     def _parameters(
-        self, signature: inspect.Signature, module: str, docs: Mapping[str, str]
+        self,
+        signature: inspect.Signature,
+        module: str,
+        docs: Mapping[str, str],
+        told: Mapping[str, str] = MappingProxyType({}),
     ) -> tuple[list[dict[str, Any]], bool]:
         described = []
         extra = False
@@ -328,17 +404,19 @@ class Introspector:
             if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 extra = extra or parameter.kind is parameter.VAR_KEYWORD
                 continue
-            described.append(self._parameter(name, parameter, module, docs.get(name, "")))
+            described.append(self._parameter(name, parameter, module, docs.get(name, ""), told.get(name)))
         return described, extra
 
-    def _parameter(self, name: str, parameter: inspect.Parameter, module: str, doc: str) -> dict[str, Any]:
+    def _parameter(
+        self, name: str, parameter: inspect.Parameter, module: str, doc: str, told: str | None
+    ) -> dict[str, Any]:
         required = parameter.default is parameter.empty
         annotation = parameter.annotation
         if annotation is parameter.empty:
             annotation = roles.PARAMETER_TYPES.get(name, Any if required else type(parameter.default))
             if not required and parameter.default is None:
                 annotation = roles.PARAMETER_TYPES.get(name, Any)
-        kind = self._types.read(annotation, module)
+        kind = self._read(annotation, module, told)
         described = {
             "name": name,
             "role": roles.role_of(name),
