@@ -19,7 +19,7 @@ from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.refusals import CALL, is_client, refusal_of
 from dspex_worker.roles import ModuleFacts
 from dspex_worker.signature import Signature, build_signature
-from dspex_worker.surface import call_of, constructor, is_async_module, public_methods
+from dspex_worker.surface import by_position, call_of, constructor, is_async_module, public_methods
 from dspex_worker.validate import (
     Inputs,
     Outputs,
@@ -246,7 +246,8 @@ class Builder:
         signature = None if raw is None else build_signature(raw, f"{where}.signature")
         arguments = self.arguments(cls, spec, signature, facts, where)
         try:
-            target = cls(**arguments)
+            positional, named = by_position(constructor(cls), arguments)
+            target = cls(*positional, **named)
         except (TypeError, ValueError) as error:
             problem: Problem = {
                 "field": f"{where}.args",

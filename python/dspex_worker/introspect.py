@@ -11,8 +11,7 @@ import functools
 import hashlib
 import inspect
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -22,9 +21,11 @@ from dspy.adapters.base import Adapter
 from dspy.teleprompt import Teleprompter
 
 from dspex_worker import codec, reserved, roles, source_facts, untold
+from dspex_worker.apart import each_apart
 from dspex_worker.catalogue import Catalogue
+from dspex_worker.docstrings import argument_docs, doc_of, docs_in, without_docs
 from dspex_worker.problems import NotFound
-from dspex_worker.programs import describe_program
+from dspex_worker.programs import abi_of_program, describe_program
 from dspex_worker.refusals import CALL, refusal_of
 from dspex_worker.roles import ModuleFacts
 from dspex_worker.surface import call_of, constructor, is_async_module, public_methods, public_properties
@@ -99,10 +100,7 @@ def document(catalogue: Catalogue, modules: list[str]) -> dict[str, Any]:
             if catalogue.name_of(value) != path:
                 continue
             if inspect.isclass(value):
-                described = reader.describe_class(path, value)
-                if issubclass(value, dspy.Module) and not value.__module__.startswith("dspy."):
-                    described.update(describe_program(value, catalogue.name_of))
-                classes[path] = described
+                classes[path] = reader.describe(path, value)
             else:
                 functions[path] = reader.describe_function(path, value)
     unsupported, skipped = unreached(catalogue) if "dspy" in modules else ({}, {})
@@ -119,13 +117,32 @@ def document(catalogue: Catalogue, modules: list[str]) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=4)
 def fingerprints(catalogue: Catalogue) -> dict[str, str]:
-    """The hash of every public class of modules that can be built by a spec."""
-    reader = Introspector(catalogue)
-    return {
-        path: reader.describe_class(path, value)["abi_sha256"]
+    """The hash of every public class of modules that can be built by a spec.
+
+    Programs of the user are built for it, in a process of their own.
+    """
+    reader = Introspector(catalogue, abi_alone=True)
+    modules = {
+        path: value
         for path, value in catalogue.items()
         if inspect.isclass(value) and issubclass(value, dspy.Module) and catalogue.name_of(value) == path
     }
+    found = {path: str(reader.describe_class(path, cls)["abi_sha256"]) for path, cls in modules.items()}
+    programs = [path for path, cls in modules.items() if is_program(cls)]
+    return {
+        **found,
+        **each_apart(programs, lambda path: str(reader.describe(path, modules[path])["abi_sha256"])),
+    }
+
+
+def is_program(cls: type) -> bool:
+    """Whether a class is a program of the user: a module that DSPy does not define."""
+    return issubclass(cls, dspy.Module) and not cls.__module__.startswith("dspy.")
+
+
+def abi_of(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What a program in another language depends on, of the document of a class."""
+    return {key: without_docs(described[key]) for key in _ABI if key in described}
 
 
 def canonical(value: Any) -> bytes:
@@ -134,10 +151,14 @@ def canonical(value: Any) -> bytes:
 
 
 class Introspector:
-    """Describes the classes and functions of a catalogue."""
+    """Describes the classes and functions of a catalogue.
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    With `abi_alone`, without what has to be read from source and is not in any fingerprint.
+    """
+
+    def __init__(self, catalogue: Catalogue, *, abi_alone: bool = False) -> None:
         self._catalogue = catalogue
+        self._abi_alone = abi_alone
         self._types = TypeReader(self._name_of, _NAMES)
         self._exports: dict[int, list[str]] = {}
         for path, value in catalogue.items():
@@ -147,6 +168,18 @@ class Introspector:
         return "dspy.Signature" if value is dspy.Signature else self._catalogue.name_of(value)
 
     # -------------------------------------------------------------------------------------------- classes
+
+    def describe(self, path: str, cls: type) -> dict[str, Any]:
+        """The schema of one class, with the predictors, inputs and outputs of a program of the user.
+
+        Runs the program's constructor.
+        """
+        described = self.describe_class(path, cls)
+        if is_program(cls):
+            program = describe_program(cls, self._catalogue.name_of)
+            described.update(program)
+            described["abi_sha256"] = _sha256({**abi_of(described), **abi_of_program(program)})
+        return described
 
     def describe_class(self, path: str, cls: type) -> dict[str, Any]:
         """The schema of one class."""
@@ -162,9 +195,9 @@ class Introspector:
             "kind": kind,
             "bases": [name for name in map(self._name_of, cls.__mro__[1:]) if name is not None],
             "flags": sorted(
-                {*facts.flags, *(["experimental"] if source_facts.is_experimental(_doc(cls)) else [])}
+                {*facts.flags, *(["experimental"] if source_facts.is_experimental(doc_of(cls)) else [])}
             ),
-            "requires": sorted({*facts.requires, *source_facts.extras_of(cls)}),
+            "requires": sorted({*facts.requires, *([] if self._abi_alone else source_facts.extras_of(cls))}),
             "async": is_async_module(cls),
             "call": "none",
             "init": init,
@@ -180,9 +213,9 @@ class Introspector:
                 for n in (*public_methods(cls), *public_properties(cls))
                 if _own(cls, n) and (refusal := refusal_of(cls, n)) is not None
             },
-            "doc": _doc(cls),
+            "doc": doc_of(cls),
         }
-        deprecated = source_facts.deprecation_of(cls, described["doc"])
+        deprecated = self._deprecation_of(cls, described["doc"])
         if deprecated is not None:
             described["deprecated"] = deprecated
             described["flags"] = sorted({*described["flags"], "deprecated"})
@@ -198,11 +231,9 @@ class Introspector:
             else:
                 described["unsupported"] = {CALL: refusal, **described["unsupported"]}
         if not described["doc"]:
-            described["doc"] = _doc(inspect.getattr_static(cls, "__init__"))
-        described["abi_sha256"] = _sha256(
-            {key: _without_docs(described[key]) for key in _ABI if key in described}
-        )
-        described["doc_sha256"] = _sha256(list(_docs(described)))
+            described["doc"] = doc_of(inspect.getattr_static(cls, "__init__"))
+        described["abi_sha256"] = _sha256(abi_of(described))
+        described["doc_sha256"] = _sha256(list(docs_in(described)))
         return described
 
     def _constructor(self, cls: type) -> tuple[list[dict[str, Any]], bool]:
@@ -212,7 +243,10 @@ class Introspector:
             signature = inspect.signature(constructor(cls))
         except (TypeError, ValueError):
             return [], False
-        docs = {**_argument_docs(_doc(cls)), **_argument_docs(_doc(inspect.getattr_static(cls, "__init__")))}
+        docs = {
+            **argument_docs(doc_of(cls)),
+            **argument_docs(doc_of(inspect.getattr_static(cls, "__init__"))),
+        }
         owner = next((b.__module__ for b in cls.__mro__ if "__init__" in vars(b)), cls.__module__)
         return self._parameters(signature, owner, docs, untold.of_method(cls, "__init__"))
 
@@ -293,7 +327,7 @@ class Introspector:
             return [self._field_of_dataclass(cls, field) for field in dataclasses.fields(cls)]
         if not issubclass(cls, pydantic.BaseModel):
             return []
-        told, docs = untold.of_method(cls, "__init__"), _argument_docs(_doc(cls))
+        told, docs = untold.of_method(cls, "__init__"), argument_docs(doc_of(cls))
         described = []
         for name, info in cls.model_fields.items():
             field = {
@@ -315,7 +349,7 @@ class Introspector:
             "role": "value",
             "required": required,
             "type": self._types.read(field.type, cls.__module__),
-            "doc": _argument_docs(_doc(cls)).get(field.name, ""),
+            "doc": argument_docs(doc_of(cls)).get(field.name, ""),
         }
         if field.default is not dataclasses.MISSING:
             described["default"] = self._default(field.default)
@@ -338,10 +372,13 @@ class Introspector:
                 function, skip_first=binding != "static", told=untold.of_method(cls, name), owner=cls
             ),
         }
-        deprecated = source_facts.deprecation_of(function, described["doc"])
+        deprecated = self._deprecation_of(function, described["doc"])
         if deprecated is not None:
             described["deprecated"] = deprecated
         return described
+
+    def _deprecation_of(self, value: Any, doc: str) -> dict[str, str] | None:
+        return None if self._abi_alone else source_facts.deprecation_of(value, doc)
 
     # -------------------------------------------------------------------------------------------- functions
 
@@ -356,19 +393,19 @@ class Introspector:
             ),
         }
         described["abi_sha256"] = _sha256(
-            _without_docs({k: v for k, v in described.items() if k != "exports"})
+            without_docs({k: v for k, v in described.items() if k != "exports"})
         )
         return described
 
     def _callable(
         self, function: Any, *, skip_first: bool, told: Mapping[str, str], owner: type | None = None
     ) -> dict[str, Any]:
-        doc = _doc(function)
+        doc = doc_of(function)
         try:
             signature = _unbound(function) if skip_first else inspect.signature(function)
         except (TypeError, ValueError):
             return {"async": False, "params": [], "params_extra": True, "returns": ANY, "doc": doc}
-        parameters, extra = self._parameters(signature, function.__module__, _argument_docs(doc), told)
+        parameters, extra = self._parameters(signature, function.__module__, argument_docs(doc), told)
         return {
             "async": inspect.iscoroutinefunction(function),
             "params": parameters,
@@ -462,59 +499,6 @@ def _unbound(function: Any) -> inspect.Signature:
     """The signature without the first parameter, which the binding gives."""
     signature = inspect.signature(function)
     return signature.replace(parameters=list(signature.parameters.values())[1:])
-
-
-def _doc(value: Any) -> str:
-    doc = vars(value).get("__doc__") if inspect.isclass(value) else getattr(value, "__doc__", None)
-    if not isinstance(doc, str):
-        return ""
-    # DSPy's decorator puts its notice before a text that is still indented, unless Python is 3.13 or later,
-    # which removes indentation and trailing spaces itself.
-    notice, found, rest = doc.partition("\n\n") if source_facts.is_experimental(doc) else ("", "", doc)
-    text = f"{notice.strip()}{found}{inspect.cleandoc(rest)}"
-    return "\n".join(line.rstrip() for line in text.strip().splitlines())
-
-
-_SECTION = re.compile(r"^(Args|Arguments|Parameters):?\s*$")
-_ENTRY = re.compile(r"^(\s*)[`*]{0,2}(\w+)[`*]{0,2}(?:\s*\([^)]*\))?\s*:\s*(.*)$")
-
-
-def _argument_docs(doc: str) -> dict[str, str]:
-    """The texts of an `Args:` section, by parameter."""
-    found: dict[str, str] = {}
-    indent: int | None = None
-    inside, current = False, ""
-    for line in doc.splitlines():
-        if _SECTION.match(line.strip()) and not line.startswith((" ", "\t")):
-            inside, indent, current = True, None, ""
-        elif inside and line and not line.startswith((" ", "\t")):
-            inside = False
-        elif inside and line.strip():
-            entry = _ENTRY.match(line)
-            if entry is not None and (indent is None or len(entry[1]) <= indent):
-                indent, current = len(entry[1]), entry[2]
-                found[current] = entry[3].strip()
-            elif current:
-                found[current] = f"{found[current]} {line.strip()}".strip()
-    return found
-
-
-def _without_docs(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_docs(item) for key, item in value.items() if key not in ("doc", "deprecated")}
-    return [_without_docs(item) for item in value] if isinstance(value, list) else value
-
-
-def _docs(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key in sorted(value):
-            if key == "doc" and isinstance(value[key], str):
-                yield value[key]
-            else:
-                yield from _docs(value[key])
-    elif isinstance(value, list):
-        for item in value:
-            yield from _docs(item)
 
 
 def _sha256(value: Any) -> str:

@@ -18,6 +18,7 @@ import dspy
 import pydantic
 
 from dspex_worker import roles
+from dspex_worker.docstrings import schema_without_docs
 from dspex_worker.surface import constructor, is_async_module
 
 Field = dict[str, Any]
@@ -67,6 +68,35 @@ def describe_program(cls: type, name_of: Callable[[Any], str | None]) -> dict[st
             "outputs": None if outputs is None else list(outputs.values()),
         },
     }
+
+
+def abi_of_program(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caller depends on: names, schemas and defaults; no instructions and descriptions.
+
+    Nothing where nothing could be found out.
+    """
+    if "predictors" not in described:
+        return {}
+    program = described["program"]
+    return {
+        "predictors": [
+            {"name": p["name"], "inputs": _abi(p["inputs"]), "outputs": _abi(p["outputs"])}
+            for p in described["predictors"]
+        ],
+        "program": {side: _abi(program[side]) for side in ("inputs", "outputs")},
+    }
+
+
+def _abi(fields: list[Field] | None) -> list[Field] | None:
+    if fields is None:
+        return None
+    return [
+        {
+            **{key: value for key, value in f.items() if key != "desc"},
+            "schema": schema_without_docs(f["schema"]),
+        }
+        for f in fields
+    ]
 
 
 def json_schema(annotation: Any) -> Any:

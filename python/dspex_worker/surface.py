@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dspy
@@ -26,6 +26,17 @@ def constructor(cls: type) -> Callable[..., Any]:
         return cls
     # Bound to nothing in particular, so that `self` is gone from its parameters.
     return types.MethodType(init, cls)
+
+
+def by_position(target: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Named arguments as a callable takes them: by position where Python knows no name."""
+    named = dict(arguments)
+    positional = []
+    for name, parameter in inspect.signature(target).parameters.items():
+        if parameter.kind is not parameter.POSITIONAL_ONLY or name not in named:
+            break
+        positional.append(named.pop(name))
+    return positional, named
 
 
 def call_of(cls: type) -> Any:

@@ -127,7 +127,7 @@ def inputs_of_callable(target: Callable[..., Any]) -> Inputs:
     for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             open_ended = True
-        elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+        elif parameter.kind is not parameter.VAR_POSITIONAL:
             required = parameter.default is parameter.empty
             # Signatures, modules and the like were built from their specs, and are no data any more.
             check, expected = checker(hints.get(name, Any) if role_of(name) == "value" else Any)

@@ -14,8 +14,8 @@ from typing import Any, Literal, Optional, Union
 import dspy
 import pytest
 
+from dspex_worker import docstrings, introspect, reserved
 from dspex_worker import engine as engine_module
-from dspex_worker import introspect, reserved
 from dspex_worker.catalogue import Catalogue
 from dspex_worker.config import ConfigError, WorkerConfig
 from dspex_worker.engine import Engine
@@ -108,7 +108,7 @@ def test_functions_are_described_too(document: dict[str, Any]) -> None:
 
 def test_the_hash_is_of_what_programs_depend_on_and_not_of_docs(document: dict[str, Any]) -> None:
     react = class_of(document, "dspy.ReAct")
-    held = {key: introspect._without_docs(react[key]) for key in introspect._ABI if key in react}
+    held = {key: docstrings.without_docs(react[key]) for key in introspect._ABI if key in react}
     assert react["abi_sha256"] == hashlib.sha256(introspect.canonical(held)).hexdigest()
     assert react["doc"]
     assert '"doc"' not in introspect.canonical(held).decode()
@@ -157,6 +157,11 @@ def test_hello_tells_versions_and_fingerprints(config: WorkerConfig) -> None:
     assert hello["python_version"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}")
     assert hello["fingerprints"]["dspy.Predict"] == KNOWN["dspy.Predict"]
     assert "dspex_worker.testing.SyncAnswer" in hello["fingerprints"]
+
+
+def test_a_worker_tells_the_fingerprints_that_schemas_have(document: dict[str, Any]) -> None:
+    told = introspect.fingerprints(Catalogue(("dspex_worker.testing",)))
+    assert told == {c["name"]: c["abi_sha256"] for c in document["classes"] if c["kind"] == "module"}
 
 
 def test_warming_starts_no_threads_and_opens_no_cache(tmp_path: Path) -> None:
