@@ -28,10 +28,14 @@ fn a_dump_is_the_built_in_schema_byte_for_byte_wherever_it_is_made() {
     let built_in = tempdir().unwrap();
     snapshot(built_in.path(), "3.4.1");
     let built_in = files(built_in.path());
+    // Provisioned here: another home has another cache, in which each dump would make an environment of its own.
+    let python = Environment::provision(&EnvConfig::new()).unwrap().python;
     for (seed, zone, language) in [("1", "UTC", "C"), ("4242", "Asia/Tokyo", "de_DE.UTF-8")] {
-        let dir = tempdir().unwrap();
+        let (dir, home) = (tempdir().unwrap(), tempdir().unwrap());
         let output = command(dir.path(), &["dump"])
             .envs([("PYTHONHASHSEED", seed), ("TZ", zone), ("LANG", language), ("LC_ALL", language)])
+            .envs([("HOME", home.path()), ("DSPEX_PYTHON", python.as_path())])
+            .env_remove("XDG_CACHE_HOME")
             .output();
         let output = ok(output.unwrap());
         assert!(

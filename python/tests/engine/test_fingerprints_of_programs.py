@@ -15,6 +15,9 @@ from dspex_worker.apart import each_apart
 from dspex_worker.catalogue import Catalogue
 from dspex_worker.docstrings import schema_without_docs
 
+# Tests before these may have left threads behind; the process that workers are forked from has none.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+
 PROGRAM = """
 import dspy, pydantic
 
