@@ -22,6 +22,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from dspex_worker import roles
+from dspex_worker.docstrings import schema_without_docs
 from dspex_worker.surface import constructor, is_async_module
 from dspex_worker.type_ir import ADDRESS
 
@@ -85,6 +86,35 @@ def describe_value(cls: type) -> dict[str, Any]:
     )
     schema, _ = read_schema(cls) if data else (True, None)
     return {} if schema is True else {"value": schema}
+
+
+def abi_of_program(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caller depends on: names, schemas and defaults; no instructions and descriptions.
+
+    Nothing where nothing could be found out.
+    """
+    if "predictors" not in described:
+        return {}
+    program = described["program"]
+    return {
+        "predictors": [
+            {"name": p["name"], "inputs": _abi(p["inputs"]), "outputs": _abi(p["outputs"])}
+            for p in described["predictors"]
+        ],
+        "program": {side: _abi(program[side]) for side in ("inputs", "outputs")},
+    }
+
+
+def _abi(fields: list[Field] | None) -> list[Field] | None:
+    if fields is None:
+        return None
+    return [
+        {
+            **{key: value for key, value in f.items() if key not in ("desc", "untyped")},
+            "schema": schema_without_docs(f["schema"]),
+        }
+        for f in fields
+    ]
 
 
 def json_schema(annotation: Any) -> Any:

@@ -44,6 +44,8 @@ ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 MAX_DEPTH = 16
 
+_UNKNOWN = frozenset({"any", "opaque", "typevar", "unresolved"})
+
 
 class TypeReader:
     """Reads annotations.
@@ -133,6 +135,13 @@ class TypeReader:
 
 def _annotated(text: str) -> type:
     return type("_Annotated", (), {"__annotations__": {"value": text}, "__module__": "typing"})
+
+
+def is_known(kind: Type) -> bool:
+    """Whether a type says anything. A dictionary or list of anything does: it is JSON's own."""
+    if kind["k"] == "union":
+        return all(is_known(branch) for branch in kind["of"])
+    return is_known(kind["of"]) if kind["k"] == "option" else kind["k"] not in _UNKNOWN
 
 
 def union(branches: list[Type]) -> Type:

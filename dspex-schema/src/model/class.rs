@@ -48,9 +48,15 @@ pub struct Class {
     /// Whether the constructor takes any other keyword as well (as `dspy.Predict` does, for its configuration).
     #[serde(default)]
     pub init_extra: bool,
-    /// Keywords that a call takes in addition to the inputs of the signature.
+    /// Keywords that a call takes: all of them, or those in addition to the inputs of the signature.
     #[serde(default)]
     pub call_extra: Vec<Parameter>,
+    /// Whether a call takes any other keyword as well.
+    #[serde(default)]
+    pub call_open: bool,
+    /// What a call returns.
+    #[serde(default)]
+    pub call_returns: Type,
     /// What a call returns.
     #[serde(default)]
     pub outputs: Outputs,
@@ -60,7 +66,7 @@ pub struct Class {
     /// Its public methods.
     #[serde(default)]
     pub methods: Vec<Method>,
-    /// The fields of its JSON form, where it is a type such as `dspy.Image`.
+    /// The fields of its JSON form, where it is a type such as `dspy.Image`, or a dataclass.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Parameter>,
     /// The JSON Schema of its instances, where it is a class of data of a team's own, such as a pydantic model or an enum.

@@ -20,8 +20,9 @@ from dspex_worker import source_facts
 from dspex_worker.catalogue import Catalogue
 from dspex_worker.introspect import fingerprints
 from dspex_worker.programs import describe_program, describe_value, read_schema
+from dspex_worker.refusals import refusal_of
 from dspex_worker.signature import describe_signature
-from dspex_worker.surface import public_properties, refusal_of
+from dspex_worker.surface import public_properties
 from dspex_worker.unreached import unreached
 
 ROOT = Path(__file__).parents[2]
