@@ -36,7 +36,10 @@ pub(super) fn idents(class: &Class, ident: &str) -> Vec<String> {
         return vec![ident.to_owned()];
     }
     let methods = class.methods.iter().map(|method| call_type(ident, &method.name));
-    [ident.to_owned(), format!("{ident}Instance")].into_iter().chain(methods).collect()
+    let own = [call_type(ident, "execute"), format!("{ident}Instance"), ident.to_owned()];
+    // A program's `Outputs` are made with the other types, so that theirs is a name like any.
+    let outputs = (!class.outputs.extra.is_empty()).then(|| format!("{ident}Outputs"));
+    own.into_iter().chain(methods).chain(outputs).collect()
 }
 
 fn draft(scope: &Scope<'_>, class: &Class, ident: &str, program: &Program, out: &mut Writer) {
@@ -97,8 +100,8 @@ fn draft(scope: &Scope<'_>, class: &Class, ident: &str, program: &Program, out: 
         if class.kind == Kind::Module {
             body.line("");
             body.doc("What the instance has learned, as `dump_state` or an optimizer's `compile` gave it.");
-            body.block("pub fn state(self, state: __b::Value) -> Self", |body| {
-                body.line("Self(self.0.state(state))");
+            body.block("pub fn state(self, state: impl __b::Into<__b::Value>) -> Self", |body| {
+                body.line("Self(self.0.state(__b::Into::into(state)))");
             });
         }
         body.line("");
@@ -132,8 +135,27 @@ fn instance(scope: &Scope<'_>, class: &Class, ident: &str, program: &Program, ou
     out.line("#[derive(::core::clone::Clone, ::core::fmt::Debug)]");
     out.line(format!("pub struct {ident}Instance(__b::Bound);"));
     out.line("");
+    let own = own_arguments(class, program);
+    let outputs = own.then(|| outputs(scope, class, ident)).flatten();
     out.block(format!("impl {ident}Instance"), |body| {
-        if class.call != Call::None {
+        if own {
+            let callable = Callable {
+                python: class.name.clone(),
+                ident: "execute".to_owned(),
+                receiver: "&self",
+                begin: Begin::Method(""),
+                call_type: call_type(ident, "execute"),
+                params: &class.call_extra,
+                params_extra: class.call_open,
+                returns: &class.call_returns,
+                outputs: outputs.as_ref().map(|_| format!("{ident}Outputs")),
+                doc: Some("Calls the instance."),
+            };
+            let (function, call_type) = callable.write(scope);
+            body.lines(&function.into_text());
+            body.line("");
+            call_types.extend(call_type);
+        } else if class.call != Call::None && obstacle(&class.call_extra).is_none() {
             execute(class, program, body);
         }
         for method in &class.methods {
@@ -150,6 +172,7 @@ fn instance(scope: &Scope<'_>, class: &Class, ident: &str, program: &Program, ou
                 params: &method.params,
                 params_extra: method.params_extra,
                 returns: &method.returns,
+                outputs: None,
                 doc: method.doc.as_deref(),
             };
             let (function, call_type) = callable.write(scope);
@@ -160,24 +183,49 @@ fn instance(scope: &Scope<'_>, class: &Class, ident: &str, program: &Program, ou
         body.doc("The instance without its class's methods: its session, and the address of its spec.");
         body.block("pub fn bound(&self) -> &__b::Bound", |body| body.line("&self.0"));
     });
-    for call_type in call_types {
+    for text in call_types.into_iter().chain(outputs) {
         out.line("");
-        out.lines(&call_type.into_text());
+        out.lines(&text.into_text());
     }
+}
+
+/// Whether a call takes arguments that are known one by one, and can be given.
+fn own_arguments(class: &Class, program: &Program) -> bool {
+    class.call == Call::Args && program.inputs.is_none() && obstacle(&class.call_extra).is_none()
+}
+
+/// The type of what a call with arguments of its own answers, where its fields are known.
+fn outputs(scope: &Scope<'_>, class: &Class, ident: &str) -> Option<Writer> {
+    if class.outputs.extra.is_empty() || class.outputs.from_signature {
+        return None;
+    }
+    let mut out = Writer::default();
+    let root = scope.bindings.root.path();
+    out.doc(&format!("What a call of [`{ident}Instance`] answers."));
+    let serde = format!("{root}::__private::serde");
+    out.line(format!(
+        "#[derive(::core::clone::Clone, ::core::fmt::Debug, ::core::cmp::PartialEq, {serde}::Serialize, {serde}::Deserialize)]"
+    ));
+    out.line(format!("#[serde(crate = {serde:?})]"));
+    out.block(format!("pub struct {ident}Outputs"), |body| {
+        for output in &class.outputs.extra {
+            body.docstring(output.doc.as_deref(), &format!("The output `{}`.", output.name));
+            body.line(format!("pub {}: {},", names::ident(&output.name, &[]), scope.rust_type(&output.ty)));
+        }
+    });
+    Some(out)
 }
 
 /// The call of the instance itself.
 fn execute(class: &Class, program: &Program, body: &mut Writer) {
-    let what = match (class.call.clone(), &program.inputs) {
-        (_, Some(_)) => "what its `forward` takes",
-        (Call::Args, None) => "all its arguments as the fields of one value",
-        _ => "the inputs of its signature as the fields of one value",
+    let what = match &program.inputs {
+        Some(_) => "what its `forward` takes",
+        None => "the inputs of its signature as the fields of one value",
     };
     let mut doc = format!("Calls the module, with {what}.");
     if program.inputs.is_none() && !class.call_extra.is_empty() {
         let names: Vec<_> = class.call_extra.iter().map(|extra| format!("`{}`", extra.name)).collect();
-        let before = if class.call == Call::Args { "It" } else { "Besides, it" };
-        doc += &format!("\n\n{before} takes {}.", names.join(", "));
+        doc += &format!("\n\nBesides, it takes {}.", names.join(", "));
     }
     if !class.outputs.extra.is_empty() {
         let names: Vec<_> = class.outputs.extra.iter().map(|extra| format!("`{}`", extra.name)).collect();
@@ -231,6 +279,13 @@ fn notes(class: &Class) -> String {
             Form::Tools => lines.push(format!("`{}` has to be empty so far.", parameter.name)),
             _ => {}
         }
+    }
+    if let (true, Some(parameter)) = (class.call == Call::Args, obstacle(&class.call_extra)) {
+        lines.push(format!(
+            "It cannot be called yet: `{}` is required, and it is {}.",
+            parameter.name,
+            reason(parameter)
+        ));
     }
     for method in &class.methods {
         if let Some(parameter) = obstacle(&method.params) {

@@ -22,6 +22,7 @@ pub(super) fn write(scope: &Scope<'_>, function: &Function, tree: &mut Tree) {
         params: &function.params,
         params_extra: function.params_extra,
         returns: &function.returns,
+        outputs: None,
         doc: function.doc.as_deref(),
     };
     let (mut text, call_type) = callable.write(scope);

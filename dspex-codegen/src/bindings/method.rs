@@ -21,6 +21,8 @@ pub(super) struct Callable<'a> {
     pub(super) params: &'a [Parameter],
     pub(super) params_extra: bool,
     pub(super) returns: &'a Type,
+    /// The type of the outputs, where it returns a prediction.
+    pub(super) outputs: Option<String>,
     pub(super) doc: Option<&'a str>,
 }
 
@@ -117,14 +119,15 @@ impl Callable<'_> {
     /// What the call answers.
     fn result(&self, scope: &Scope<'_>) -> String {
         if self.is_prediction() && matches!(self.begin, Begin::Method(_)) {
-            "__b::Prediction<__b::Value>".to_owned()
+            format!("__b::Prediction<{}>", self.outputs.as_deref().unwrap_or("__b::Value"))
         } else {
             scope.rust_type(self.returns)
         }
     }
 
     fn is_prediction(&self) -> bool {
-        matches!(self.returns, Type::Ref { name } if name == "dspy.Prediction")
+        const PREDICTIONS: [&str; 2] = ["dspy.Prediction", "dspy.evaluate.EvaluationResult"];
+        matches!(self.returns, Type::Ref { name } if PREDICTIONS.contains(&name.as_str()))
     }
 
     fn begin(&self, result: &str) -> String {

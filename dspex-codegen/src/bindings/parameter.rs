@@ -13,6 +13,8 @@ pub(super) enum Form {
     Module,
     Modules,
     Examples,
+    /// Instances, each with the inputs of one call.
+    Pairs,
     /// A list that is empty for now.
     Tools,
     /// Nothing can be given: the name of the type without values that stands there where something is required.
@@ -37,6 +39,7 @@ pub(super) fn form(parameter: &Parameter) -> Form {
         }
         Role::Module => Form::Module,
         Role::Examples => Form::Examples,
+        Role::Pairs => Form::Pairs,
         Role::Tools if parameter.required => Form::Tools,
         // DSPy's own annotation is the better witness: `normalize` is a switch of `dspy.Embeddings`.
         Role::Callback if matches!(parameter.ty, Type::Bool) => Form::Nothing(""),
@@ -76,6 +79,10 @@ impl<'a> Given<'a> {
             Form::Module => "impl __b::Into<__b::ModuleSpec>".to_owned(),
             Form::Modules => "impl __b::IntoIterator<Item = impl __b::Into<__b::ModuleSpec>>".to_owned(),
             Form::Examples => "impl __b::IntoIterator<Item = __b::Example>".to_owned(),
+            Form::Pairs => {
+                "impl __b::IntoIterator<Item = (impl __b::Into<__b::ModuleSpec>, impl __b::Serialize)>"
+                    .to_owned()
+            }
             Form::Tools => "impl __b::IntoIterator<Item = __b::Unavailable>".to_owned(),
             Form::Nothing("") => return None,
             Form::Nothing(placeholder) => format!("__b::{placeholder}"),
@@ -102,6 +109,7 @@ impl<'a> Given<'a> {
             Form::Module => format!(".module({name:?}, {ident})"),
             Form::Modules => format!(".modules({name:?}, {ident})"),
             Form::Examples => format!(".examples({name:?}, {ident})"),
+            Form::Pairs => format!(".pairs({name:?}, {ident})"),
             Form::Tools => format!(".tools({name:?}, {ident})"),
             Form::Nothing(_) => format!(".value({name:?}, match {ident} {{}})"),
         }
