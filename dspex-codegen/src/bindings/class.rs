@@ -1,6 +1,6 @@
 //! A class: a type for its drafts, and one for its instances.
 
-use dspex_schema::{Call, Class, Kind};
+use dspex_schema::{Call, Class, Kind, Type};
 
 use super::method::{Begin, Callable, call_type, obstacle};
 use super::parameter::{Form, Given, form, reason};
@@ -137,6 +137,8 @@ fn instance(scope: &Scope<'_>, class: &Class, ident: &str, program: &Program, ou
     out.line("");
     let own = own_arguments(class, program);
     let outputs = own.then(|| outputs(scope, class, ident)).flatten();
+    // A module answers with a prediction, whether its source says so or not.
+    let prediction = Type::Ref { name: "dspy.Prediction".to_owned() };
     out.block(format!("impl {ident}Instance"), |body| {
         if own {
             let callable = Callable {
@@ -147,7 +149,7 @@ fn instance(scope: &Scope<'_>, class: &Class, ident: &str, program: &Program, ou
                 call_type: call_type(ident, "execute"),
                 params: &class.call_extra,
                 params_extra: class.call_open,
-                returns: &class.call_returns,
+                returns: if class.kind == Kind::Module { &prediction } else { &class.call_returns },
                 outputs: outputs.as_ref().map(|_| format!("{ident}Outputs")),
                 doc: Some("Calls the instance."),
             };

@@ -138,10 +138,10 @@ async fn what_a_model_says_that_is_of_no_type_never_reaches_the_program() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_input_that_python_refuses_is_told_by_its_place() {
     let (_dspex, session) = start(StandInLm::new()).await;
-    let program = rag::Needs::new("index").create(&session).await.unwrap();
-    let error = program.execute(json!({"question": 7})).await.unwrap_err();
+    let program = RagProgram::new().create(&session).await.unwrap();
+    let error = program.execute(Inputs::new("Is it so?", vec![doc("A"), doc("")])).await.unwrap_err();
     assert!(matches!(error, Error::InvalidInput { .. }), "{error:?}");
-    assert!(error.to_string().contains("question"), "{error}");
+    assert!(error.to_string().contains("`documents`: at 1.title: String should have"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -152,7 +152,7 @@ async fn a_program_whose_types_nobody_can_tell_takes_and_answers_with_json() {
     assert_eq!(*out.outputs(), json!({"answer": "Why?"}));
 
     let program = rag::Needs::new("index").create(&session).await.unwrap();
-    let out = program.execute(json!({"question": "Why?"})).await.unwrap();
+    let out = program.execute("Why?").await.unwrap();
     assert_eq!(out["answer"], json!("index: Why?"));
 }
 

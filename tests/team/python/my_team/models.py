@@ -28,7 +28,7 @@ class Author(pydantic.BaseModel):
 class Doc(pydantic.BaseModel):
     """A document, see `list[str]` and [the page](https://example.org)."""
 
-    title: str = pydantic.Field(description="What it is called.")
+    title: str = pydantic.Field(description="What it is called.", min_length=1)
     author: Author
     tags: list[str] = []
     score: float = 0.5
