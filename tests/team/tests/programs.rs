@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use bindings_of_a_team::my_team::models::{Author, Claim, Comment, Doc, PageInt, Refusal, Span, Urgency};
@@ -161,6 +162,27 @@ async fn functions_of_the_team_take_and_give_its_types() {
     let (dspex, _session) = start(StandInLm::new()).await;
     let best: Doc = rag::best(&dspex, vec![doc("A"), doc("B").score(0.9)]).await.unwrap();
     assert_eq!(best.title, "B");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_has_changed_since_the_bindings_were_made_is_told_before_it_is_called() {
+    let python = tempfile::tempdir().unwrap();
+    let package = python.path().join("my_team");
+    fs::create_dir(&package).unwrap();
+    for name in ["__init__.py", "models.py", "rag.py"] {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/my_team").join(name);
+        let text = fs::read_to_string(source).unwrap();
+        fs::write(package.join(name), text.replace("hint: Optional[str] = None", "hint: str = \"none\""))
+            .unwrap();
+    }
+    let builder = Dspex::builder().workers(1).allow_module("my_team.rag").python_path(python.path());
+    let dspex = builder.lm(Lm::host(StandInLm::new())).start().await.unwrap();
+    let error = RagProgram::new().create(&dspex.session()).await.unwrap_err();
+    assert!(matches!(error, Error::SchemaMismatch { .. }), "{error:?}");
+    assert!(error.to_string().starts_with("`my_team.rag.RagProgram` differs between the schema"), "{error}");
+    assert!(error.to_string().contains("run `schema-gen dump` again"), "{error}");
+    // What did not change is served.
+    assert!(Shapes::new().create(&dspex.session()).await.is_ok());
 }
 
 // DSPy's own class with the team's signature. Its schema is not among those of the team.
