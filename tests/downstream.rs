@@ -232,6 +232,15 @@ fn a_build_script_says_what_is_wrong_with_a_schema_and_what_to_do() {
         "restore the file or run `schema-gen dump`",
     ]);
 
+    // Not only what a program depends on: an edited sentence is as much a sign of a file that is not the tool's.
+    fs::write(&file, good.replacen("maximum number", "greatest number", 1)).unwrap();
+    refused(&["schema/dspy.ReAct.json` does not match the index", "run `schema-gen dump`"]);
+
+    fs::write(krate.path("schema/dspy.Stray.json"), &good).unwrap();
+    fs::write(&file, &good).unwrap();
+    refused(&["schema/dspy.Stray.json`", "the index of its directory does not list it"]);
+    fs::remove_file(krate.path("schema/dspy.Stray.json")).unwrap();
+
     fs::remove_file(&file).unwrap();
     refused(&["schema/index.json`", "`dspy.ReAct.json`, which is not there", "run `schema-gen dump`"]);
     fs::write(&file, &good).unwrap();
@@ -244,6 +253,8 @@ fn a_build_script_says_what_is_wrong_with_a_schema_and_what_to_do() {
     let functions = fs::read_to_string(krate.path("schema/functions.json")).unwrap();
     krate.write("schema/functions.json", "[]");
     refused(&["schema/functions.json` is not a valid schema file"]);
+    krate.write("schema/functions.json", &functions.replacen("majority", "minority", 1));
+    refused(&["schema/functions.json` does not match the index", "run `schema-gen dump`"]);
     krate.write("schema/functions.json", &functions);
 
     for (options, parts) in [
@@ -258,6 +269,14 @@ fn a_build_script_says_what_is_wrong_with_a_schema_and_what_to_do() {
     }
     krate.build_script(".schema_dir(\"schema\")");
     krate.builds();
+
+    // What a good schema left is whole after a bad one: nothing of the latter gets in, not even the part that is right.
+    let written =
+        || ["index.json", "dspy.ReAct.json", "dspy.rs"].map(|name| fs::read(krate.out(name)).unwrap());
+    let before = written();
+    fs::write(&file, good.replacen("maximum number", "greatest number", 1)).unwrap();
+    refused(&["schema/dspy.ReAct.json` does not match the index"]);
+    assert_eq!(written(), before);
 }
 
 /// A crate in a directory of its own.
@@ -355,6 +374,9 @@ impl Crate {
             ],
         }));
         fs::write(functions, document.to_string()).unwrap();
+        self.edit_index(dir, |index| {
+            index["functions_sha256"] = json!(dspex_schema::fingerprint::of(&document));
+        });
     }
 
     fn edit_index(&self, dir: &str, edit: impl FnOnce(&mut Value)) {

@@ -26,6 +26,26 @@ impl Root {
         quote!(#path::__private::#item)
     }
 
+    /// The type of the runtime for values of a class of DSPy, by the public name of the class or by where it is defined.
+    pub(crate) fn runtime_type(&self, class: &str) -> Option<TokenStream> {
+        let ident = match class {
+            "dspy.Image" | "dspy.adapters.types.image.Image" => quote!(Image),
+            "dspy.Audio" | "dspy.adapters.types.audio.Audio" => quote!(Audio),
+            "dspy.File" | "dspy.adapters.types.file.File" => quote!(File),
+            "dspy.History" | "dspy.adapters.types.history.History" => quote!(History),
+            "dspy.Code" | "dspy.adapters.types.code.Code" => quote!(Code),
+            // `dspy.Code["java"]` is a class of its own.
+            _ if class.starts_with("dspy.adapters.types.code.Code_") => quote!(Code),
+            "dspy.Reasoning" | "dspy.adapters.types.reasoning.Reasoning" => quote!(Reasoning),
+            "dspy.ToolCalls" | "dspy.adapters.types.tool.ToolCalls" => quote!(ToolCalls),
+            "dspy.experimental.Document" | "dspy.adapters.types.document.Document" => quote!(Document),
+            "dspy.experimental.Citations" | "dspy.adapters.types.citation.Citations" => quote!(Citations),
+            _ => return None,
+        };
+        let path = &self.path;
+        Some(quote!(#path::types::#ident))
+    }
+
     /// The path of a crate that the facade carries, as the text that serde and schemars want for their `crate`.
     pub fn crate_text(&self, name: &str) -> String {
         // Tokens are printed with spaces around `::`; a path has no other place for one.
