@@ -6,22 +6,20 @@ only people read (docs) is not part of that hash.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import dspy
-import pydantic
 from dspy.adapters.base import Adapter
 from dspy.teleprompt import Teleprompter
 
-from dspex_worker import codec, reserved, roles, source_facts, untold
+from dspex_worker import reserved, roles, source_facts, untold
 from dspex_worker.apart import each_apart
+from dspex_worker.callables import CallableReader
 from dspex_worker.catalogue import Catalogue
 from dspex_worker.docstrings import argument_docs, doc_of, docs_in, without_docs
 from dspex_worker.problems import NotFound
@@ -29,7 +27,7 @@ from dspex_worker.programs import abi_of_program, describe_program, describe_val
 from dspex_worker.refusals import CALL, refusal_of
 from dspex_worker.roles import ModuleFacts
 from dspex_worker.surface import call_of, constructor, is_async_module, public_methods, public_properties
-from dspex_worker.type_ir import ANY, Type, TypeReader, is_known, union
+from dspex_worker.type_ir import ANY, Type
 from dspex_worker.unreached import unreached
 
 FORMAT = 1
@@ -63,17 +61,6 @@ _ABI = (
     "methods",
     "fields",
 )
-
-# Names that annotations of DSPy use, and only type checkers import.
-_NAMES: Mapping[str, Any] = {
-    "Signature": dspy.Signature,
-    "Module": dspy.Module,
-    "Example": dspy.Example,
-    "Prediction": dspy.Prediction,
-    "LM": dspy.LM,
-    "BaseLM": dspy.BaseLM,
-    "dspy": dspy,
-}
 
 
 def document_json(catalogue: Catalogue, modules: list[str]) -> bytes:
@@ -162,7 +149,7 @@ class Introspector:
     def __init__(self, catalogue: Catalogue, *, abi_alone: bool = False) -> None:
         self._catalogue = catalogue
         self._abi_alone = abi_alone
-        self._types = TypeReader(self._name_of, _NAMES)
+        self._reader = CallableReader(self._name_of)
         self._exports: dict[int, list[str]] = {}
         for path, value in catalogue.items():
             self._exports.setdefault(id(value), []).append(path)
@@ -224,7 +211,7 @@ class Introspector:
         if deprecated is not None:
             described["deprecated"] = deprecated
             described["flags"] = sorted({*described["flags"], "deprecated"})
-        fields = self._fields(cls)
+        fields = self._reader.fields(cls)
         if fields:
             described["fields"] = fields
         if kind == "module":
@@ -253,7 +240,7 @@ class Introspector:
             **argument_docs(doc_of(inspect.getattr_static(cls, "__init__"))),
         }
         owner = next((b.__module__ for b in cls.__mro__ if "__init__" in vars(b)), cls.__module__)
-        return self._parameters(signature, owner, docs, untold.of_method(cls, "__init__"))
+        return self._reader.parameters(signature, owner, docs, untold.of_method(cls, "__init__"))
 
     def _call_of_module(self, path: str, cls: Any, facts: ModuleFacts) -> dict[str, Any]:
         entry = cls.aforward if is_async_module(cls) else getattr(cls, "forward", None)
@@ -263,12 +250,12 @@ class Introspector:
                     "name": a.name,
                     "role": "value",
                     "required": a.required,
-                    "type": self._types.read(a.annotation, cls.__module__),
+                    "type": self._reader.read(a.annotation, cls.__module__),
                     "doc": a.doc,
                 }
                 for a in facts.call_extra
             ]
-            call, open_ended, returns = "inputs", False, self._types.read(dspy.Prediction, cls.__module__)
+            call, open_ended, returns = "inputs", False, self._reader.read(dspy.Prediction, cls.__module__)
         elif entry is None:
             extra, call, open_ended, returns = [], "none", False, ANY
         else:
@@ -305,12 +292,12 @@ class Introspector:
     def _entry(self, cls: type, function: Any) -> tuple[list[dict[str, Any]], bool, Type]:
         """What a call ends in: its parameters, whether it takes any other keyword, and its result."""
         told = untold.of_method(cls, function.__name__)
-        described = self._callable(function, skip_first=True, told=told, owner=cls)
+        described = self._reader.callable(function, skip_first=True, told=told, owner=cls)
         return described["params"], described["params_extra"], described["returns"]
 
     def _outputs(self, outputs: Iterable[roles.Output], cls: type) -> list[dict[str, Any]]:
         return [
-            {"name": o.name, "type": self._types.read(o.annotation, cls.__module__), "doc": o.doc}
+            {"name": o.name, "type": self._reader.read(o.annotation, cls.__module__), "doc": o.doc}
             for o in outputs
         ]
 
@@ -322,43 +309,9 @@ class Introspector:
         for name, getter in public_properties(cls).items():
             if _own(cls, name) and refusal_of(cls, name) is None:
                 told = untold.of_method(cls, name)
-                described = self._callable(getter, skip_first=True, told=told, owner=cls)
+                described = self._reader.callable(getter, skip_first=True, told=told, owner=cls)
                 members.append({"name": name, "binding": "property", **described})
         return sorted(members, key=lambda member: str(member["name"]))
-
-    def _fields(self, cls: Any) -> list[dict[str, Any]]:
-        """The fields of a type's JSON form: those of a model of pydantic or of a dataclass."""
-        if dataclasses.is_dataclass(cls):
-            return [self._field_of_dataclass(cls, field) for field in dataclasses.fields(cls)]
-        if not issubclass(cls, pydantic.BaseModel):
-            return []
-        told, docs = untold.of_method(cls, "__init__"), argument_docs(doc_of(cls))
-        described = []
-        for name, info in cls.model_fields.items():
-            field = {
-                "name": name,
-                "role": "value",
-                "required": info.is_required(),
-                "type": self._read(info.annotation, cls.__module__, told.get(name), cls),
-                "doc": info.description or docs.get(name, ""),
-            }
-            if not info.is_required():
-                field["default"] = self._default(info.get_default(call_default_factory=False))
-            described.append(field)
-        return described
-
-    def _field_of_dataclass(self, cls: Any, field: dataclasses.Field[Any]) -> dict[str, Any]:
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        described = {
-            "name": field.name,
-            "role": "value",
-            "required": required,
-            "type": self._types.read(field.type, cls.__module__),
-            "doc": argument_docs(doc_of(cls)).get(field.name, ""),
-        }
-        if field.default is not dataclasses.MISSING:
-            described["default"] = self._default(field.default)
-        return described
 
     def _method(self, cls: type, name: str) -> dict[str, Any]:
         raw = inspect.getattr_static(cls, name)
@@ -373,7 +326,7 @@ class Introspector:
         described = {
             "name": name,
             "binding": binding,
-            **self._callable(
+            **self._reader.callable(
                 function, skip_first=binding != "static", told=untold.of_method(cls, name), owner=cls
             ),
         }
@@ -393,7 +346,7 @@ class Introspector:
             "name": path,
             "canonical": f"{function.__module__}.{function.__qualname__}",
             "exports": self._exports.get(id(function), [path]),
-            **self._callable(
+            **self._reader.callable(
                 inspect.unwrap(function), skip_first=False, told=untold.of_function(inspect.unwrap(function))
             ),
         }
@@ -401,86 +354,6 @@ class Introspector:
             without_docs({k: v for k, v in described.items() if k != "exports"})
         )
         return described
-
-    def _callable(
-        self, function: Any, *, skip_first: bool, told: Mapping[str, str], owner: type | None = None
-    ) -> dict[str, Any]:
-        doc = doc_of(function)
-        try:
-            signature = _unbound(function) if skip_first else inspect.signature(function)
-        except (TypeError, ValueError):
-            return {"async": False, "params": [], "params_extra": True, "returns": ANY, "doc": doc}
-        parameters, extra = self._parameters(signature, function.__module__, argument_docs(doc), told)
-        return {
-            "async": inspect.iscoroutinefunction(function),
-            "params": parameters,
-            "params_extra": extra,
-            "returns": self._read(
-                signature.return_annotation, function.__module__, told.get(untold.RETURN), owner
-            ),
-            "doc": doc,
-        }
-
-    def _read(self, annotation: Any, module: str, told: str | None, owner: type | None = None) -> Type:
-        """The type of an annotation; where it says nothing, what is known without it."""
-        empty = annotation is inspect.Parameter.empty
-        found = ANY if empty else self._types.read(annotation, module)
-        if is_known(found) or told is None:
-            return found
-        if told == untold.SELF:
-            return ANY if owner is None else self._types.read(owner, module)
-        return self._types.read(told, "dspy")
-
-    # -------------------------------------------------------------------------------------------- parameters
-
-    def _parameters(
-        self,
-        signature: inspect.Signature,
-        module: str,
-        docs: Mapping[str, str],
-        told: Mapping[str, str] = MappingProxyType({}),
-    ) -> tuple[list[dict[str, Any]], bool]:
-        described = []
-        extra = False
-        for name, parameter in signature.parameters.items():
-            if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-                extra = extra or parameter.kind is parameter.VAR_KEYWORD
-                continue
-            described.append(self._parameter(name, parameter, module, docs.get(name, ""), told.get(name)))
-        return described, extra
-
-    def _parameter(
-        self, name: str, parameter: inspect.Parameter, module: str, doc: str, told: str | None
-    ) -> dict[str, Any]:
-        required = parameter.default is parameter.empty
-        annotation = parameter.annotation
-        if annotation is parameter.empty:
-            annotation = roles.PARAMETER_TYPES.get(name, Any if required else type(parameter.default))
-            if not required and parameter.default is None:
-                annotation = roles.PARAMETER_TYPES.get(name, Any)
-        kind = self._read(annotation, module, told)
-        described = {
-            "name": name,
-            "role": roles.role_of(name),
-            "required": required,
-            "type": kind,
-            "doc": doc,
-        }
-        if not required:
-            if parameter.default is None:
-                # Pythons before 3.11 read `x: int = None` as an option; the others have to be told.
-                described["type"] = union([kind, {"k": "none"}])
-            described["default"] = self._default(parameter.default)
-        return described
-
-    def _default(self, value: Any) -> dict[str, Any]:
-        try:
-            return {"json": json.loads(json.dumps(value, allow_nan=False))}
-        except (TypeError, ValueError):
-            pass
-        if inspect.isclass(value) or inspect.isfunction(value):
-            return {"py": self._name_of(value) or f"{value.__module__}.{value.__qualname__}"}
-        return {"repr": codec.safe_repr(value)}
 
 
 def _own(cls: type, name: str) -> bool:
@@ -498,12 +371,6 @@ def _own(cls: type, name: str) -> bool:
 
 def _is_python(function: Any) -> bool:
     return inspect.isfunction(inspect.unwrap(function))
-
-
-def _unbound(function: Any) -> inspect.Signature:
-    """The signature without the first parameter, which the binding gives."""
-    signature = inspect.signature(function)
-    return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
 def _whoever_asks(value: Any) -> Any:

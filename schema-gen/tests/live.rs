@@ -107,6 +107,13 @@ fn a_program_of_a_team_tells_its_predictors_inputs_and_outputs() {
     let output = schema_gen(dir.path(), &["check", "--python-path", "python"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).contains("my_team.rag.RagProgram"), "{}", stdout(&output));
+    // What the compiled code is compared by: a worker with the changed program refuses it.
+    ok(schema_gen(dir.path(), &[&["dump", "--out", "changed"], &args[..]].concat()));
+    let fingerprint = |schema: &str, class: &str| {
+        read(&dir.path().join(schema).join("index.json"))["classes"][class]["abi_sha256"].clone()
+    };
+    let differs = |class: &str| fingerprint("dspy-schema", class) != fingerprint("changed", class);
+    assert!(differs("my_team.rag.RagProgram") && !differs("my_team.rag.Needs"));
 }
 
 #[test]

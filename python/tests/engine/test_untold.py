@@ -14,15 +14,15 @@ from dspy.utils.dummies import DummyLM
 
 from dspex_worker import codec, untold
 from dspex_worker.catalogue import Catalogue
-from dspex_worker.introspect import Introspector
 from dspex_worker.roles import OUTPUTS
-from dspex_worker.type_ir import Type, is_known
+from dspex_worker.type_ir import Type, TypeReader, is_known
 
 SIGNATURE = dspy.signatures.make_signature(
     {"question": (str, dspy.InputField()), "answer": (str, dspy.OutputField())}, "Answer.", custom_types={}
 )
 EXAMPLE = dspy.Example(question="why", answer="so").with_inputs("question")
 CATALOGUE = Catalogue()
+READER = TypeReader(CATALOGUE.name_of, {"dspy": dspy})
 CHOICE = dspy.experimental.Choice.__class_getitem__((("a", "first"), ("b", "second")))
 SCORE = dspy.experimental.Score.__class_getitem__(("bad", "good"))
 
@@ -174,7 +174,7 @@ def test_a_result_is_of_the_type_that_the_table_tells(name: str, call: Callable[
     if text == untold.SELF:
         assert type(value).__name__ in (name.split(".")[0], "ChainOfThought")
         return
-    wanted = Introspector(CATALOGUE)._types.read(text, "dspy")
+    wanted = READER.read(text, "dspy")
     assert is_known(wanted)
     check(value, wanted)
 
@@ -194,7 +194,7 @@ def test_every_name_of_the_table_is_one_of_dspys() -> None:
 
 
 async def test_asynchronous_calls_answer_what_the_others_do() -> None:
-    check(await embedder().acall("one"), Introspector(CATALOGUE)._types.read("list[float]", "dspy"))
+    check(await embedder().acall("one"), READER.read("list[float]", "dspy"))
     predict = dspy.Predict(SIGNATURE)
     with dspy.context(lm=DummyLM([{"answer": "so"}, {"answer": "so"}])):
         assert isinstance(await predict.acall(question="why"), dspy.Prediction)
