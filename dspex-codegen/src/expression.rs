@@ -11,8 +11,7 @@ pub fn expression(module: Module) -> TokenStream {
     let (types, inputs) = (types.clone(), module.inputs_ident());
     let outputs = module.outputs_ident();
     let [predict, chain, reasoned, call] =
-        [quote!(Predict), quote!(ChainOfThought), quote!(Reasoned), quote!(call)]
-            .map(|item| root.private(&item));
+        ["Predict", "ChainOfThought", "Reasoned", "call"].map(|item| root.item(item));
     let idents: Vec<_> = module.inputs.iter().map(|field| &field.ident).collect();
     let tys: Vec<_> = module.inputs.iter().map(|field| &field.ty).collect();
     let slots: Vec<_> = (0..idents.len()).map(|place| format_ident!("T{place}")).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use dspex_schema::signature::{Field as TextField, Kind, Signature, Type, Value};
 use heck::ToUpperCamelCase;
 use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
-use quote::{format_ident, quote};
+use quote::{ToTokens, format_ident, quote};
 
 use crate::ident::field_ident;
 use crate::{Field, Root};
@@ -82,7 +82,7 @@ impl Types<'_> {
 
     fn ty(&mut self, ty: &Type, field: &str) -> TokenStream {
         let root = self.owner.root;
-        let json = || root.private(&quote!(serde_json::Value));
+        let json = || root.item("serde_json::Value");
         match &ty.kind {
             Kind::Str => quote!(::std::string::String),
             Kind::Int => quote!(::core::primitive::i64),
@@ -102,14 +102,14 @@ impl Types<'_> {
                 quote!((#(#of,)*))
             }
             Kind::Dict(key, value) if key.kind == Kind::Str && value.kind == Kind::Any => {
-                let (map, json) = (root.private(&quote!(serde_json::Map)), json());
+                let (map, json) = (root.item("serde_json::Map"), json());
                 quote!(#map<::std::string::String, #json>)
             }
             Kind::Dict(key, value) => {
                 let (key, value) = (self.ty(key, field), self.ty(value, field));
                 quote!(::std::collections::BTreeMap<#key, #value>)
             }
-            Kind::Union(of) if of.iter().any(|ty| ty.kind == Kind::Any) => json(),
+            Kind::Union(of) if of.iter().any(|ty| ty.kind == Kind::Any) => json().to_token_stream(),
             Kind::Union(of) => match ty.optional() {
                 None => self.alternatives(&of.iter().collect::<Vec<_>>(), field),
                 Some(rest) => {
@@ -127,7 +127,7 @@ impl Types<'_> {
             }
             Kind::Rust(path) => spanned(path, self.owner.span),
             // `None` alone and kinds of a later release.
-            _ => json(),
+            _ => json().to_token_stream(),
         }
     }
 
@@ -146,8 +146,7 @@ impl Types<'_> {
     fn choice(&mut self, values: &[Value], field: &str) -> TokenStream {
         let ident = self.name(field);
         let TextOwner { root, vis, .. } = self.owner;
-        let [serde, schemars, literal] =
-            [quote!(serde), quote!(schemars), quote!(literal)].map(|item| root.private(&item));
+        let [serde, schemars, literal] = ["serde", "schemars", "literal"].map(|item| root.item(item));
         let variants = variant_names(values.iter().map(value_name));
         let docs = values.iter().map(|value| format!(" `{value}`"));
         let scalars = values.iter().map(|value| match value {
@@ -221,7 +220,7 @@ impl Types<'_> {
         let tys: Vec<_> = of.iter().map(|ty| self.ty(ty, field)).collect();
         let variants = variant_names(of.iter().map(|ty| type_name(ty)));
         let TextOwner { root, vis, attrs, .. } = self.owner;
-        let (serde, schemars) = (root.private(&quote!(serde)), root.private(&quote!(schemars)));
+        let (serde, schemars) = (root.item("serde"), root.item("schemars"));
         let (serde_text, schemars_text) = (root.crate_text("serde"), root.crate_text("schemars"));
         // What a Rust type of the user's derives is only known to the user.
         let attrs: Vec<_> = match of.iter().any(|ty| ty.has_rust_type()) {

@@ -4,6 +4,7 @@
 //! one lies digested in `$OUT_DIR/dspex`, and only it counts. Otherwise it is the snapshot of the DSPy that this
 //! release was built for. Nothing is ever merged, and cargo expands anew whenever the build script ran.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -13,15 +14,40 @@ use syn::LitStr;
 
 use crate::prelude::*;
 
-/// The catalogue of the crate that is being compiled.
-pub(crate) fn catalog() -> Result<Arc<Catalog>, dspex_schema::Error> {
+/// A catalogue, and the classes that were looked up in it: most crates have several modules of one class, and macros
+/// run unoptimised, so that reading a class takes as long as the rest of an expansion.
+struct Schema {
+    catalog: Catalog,
+    classes: Mutex<BTreeMap<String, Arc<Class>>>,
+}
+
+impl Schema {
+    fn new(catalog: Catalog) -> Arc<Self> {
+        Arc::new(Self { catalog, classes: Mutex::default() })
+    }
+
+    /// The class at a path, read once.
+    fn get(&self, path: &str) -> Result<Option<Arc<Class>>, dspex_schema::Error> {
+        // A panic cannot leave a half-made entry.
+        let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(class) = classes.get(path) {
+            return Ok(Some(class.clone()));
+        }
+        let Some(class) = self.catalog.get(path)?.map(Arc::new) else { return Ok(None) };
+        classes.insert(path.to_owned(), class.clone());
+        Ok(Some(class))
+    }
+}
+
+/// The schema of the crate that is being compiled.
+fn schema() -> Result<Arc<Schema>, dspex_schema::Error> {
     // Set for crates with a build script, in tests, examples and doctests too.
     let directory = std::env::var_os("OUT_DIR").map(|dir| Path::new(&dir).join("dspex"));
     let index = directory.as_deref().map(|dir| dir.join("index.json")).filter(|index| index.is_file());
     match (directory, index) {
         (Some(directory), Some(index)) => digested(&directory, &index),
         _ => {
-            static BUILTIN: LazyLock<Arc<Catalog>> = LazyLock::new(|| Arc::new(Catalog::builtin().clone()));
+            static BUILTIN: LazyLock<Arc<Schema>> = LazyLock::new(|| Schema::new(Catalog::builtin().clone()));
             Ok(BUILTIN.clone())
         }
     }
@@ -29,30 +55,30 @@ pub(crate) fn catalog() -> Result<Arc<Catalog>, dspex_schema::Error> {
 
 /// Reading the index takes longer than an expansion. rustc serves one crate per process; an editor serves many, for
 /// long, and therefore the time of the file decides whether what was read is still true.
-fn digested(directory: &Path, index: &Path) -> Result<Arc<Catalog>, dspex_schema::Error> {
-    static LAST: Mutex<Option<(PathBuf, SystemTime, Arc<Catalog>)>> = Mutex::new(None);
+fn digested(directory: &Path, index: &Path) -> Result<Arc<Schema>, dspex_schema::Error> {
+    static LAST: Mutex<Option<(PathBuf, SystemTime, Arc<Schema>)>> = Mutex::new(None);
     let time = index.metadata().and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     // A panic cannot leave a half-made entry.
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((path, then, catalog)) = &*last
+    if let Some((path, then, schema)) = &*last
         && path == index
         && *then == time
     {
-        return Ok(catalog.clone());
+        return Ok(schema.clone());
     }
-    let catalog = Arc::new(Catalog::open(directory)?);
-    *last = Some((index.to_owned(), time, catalog.clone()));
-    Ok(catalog)
+    let schema = Schema::new(Catalog::open(directory)?);
+    *last = Some((index.to_owned(), time, schema.clone()));
+    Ok(schema)
 }
 
 /// The class with this name, or an error that proposes another.
-pub(crate) fn class(name: &LitStr) -> Result<Class> {
+pub(crate) fn class(name: &LitStr) -> Result<Arc<Class>> {
     let path = name.value();
     let unusable = |error: dspex_schema::Error| err!(name, "the schema of `{path}` cannot be used: {error}");
-    let catalog = catalog().map_err(unusable)?;
-    match catalog.get(&path).map_err(unusable)? {
+    let schema = schema().map_err(unusable)?;
+    match schema.get(&path).map_err(unusable)? {
         Some(class) => Ok(class),
-        None => Err(unknown(name, &path, &catalog)),
+        None => Err(unknown(name, &path, &schema.catalog)),
     }
 }
 
@@ -97,7 +123,7 @@ fn unknown(name: &LitStr, path: &str, catalog: &Catalog) -> Error {
 }
 
 /// The class that was probably meant.
-pub(crate) fn meant(path: &str) -> Option<Class> {
-    let catalog = catalog().ok()?;
-    catalog.get(catalog.suggest(path)?).ok().flatten()
+pub(crate) fn meant(path: &str) -> Option<Arc<Class>> {
+    let schema = schema().ok()?;
+    schema.get(schema.catalog.suggest(path)?).ok().flatten()
 }

@@ -1,5 +1,7 @@
 //! The generated code: the struct again, and the items that `dspex-codegen` writes.
 
+use std::sync::Arc;
+
 use dspex_codegen::{
     ExtraOutput, Field as CodegenField, Method, Module, Shared, TextFields, TextOwner, Transform, text_fields,
 };
@@ -41,12 +43,12 @@ pub(crate) fn items(model: &Model, args: &Args, class: Option<&Class>) -> TokenS
 
 /// What an incorrect struct expands to beside its errors: the same items, as far as they can be made without causing
 /// errors of their own, so that code which uses them is not reported too.
-pub(crate) fn stand_ins(model: &Model, args: &Args, class: Option<Class>) -> TokenStream {
+pub(crate) fn stand_ins(model: &Model, args: &Args, class: Option<Arc<Class>>) -> TokenStream {
     let mut item = model.item.clone();
     item.attrs.retain(|attr| settings(attr).is_none());
     // Of a misspelt class the outputs are probably those of the class that was meant.
     let class = class.or_else(|| crate::index::meant(&args.class.as_ref()?.value()));
-    let mut module = module(model, args, class.as_ref());
+    let mut module = module(model, args, class.as_deref());
     let declared: Vec<String> = module.outputs.iter().map(|field| field.name.clone()).collect();
     module.extra_outputs.retain(|extra| !declared.contains(&extra.name));
     let can_be_a_module = model.generics().params.is_empty()
