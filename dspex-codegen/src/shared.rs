@@ -17,6 +17,8 @@ pub struct Shared {
     pub span: Span,
     /// Names of fields that the class of the module does not allow, and what to say if there is one.
     pub refused: Vec<(Side, String, String)>,
+    /// Names that the inputs must have, and what to say if one is missing.
+    pub required: Vec<(String, String)>,
 }
 
 /// What `#[derive(Signature)]` generates: the items of a module without a class, and whether the struct has the fields.
@@ -89,7 +91,10 @@ impl Shared {
             };
             quote_spanned!(self.span=> ::core::assert!(!#contains(#definition.#side, #name), #problem);)
         });
-        quote!(const _: () = { #(#checks)* };)
+        let required = self.required.iter().map(|(name, problem)| {
+            quote_spanned!(self.span=> ::core::assert!(#contains(#definition.inputs, #name), #problem);)
+        });
+        quote!(const _: () = { #(#checks)* #(#required)* };)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dspex_schema::signature::{Field as TextField, Kind, Signature, Type, Value};
-use heck::ToUpperCamelCase;
+use heck::{ToSnakeCase, ToUpperCamelCase};
 use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 
@@ -19,6 +19,40 @@ pub struct TextFields {
     pub outputs: Vec<Field>,
     /// The enums that stand for `Literal` and for alternatives.
     pub types: TokenStream,
+    /// The enums that stand for `Literal`, for each input.
+    pub choices: Vec<Vec<Choice>>,
+}
+
+/// An enum that stands for a `Literal`.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// Its name.
+    pub ident: Ident,
+    /// Its variants, in the order of the values.
+    pub variants: Vec<Ident>,
+}
+
+impl Choice {
+    /// The name of the struct that has all values.
+    pub(crate) fn values_ident(&self) -> Ident {
+        format_ident!("{}Values", self.ident)
+    }
+
+    /// The variants as names of fields, each of them once.
+    pub(crate) fn value_names(&self) -> Vec<Ident> {
+        let mut taken = BTreeSet::new();
+        let snake = self.variants.iter().map(|variant| variant.to_string().to_snake_case());
+        snake.map(|name| field_ident(&once(name, &mut taken)).0).collect()
+    }
+}
+
+/// The name, with a number behind it if it is taken.
+fn once(name: String, taken: &mut BTreeSet<String>) -> String {
+    let numbered = (2..).map(|number: u32| format!("{name}_{number}"));
+    let free = std::iter::once(name.clone()).chain(numbered).find(|name| !taken.contains(name));
+    let name = free.unwrap_or(name);
+    taken.insert(name.clone());
+    name
 }
 
 /// The context in which a text's fields are generated.
@@ -34,16 +68,20 @@ pub struct TextOwner<'a> {
     pub span: Span,
     /// Attributes of the user's for generated types.
     pub attrs: &'a [TokenStream],
+    /// Whether enums of alternatives are made from the values of their alternatives with `into`, as those are that
+    /// nobody can name.
+    pub conversions: bool,
 }
 
 /// Generates the fields. Their names have to be identifiers of Rust, see [`is_identifier`].
 pub fn text_fields(signature: &Signature, owner: &TextOwner<'_>) -> TextFields {
     let taken = ["Inputs", "Outputs"].map(|suffix| format!("{}{suffix}", bare(owner.ident))).into();
-    let mut types = Types { owner, taken, items: Vec::new() };
-    let inputs = signature.inputs.iter().map(|field| types.field(field)).collect();
+    let mut types = Types { owner, taken, items: Vec::new(), choices: Vec::new() };
+    let (inputs, choices) =
+        signature.inputs.iter().map(|field| (types.field(field), std::mem::take(&mut types.choices))).unzip();
     let outputs = signature.outputs.iter().map(|field| types.field(field)).collect();
     let items = types.items;
-    TextFields { inputs, outputs, types: quote!(#(#items)*) }
+    TextFields { inputs, outputs, types: quote!(#(#items)*), choices }
 }
 
 /// Whether a name can be an identifier of Rust, a raw one if need be.
@@ -62,6 +100,8 @@ struct Types<'a> {
     /// Names of generated types.
     taken: BTreeSet<String>,
     items: Vec<TokenStream>,
+    /// The enums of the field that is being generated.
+    choices: Vec<Choice>,
 }
 
 impl Types<'_> {
@@ -148,6 +188,7 @@ impl Types<'_> {
         let TextOwner { root, vis, .. } = self.owner;
         let [serde, schemars, literal] = ["serde", "schemars", "literal"].map(|item| root.item(item));
         let variants = variant_names(values.iter().map(value_name));
+        self.choices.push(Choice { ident: ident.clone(), variants: variants.clone() });
         let docs = values.iter().map(|value| format!(" `{value}`"));
         let scalars = values.iter().map(|value| match value {
             Value::Str(text) => quote!(#literal::Scalar::Str(#text)),
@@ -229,7 +270,9 @@ impl Types<'_> {
                 #[derive(::core::clone::Clone, ::core::fmt::Debug, ::core::cmp::PartialEq)]
             }],
         };
+        let conversions = self.owner.conversions.then(|| conversions(&ident, &of, &tys, &variants));
         self.items.push(quote! {
+            #conversions
             // Documentation would become a description that the model reads.
             #[allow(missing_docs)]
             #(#attrs)*
@@ -242,6 +285,28 @@ impl Types<'_> {
         });
         quote!(#ident)
     }
+}
+
+/// From each alternative whose type no other has.
+fn conversions(ident: &Ident, of: &[&Type], tys: &[TokenStream], variants: &[Ident]) -> TokenStream {
+    let texts: Vec<_> = tys.iter().map(ToString::to_string).collect();
+    let own = |place: &usize| texts.iter().filter(|text| **text == texts[*place]).count() == 1;
+    let from = |ty: &TokenStream, variant: &Ident, value: TokenStream| {
+        quote! {
+            impl ::core::convert::From<#ty> for #ident {
+                fn from(value: #ty) -> Self {
+                    Self::#variant(#value)
+                }
+            }
+        }
+    };
+    let owned = (0..tys.len()).filter(own).map(|place| from(&tys[place], &variants[place], quote!(value)));
+    let text = of.iter().position(|ty| ty.kind == Kind::Str);
+    let borrowed = text.map(|place| {
+        let value = quote!(::std::string::String::from(value));
+        from(&quote!(&::core::primitive::str), &variants[place], value)
+    });
+    quote!(#(#owned)* #borrowed)
 }
 
 /// Whether the Rust type has an order, so that it can be in a `BTreeSet`.
@@ -307,10 +372,7 @@ fn variant_names(names: impl Iterator<Item = String>) -> Vec<Ident> {
                 Some(_) if name == "Self" || !is_identifier(&name) => "Value".to_owned(),
                 Some(_) => name,
             };
-            let numbered = (2..).map(|number: u32| format!("{stem}_{number}"));
-            let free = std::iter::once(stem.clone()).chain(numbered).find(|name| !taken.contains(name));
-            let name = free.unwrap_or(stem);
-            taken.insert(name.clone());
+            let name = once(stem, &mut taken);
             format_ident!("{name}")
         })
         .collect()
@@ -327,7 +389,10 @@ mod tests {
         let signature = parse_with(text, &options).finish().unwrap();
         let (root, vis, ident) = (Root::default(), quote!(pub), format_ident!("Qa"));
         let span = Span::call_site();
-        text_fields(&signature, &TextOwner { root: &root, vis: &vis, ident: &ident, span, attrs: &[] })
+        text_fields(
+            &signature,
+            &TextOwner { root: &root, vis: &vis, ident: &ident, span, attrs: &[], conversions: false },
+        )
     }
 
     fn shown(ty: &str) -> String {

@@ -107,6 +107,9 @@ fn unknown(name: &LitStr, path: &str, catalog: &Catalog) -> Error {
             "`{path}` is a function of DSPy {dspy}, not a class; call it through `session.dspy()`"
         );
     }
+    if let Some(reason) = catalog.index().unsupported.get(path) {
+        return err!(name, "`{path}` cannot be used: {reason}");
+    }
     match catalog.suggest(path) {
         Some(other) => err!(name, "DSPy {dspy} has no class `{path}`; did you mean `{other}`?"),
         None => match closest(path, functions) {

@@ -12,6 +12,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::args::Args;
+use super::check::not_an_input;
 use super::literal;
 use super::model::{Field, Model, settings};
 use super::options;
@@ -94,8 +95,9 @@ pub(crate) fn module(model: &Model, args: &Args, class: Option<&Class>) -> Modul
                 ident: model.ident(),
                 span: text.literal.span(),
                 attrs: &model.data_attrs,
+                conversions: false,
             };
-            let TextFields { inputs, outputs, types } = text_fields(&text.signature, &owner);
+            let TextFields { inputs, outputs, types, .. } = text_fields(&text.signature, &owner);
             (inputs, outputs, types)
         }
     };
@@ -164,7 +166,21 @@ fn shared(args: &Args, class: Option<&Class>) -> Option<Shared> {
             }
         }
     }
-    Some(Shared { path: path.to_token_stream(), span: path.span(), refused })
+    Some(Shared { path: path.to_token_stream(), span: path.span(), refused, required: required(args, class) })
+}
+
+/// The inputs that the method of `execute` cannot be called without, and what to say if one is missing.
+fn required(args: &Args, class: Option<&Class>) -> Vec<(String, String)> {
+    let (Some(execute), Some(class)) = (&args.options.execute, class) else { return Vec::new() };
+    let name = execute.value();
+    let method = class.methods.iter().find(|method| method.name == name);
+    let parameters =
+        method.into_iter().flat_map(|method| &method.params).filter(|parameter| parameter.required);
+    parameters
+        .map(|parameter| {
+            (parameter.name.clone(), not_an_input(&name, class, &parameter.name, "the shared signature"))
+        })
+        .collect()
 }
 
 fn methods(args: &Args, class: Option<&Class>) -> Vec<Method> {
@@ -198,6 +214,7 @@ fn arguments(args: &Args) -> Map<String, serde_json::Value> {
     let mut pairs: Vec<_> = args
         .keywords
         .iter()
+        .chain(&args.options.config)
         .filter_map(|keyword| Some((keyword.name.clone(), literal::json(&keyword.value).ok()?)))
         .collect();
     pairs.sort_by(|left, right| left.0.cmp(&right.0));

@@ -8,6 +8,7 @@ pub(crate) mod model;
 pub(crate) mod options;
 mod setting;
 pub(crate) mod text;
+mod tools;
 
 use crate::fallback;
 use crate::prelude::*;

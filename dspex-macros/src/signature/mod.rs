@@ -1,6 +1,7 @@
 //! `#[derive(Signature)]`: the fields of a struct as a signature that several modules share; `signature!` in
 //! `expression.rs`.
 
+mod args;
 pub(crate) mod expression;
 
 use dspex_codegen::SignatureItems;

@@ -34,6 +34,14 @@ struct Function {
     answer: String,
 }
 
+#[dspy_module("dspy.ProgramOfThought")]
+struct Unsupported {
+    #[input]
+    question: String,
+    #[output]
+    answer: String,
+}
+
 #[dspy_module("dspy.Image")]
 struct NoModule {
     #[input]
