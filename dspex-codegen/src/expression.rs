@@ -150,8 +150,24 @@ pub fn expression(module: Module, setters: &[Setter]) -> TokenStream {
     let choices = setters.iter().filter_map(|setter| setter.choice.as_ref()).map(values);
     let items = SignatureItems(module.clone(), false).items();
     let names = || module.inputs.iter().chain(&module.outputs).map(|field| field.name.as_str());
-    // Always true, unless an input or output is called so: then nobody implements it, and the bound says why.
-    let reasoning = names().any(|name| name == "reasoning").then(|| quote!(where Self: #free<__C>));
+    let returned = quote!(#root::Result<#reasoned<#outputs>>);
+    let chain_of_thought = match names().any(|name| name == "reasoning") {
+        false => quote! {
+            async fn chain_of_thought<__C: #root::Caller>(self, caller: &__C) -> #returned {
+                let inputs = #inputs { #(#idents: self.#idents),* };
+                #call::<#chain<#ident>, _>(caller, inputs).await
+            }
+        },
+        // Nobody implements the bound, and it says why. No future of its own, which would say so again.
+        true => quote! {
+            fn chain_of_thought<__C: #root::Caller>(self, _: &__C) -> ::core::future::Pending<#returned>
+            where
+                Self: #free<__C>,
+            {
+                ::core::future::pending()
+            }
+        },
+    };
     quote! {{
         #[derive(::core::fmt::Debug)]
         struct #ident;
@@ -175,12 +191,7 @@ pub fn expression(module: Module, setters: &[Setter]) -> TokenStream {
                 #call::<#predict<#ident>, _>(caller, inputs).await
             }
 
-            async fn chain_of_thought<__C: #root::Caller>(self, caller: &__C) -> #root::Result<#reasoned<#outputs>>
-            #reasoning
-            {
-                let inputs = #inputs { #(#idents: self.#idents),* };
-                #call::<#chain<#ident>, _>(caller, inputs).await
-            }
+            #chain_of_thought
         }
 
         Asking { #(#initial),* }

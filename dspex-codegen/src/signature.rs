@@ -145,6 +145,8 @@ impl Types<'_> {
                 let (map, json) = (root.item("serde_json::Map"), json());
                 quote!(#map<::std::string::String, #json>)
             }
+            // Only in a stand-in is a key anything else.
+            Kind::Dict(key, _) if !matches!(key.kind, Kind::Str | Kind::Int) => json().to_token_stream(),
             Kind::Dict(key, value) => {
                 let (key, value) = (self.ty(key, field), self.ty(value, field));
                 quote!(::std::collections::BTreeMap<#key, #value>)

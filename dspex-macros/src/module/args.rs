@@ -2,6 +2,7 @@
 //! `options.rs` reads.
 
 use dspex_codegen::Root;
+use dspex_schema::closest;
 use proc_macro2::TokenTree;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
@@ -44,12 +45,14 @@ impl Args {
             errors.push(Error::new(Span::call_site(), text));
         }
         for (position, argument) in split(tokens).into_iter().enumerate() {
-            let is_signature = matches!(argument.clone().into_iter().next(), Some(TokenTree::Ident(key)) if key == "signature");
+            let first = argument.clone().into_iter().next();
+            let is = |name: &str| matches!(&first, Some(TokenTree::Ident(key)) if key == name);
             let parsed = match argument_parser(position).parse2(argument) {
                 Ok(parsed) => parsed,
                 Err(error) => {
                     errors.push(error);
-                    args.options.signature_lost |= is_signature;
+                    args.options.signature_lost |= is("signature");
+                    args.options.tools_lost |= is("tools");
                     continue;
                 }
             };
@@ -84,12 +87,24 @@ impl Args {
                     }
                     match value {
                         Some(value) => args.keywords.push(Keyword { key, name, value }),
-                        None => errors.push(err!(&key, "`{name}` needs a value; write `{name} = value`")),
+                        None => {
+                            let (error, tools) = without_value(&key, &name);
+                            args.options.tools_lost |= tools;
+                            errors.push(error);
+                        }
                     }
                 }
             }
         }
         args
+    }
+}
+
+/// A word alone, or with parentheses: nearly an option, or a keyword without its value. Also whether tools were meant.
+fn without_value(key: &Ident, name: &str) -> (Error, bool) {
+    match closest(name, options::NAMES.iter().copied().filter(|option| *option != name)) {
+        Some(other) => (err!(key, "there is no option `{name}`; did you mean `{other}`?"), other == "tools"),
+        None => (err!(key, "`{name}` needs a value; write `{name} = value`"), false),
     }
 }
 

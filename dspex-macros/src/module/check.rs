@@ -42,7 +42,7 @@ pub(crate) fn check(model: &Model, args: &Args, class: Option<&Class>, errors: &
     }
     setting::check_config(args, class, errors);
     if let Some(given) = &args.options.tools {
-        tools::check(given, class, errors);
+        tools::check(given, class, args.options.unchecked.is_some(), errors);
     }
     if let (Some(class), Some(name)) = (class, &args.class)
         && errors.handle(check_class(class, name)).is_some()
@@ -157,9 +157,6 @@ fn check_item(model: &Model, errors: &mut Errors) {
         errors.push(err!(clause, "`{}` cannot have a where clause; remove it", model.ident()));
     }
     for attr in &model.item.attrs {
-        if attr.path().is_ident("cfg") {
-            errors.push(err!(attr, "`#[cfg]` has to come first; move it above `#[dspy_module]`"));
-        }
         if let Some((name, _)) = settings(attr) {
             errors.push(err!(
                 attr,
@@ -275,6 +272,9 @@ fn check_class(class: &Class, name: &LitStr) -> Result {
 fn check_keyword(keyword: &Keyword, value: &serde_json::Value, class: &Class) -> Result {
     let Keyword { key, name, value: expr } = keyword;
     let Some(parameter) = class.parameter(name) else {
+        if name == "config" {
+            bail!(key, "`config` needs settings in parentheses; write `config(top_k = 40)`");
+        }
         if class.init_extra {
             return setting::check(keyword, value, class);
         }
@@ -318,7 +318,7 @@ fn check_required(class: &Class, name: &LitStr, args: &Args, errors: &mut Errors
     for parameter in class.init.iter().filter(|parameter| parameter.required) {
         match &parameter.role {
             Role::Signature => {}
-            Role::Tools if args.options.tools.is_some() => {}
+            Role::Tools if args.options.tools.is_some() || args.options.tools_lost => {}
             Role::Value => {
                 if !args.keywords.iter().any(|keyword| keyword.name == parameter.name) {
                     let Parameter { name: missing, ty, .. } = parameter;

@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) methods: Vec<Ident>,
     /// Functions that the class may call.
     pub(crate) tools: Option<Tools>,
+    /// Whether some were given and could not be read.
+    pub(crate) tools_lost: bool,
     /// What makes the answer of the outputs.
     pub(crate) transform: Option<Box<Transform>>,
     /// Settings that are passed on to the language model whatever their names are.

@@ -8,7 +8,12 @@ use super::options::Tools;
 use crate::prelude::*;
 
 /// Collects everything that is wrong with the tools; without a class, what can be said without one.
-pub(super) fn check(Tools { key, paths }: &Tools, class: Option<&Class>, errors: &mut Errors) {
+pub(super) fn check(
+    Tools { key, paths }: &Tools,
+    class: Option<&Class>,
+    unchecked: bool,
+    errors: &mut Errors,
+) {
     let mut found = Vec::new();
     for (position, path) in paths.iter().enumerate() {
         let name = called(path);
@@ -36,7 +41,8 @@ pub(super) fn check(Tools { key, paths }: &Tools, class: Option<&Class>, errors:
             found.push(err!(key, "`{}` takes no tools; remove them, or use `dspy.ReAct`", class.name));
         }
     }
-    if found.is_empty() {
+    // What is wrong with the class has been said.
+    if found.is_empty() && (class.is_some() || unchecked) {
         // Everything is right, and there is nothing yet that a path could lead to.
         found.push(err!(
             key,

@@ -20,7 +20,11 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     });
     match expanded.flatten() {
         Some(expression) => expression,
-        None => errors.finish(()).err().map(Error::into_compile_error).unwrap_or_default(),
+        // In a block, since an expression is one; the type of the last is as unknown as that of a single one.
+        None => {
+            let errors = errors.finish(()).err().map(Error::into_compile_error);
+            quote!({ #errors })
+        }
     }
 }
 
@@ -29,7 +33,10 @@ fn module(args: &Args, errors: &mut Errors) -> (Module, Vec<Setter>) {
     let Args { text: literal, root, instructions, descriptions } = args;
     let text = Text::parse(literal, None, errors);
     let (vis, ident) = (TokenStream::new(), Ident::new("Expression", Span::mixed_site()));
-    let attrs = [quote!(#[derive(::core::clone::Clone, ::core::fmt::Debug)] #[allow(dead_code)])];
+    // What a Rust type of the user's derives is only known to the user.
+    let derives = !text.signature.fields().any(|field| field.ty.has_rust_type());
+    let derives = derives.then(|| quote!(#[derive(::core::clone::Clone, ::core::fmt::Debug)]));
+    let attrs = [quote!(#derives #[allow(dead_code)])];
     let owner =
         TextOwner { root, vis: &vis, ident: &ident, span: literal.span(), attrs: &attrs, conversions: true };
     let TextFields { mut inputs, mut outputs, types, choices } = text_fields(&text.signature, &owner);

@@ -42,6 +42,14 @@ struct Unsupported {
     answer: String,
 }
 
+#[dspy_module("dspy.majorty")]
+struct MisspeltFunction {
+    #[input]
+    question: String,
+    #[output]
+    answer: String,
+}
+
 #[dspy_module("dspy.Image")]
 struct NoModule {
     #[input]

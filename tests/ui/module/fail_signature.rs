@@ -71,7 +71,10 @@ struct Misspelt {
     b: String,
 }
 
-struct Strng;
+#[derive(dspex::FieldType)]
+struct Strng {
+    value: u8,
+}
 type Images = String;
 
 // What is generated is there all the same, so that only the errors above are reported.
