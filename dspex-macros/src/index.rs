@@ -73,9 +73,13 @@ fn digested(directory: &Path, index: &Path) -> Result<Arc<Schema>, dspex_schema:
 
 /// The class with this name, or an error that proposes another.
 pub(crate) fn class(name: &LitStr) -> Result<Arc<Class>> {
+    class_in(schema(), name)
+}
+
+fn class_in(schema: Result<Arc<Schema>, dspex_schema::Error>, name: &LitStr) -> Result<Arc<Class>> {
     let path = name.value();
     let unusable = |error: dspex_schema::Error| err!(name, "the schema of `{path}` cannot be used: {error}");
-    let schema = schema().map_err(unusable)?;
+    let schema = schema.map_err(unusable)?;
     match schema.get(&path).map_err(unusable)? {
         Some(class) => Ok(class),
         None => Err(unknown(name, &path, &schema.catalog)),
@@ -129,4 +133,96 @@ fn unknown(name: &LitStr, path: &str, catalog: &Catalog) -> Error {
 pub(crate) fn meant(path: &str) -> Option<Arc<Class>> {
     let schema = schema().ok()?;
     schema.get(schema.catalog.suggest(path)?).ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::{Duration, SystemTime};
+
+    use dspex_schema::Catalog;
+    use proc_macro2::Span;
+    use serde_json::Value;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// What a build script leaves behind.
+    fn digest() -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in Catalog::builtin().digest().unwrap() {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        dir
+    }
+
+    fn edit(dir: &TempDir, file: &str, from: &str, to: &str) {
+        let path = dir.path().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}");
+        fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    }
+
+    fn look_up(dir: &TempDir, name: &str) -> Result<Arc<Class>, String> {
+        let schema = digested(dir.path(), &dir.path().join("index.json"));
+        class_in(schema, &LitStr::new(name, Span::call_site())).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_class_is_found_by_all_of_its_paths_and_read_once() {
+        let dir = digest();
+        let class = look_up(&dir, "dspy.Predict").unwrap();
+        assert_eq!(look_up(&dir, "dspy.predict.predict.Predict").unwrap().name, "dspy.Predict");
+        fs::remove_file(dir.path().join("dspy.Predict.json")).unwrap();
+        assert!(Arc::ptr_eq(&look_up(&dir, "dspy.Predict").unwrap(), &class));
+    }
+
+    #[test]
+    fn a_digest_that_was_written_again_is_read_again() {
+        let dir = digest();
+        assert!(look_up(&dir, "dspy.Predict").is_ok());
+        let path = dir.path().join("index.json");
+        let mut index: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        index["classes"].as_object_mut().unwrap().remove("dspy.Predict");
+        index["dspy"] = "9.9.9".into();
+        fs::write(&path, index.to_string()).unwrap();
+        // As if some time had passed, whatever the file system's clock can tell.
+        let later = SystemTime::now() + Duration::from_secs(10);
+        fs::File::options().append(true).open(&path).unwrap().set_modified(later).unwrap();
+        let error = look_up(&dir, "dspy.Predict").unwrap_err();
+        assert!(error.starts_with("DSPy 9.9.9 has no class `dspy.Predict`"), "{error}");
+    }
+
+    #[test]
+    fn a_digest_that_cannot_be_used_says_which_file_and_what_to_do() {
+        type Damage = fn(&TempDir);
+        let cases: &[(Damage, &[&str])] = &[
+            (
+                |dir| edit(dir, "dspy.Predict.json", "\"abi_sha256\": \"", "\"abi_sha256\": \"00"),
+                &["dspy.Predict.json` does not match the index", "run `schema-gen dump`"],
+            ),
+            (
+                |dir| edit(dir, "dspy.Predict.json", "\"format\": 1", "\"format\": 2"),
+                &["dspy.Predict.json` has schema format 2", "update dspex"],
+            ),
+            (
+                |dir| edit(dir, "dspy.Predict.json", "\"async\": true", "\"async\": maybe"),
+                &["dspy.Predict.json` is not a valid schema file", "line 3"],
+            ),
+            (
+                |dir| fs::remove_file(dir.path().join("dspy.Predict.json")).unwrap(),
+                &["index.json`", "`dspy.Predict.json`, which is not there"],
+            ),
+            (|dir| edit(dir, "index.json", "{", "["), &["index.json` is not a valid schema file"]),
+        ];
+        for (damage, parts) in cases {
+            let dir = digest();
+            damage(&dir);
+            let error = look_up(&dir, "dspy.Predict").unwrap_err();
+            assert!(error.starts_with("the schema of `dspy.Predict` cannot be used: "), "{error}");
+            for part in *parts {
+                assert!(error.contains(part), "{part:?} is not in: {error}");
+            }
+        }
+    }
 }

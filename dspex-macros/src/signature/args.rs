@@ -45,15 +45,11 @@ impl Args {
                 Error::new(error.span(), format!("expected the signature as a string; {EXAMPLE}"))
             };
             let text = input.parse::<LitStr>().map_err(expected)?;
-            if !input.is_empty() {
-                input.parse::<Token![,]>().map_err(|error| {
-                    Error::new(error.span(), "expected `,` between the signature and its options")
-                })?;
-            }
-            let options = Punctuated::<Given, Token![,]>::parse_terminated_with(input, Given::parse)?;
-            Ok((text, options))
+            Ok((text, input.parse::<TokenStream>()?))
         };
-        let (text, options) = errors.handle(parse.parse2(tokens))?;
+        let (text, rest) = errors.handle(parse.parse2(tokens))?;
+        // What is wrong with an option does not hide what is wrong with the text.
+        let options = errors.handle(options.parse2(rest)).unwrap_or_default();
         let mut args = Self { text, root: Root::default(), instructions: None, descriptions: Vec::new() };
         let mut root_given = false;
         let twice = |key: &Ident| err!(key, "`{key}` is given twice; remove one");
@@ -73,6 +69,16 @@ impl Args {
         }
         Some(args)
     }
+}
+
+/// The options, and the comma before them.
+fn options(input: ParseStream<'_>) -> Result<Punctuated<Given, Token![,]>> {
+    if !input.is_empty() {
+        input.parse::<Token![,]>().map_err(|error| {
+            Error::new(error.span(), "expected `,` between the signature and its options")
+        })?;
+    }
+    Punctuated::parse_terminated_with(input, Given::parse)
 }
 
 impl Given {

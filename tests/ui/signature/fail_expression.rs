@@ -13,7 +13,7 @@ fn main() {
     let _ = signature!("question -> answer", crate = dspex);
     let _ = signature!("question -> answer", crate = ::dspex, crate = ::dspex, instructions = "", instructions = "");
     let _ = signature!("question -> answer", instruction = "Be brief.");
-    let _ = signature!("question -> answer", temperature = 0.5);
+    let _ = signature!("question -> answer: flaot", temperature = 0.5);
     let _ = signature!("question -> answer", describe(questio = "a", answer = "b", answer = "c", x = "d"));
     let _ = signature!("question -> answer", describe());
     let _ = signature!("question -> answer", describe = "b");
