@@ -25,13 +25,7 @@ impl Root {
         self.path.to_token_stream().to_string().replace(' ', "")
     }
 
-    /// The path of an item of the hidden module through which generated code reaches everything.
-    pub fn private(&self, item: &TokenStream) -> TokenStream {
-        let path = &self.path;
-        quote!(#path::__private::#item)
-    }
-
-    /// As [`private`](Self::private), for an item by its path as text.
+    /// The path of an item, given as text, of the same module as in [`private`](Self::private).
     pub(crate) fn item(&self, path: &str) -> ItemPath {
         let mut tokens = self.path.0.clone();
         for part in std::iter::once("__private").chain(path.split("::")) {
@@ -40,6 +34,12 @@ impl Root {
             tokens.push(Ident::new(part, Span::call_site()).into());
         }
         ItemPath(tokens)
+    }
+
+    /// The path of an item of the hidden module through which generated code reaches everything.
+    pub fn private(&self, item: &TokenStream) -> TokenStream {
+        let path = &self.path;
+        quote!(#path::__private::#item)
     }
 
     /// The path of a crate that the facade carries, as the text that serde and schemars want for their `crate`.
