@@ -13,7 +13,7 @@ const WITHOUT_BUILD_SCRIPT: &str = r#"
 //! Depends on dspex alone, under another name.
 #![deny(warnings, missing_docs)]
 
-use renamed::{FieldType, Module, dspy_module};
+use renamed::{FieldType, Module, Signature, dspy_module, signature};
 
 /// How soon.
 #[derive(Debug, Clone, FieldType)]
@@ -35,6 +35,43 @@ pub struct Triage {
     /// How soon.
     #[output]
     urgency: Urgency,
+}
+
+/// A signature to share.
+#[derive(Signature)]
+#[signature(crate = "::renamed", derive(Debug, Clone))]
+pub struct Shared {
+    /// What the customer wrote.
+    #[input]
+    ticket: String,
+    /// How soon.
+    #[output]
+    r#type: Urgency,
+}
+
+/// Shares it.
+#[dspy_module("dspy.ChainOfThought", signature = Shared, crate = ::renamed)]
+pub struct Sharing;
+
+/// A signature as text, with types of its own.
+#[dspy_module(
+    "dspy.Predict",
+    crate = ::renamed,
+    signature = "mood: Literal['calm', 'wild'], value: int | str, urgency: Urgency -> image: dspy.Image, any: Any"
+)]
+pub struct Text;
+
+/// Asks in passing.
+///
+/// # Errors
+/// Those of the call.
+pub async fn ask(caller: &impl renamed::Caller) -> renamed::Result<String> {
+    let asking = signature!(
+        "mood: Literal['calm', 'wild'], value: int | str, note: str | None -> type",
+        crate = ::renamed,
+        describe(r#type = "The type.")
+    );
+    Ok(asking.mood(|mood| mood.wild).value(3).predict(caller).await?.r#type)
 }
 
 /// The facade through a path of this crate.

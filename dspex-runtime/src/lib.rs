@@ -31,8 +31,8 @@ pub use pool::{Carrier, Endpoint, Load, PoolError};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::api::{
-        Both, ChainOfThought, Definition, IntoAnswer, Predict, Reasoned, SignatureDefinition, call,
-        call_method, contains, create, literal,
+        Both, ChainOfThought, Definition, IntoAnswer, IntoOptional, Predict, Reasoned, ReasoningIsFree,
+        SignatureDefinition, call, call_method, contains, create, literal,
     };
     pub use {schemars, serde, serde_json};
 }

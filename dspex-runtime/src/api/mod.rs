@@ -27,4 +27,4 @@ pub use module::{Definition, FieldType, IntoAnswer, Module, call, call_method, c
 pub use prediction::{Prediction, TokenUsage};
 pub use predictor::{ChainOfThought, Predict, Reasoned};
 pub use session::{Adapter, Session, SessionConfig, Sessions};
-pub use signature::{Both, Signature, SignatureDefinition, contains};
+pub use signature::{Both, IntoOptional, ReasoningIsFree, Signature, SignatureDefinition, contains};
