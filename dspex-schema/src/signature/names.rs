@@ -114,8 +114,7 @@ pub(super) fn unsupported(name: &str) -> Option<&'static str> {
         "date" | "datetime" | "Datetime" | "time" | "timedelta" | "UUID" => AS_TEXT,
         _ if ["datetime.", "decimal.", "uuid."].iter().any(|module| name.starts_with(module)) => AS_TEXT,
         _ if name.starts_with("pydantic.") => "use a Rust type that implements `FieldType`",
-        "dspy.Tool" | "dspy.ToolCalls" => "tools are no fields here, use `dict[str, Any]`",
-        "dspy.Code" | "dspy.Reasoning" => "use `str`",
+        "dspy.Tool" => "tools are no fields here, use `dict[str, Any]`",
         "dspy.Document" | "dspy.Citations" | "dspy.Type" | "dspy.Example" | "dspy.Prediction" => {
             "use a Rust type that implements `FieldType`"
         }

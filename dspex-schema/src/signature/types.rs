@@ -98,6 +98,9 @@ natives! {
     Audio = "dspy.Audio" as "audio",
     File = "dspy.File" as "file",
     History = "dspy.History" as "history",
+    Code = "dspy.Code" as "code",
+    Reasoning = "dspy.Reasoning" as "reasoning",
+    ToolCalls = "dspy.ToolCalls" as "tool-calls",
 }
 
 impl Type {
