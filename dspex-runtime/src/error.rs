@@ -86,7 +86,14 @@ pub enum Error {
     },
     /// The code was compiled against another `dspy` than the workers run.
     #[error(
-        "`{class}` differs between the schema that this program was compiled with and DSPy {dspy_version} in the worker; rebuild with the schema of that version, or install the locked one"
+        "`{class}` differs between the schema that this program was compiled with and {}",
+        if class.starts_with("dspy.") {
+            format!(
+                "DSPy {dspy_version} in the worker; rebuild with the schema of that version, or install the locked one"
+            )
+        } else {
+            "the worker's modules; run `schema-gen dump` again and rebuild, or give the worker the modules of then".to_owned()
+        }
     )]
     SchemaMismatch {
         /// The class.

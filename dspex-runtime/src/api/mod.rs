@@ -29,4 +29,4 @@ pub use predictor::{ChainOfThought, Predict, Reasoned};
 pub use session::{
     Adapter, Deleted, Session, SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats, Sessions,
 };
-pub use signature::{Both, Signature, SignatureDefinition, contains};
+pub use signature::{Both, IntoOptional, ReasoningIsFree, Signature, SignatureDefinition, contains};
