@@ -131,9 +131,20 @@ pub enum Error {
     /// A session with this id exists.
     #[error("a session `{0}` exists already; `sessions().get` reaches it, and `get_or_create` either")]
     SessionExists(String),
+    /// No instance of this name in the session.
+    #[error("the session keeps no instance `{0}`; `Instance::keep` gives one its name")]
+    InstanceNotFound(String),
     /// Text that cannot be the id of a session.
     #[error("{0:?} is no id of a session: it needs 1 to 256 characters, none of them a control character")]
     SessionName(String),
+    /// A variable cannot steer what it was bound to.
+    #[error("cannot bind a variable to an instance of `{class}`: {problem}")]
+    Binding {
+        /// The class.
+        class: String,
+        /// Why.
+        problem: String,
+    },
     /// The store of sessions and variables did not do what it was asked.
     #[error(transparent)]
     Store(StoreError),

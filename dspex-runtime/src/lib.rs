@@ -19,8 +19,9 @@ pub mod wire;
 
 pub use api::bindings;
 pub use api::{
-    Adapter, Availability, Caller, Deleted, Dspex, DspexBuilder, Dspy, DynInstance, FieldType, Health, Instance,
-    InstanceSpec, Module, Prediction, Reasoned, Run, Session, SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats, Sessions, Signature, Status,
+    Adapter, Availability, Binding, Caller, Deleted, Dspex, DspexBuilder, Dspy, DynInstance, FieldType,
+    Health, Instance, InstanceInfo, InstanceSpec, Instances, Module, Prediction, Reasoned, Run, Session,
+    SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats, Sessions, Signature, Status,
     TokenUsage,
 };
 pub use dspex_state as state;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::dspex::Runtime;
 use super::session::{Adapter, SessionState};
+use super::steering::{Steered, Steering};
 use crate::bridge::{Request, Spec, Target};
 use crate::error::{Error, Result};
 use crate::lm::Lm;
@@ -45,6 +46,8 @@ pub(crate) struct CallOptions {
     pub(crate) idempotent: bool,
     pub(crate) lm: Option<Lm>,
     pub(crate) adapter: Option<Adapter>,
+    /// What variables steer the call; only for calls in a session.
+    pub(crate) steering: Option<Arc<Steering>>,
 }
 
 impl CallContext {
@@ -61,11 +64,16 @@ impl CallContext {
             (None, None) => None,
         };
         let adapter = options.adapter.or_else(|| session.and_then(SessionState::adapter));
+        let mut call = Steered { target, inputs, lm: lm.or_else(|| self.runtime.lm.clone()) };
+        if let (Some(steering), Some(session)) = (&options.steering, &self.session) {
+            call = steering.apply(&session.variables(), call).await?;
+        }
+        let Steered { target, inputs, lm } = call;
         let request = Request {
             target,
             inputs,
             session: session.map(|session| session.id().to_owned()).unwrap_or_default(),
-            lm: lm.or_else(|| self.runtime.lm.clone()),
+            lm,
             adapter: adapter.unwrap_or(self.runtime.adapter).name(),
             deadline: options.deadline.unwrap_or(self.runtime.deadline),
             idempotent: options.idempotent,

@@ -15,6 +15,7 @@ mod prediction;
 mod predictor;
 mod session;
 mod signature;
+mod steering;
 
 pub use builder::DspexBuilder;
 pub(crate) use caller::CallContext;
@@ -27,6 +28,8 @@ pub use module::{Definition, FieldType, IntoAnswer, Module, call, call_method, c
 pub use prediction::{Prediction, TokenUsage};
 pub use predictor::{ChainOfThought, Predict, Reasoned};
 pub use session::{
-    Adapter, Deleted, Session, SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats, Sessions,
+    Adapter, Deleted, InstanceInfo, Instances, Session, SessionConfig, SessionFilter, SessionId, SessionInfo,
+    SessionStats, Sessions,
 };
 pub use signature::{Both, IntoOptional, ReasoningIsFree, Signature, SignatureDefinition, contains};
+pub use steering::Binding;

@@ -126,7 +126,7 @@ pub(crate) fn spec_of<M: Module>() -> Result<Arc<Spec>> {
 pub async fn create<M: Module>(session: &Session) -> Result<Instance<M>> {
     let spec = spec_of::<M>()?;
     session.context().check(&spec).await?;
-    Ok(Instance::new(session.clone(), spec))
+    Ok(Instance::new(session.clone(), spec, Arc::default()))
 }
 
 /// `Module::call` of generated code.

@@ -218,6 +218,11 @@ impl Lm {
         self.inner.host.as_ref().map(|host| &host.model)
     }
 
+    /// The same model under another name: another model of the same provider's client, or what a host model is asked for.
+    pub(crate) fn renamed(self, model: &str) -> Self {
+        self.changed(|inner| inner.model = model.to_owned())
+    }
+
     /// The keywords of `dspy.LM`.
     pub(super) fn kwargs(&self) -> &BTreeMap<String, Value> {
         &self.inner.kwargs

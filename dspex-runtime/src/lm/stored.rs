@@ -35,8 +35,9 @@ impl StoredLm {
     pub(crate) fn restore(&self) -> Result<Lm, LmError> {
         if !self.lost.is_empty() {
             let lost = self.lost.join(", ");
-            let message =
-                format!("the session was found in its store, which keeps no {lost}; give it its model with `set_lm`");
+            let message = format!(
+                "the session was found in its store, which keeps no {lost}; give it its model with `set_lm`"
+            );
             return Err(LmError::configuration(message).with_model(self.model.clone()));
         }
         let lm = Lm::new(self.model.clone());
@@ -59,7 +60,10 @@ mod tests {
         let text = serde_json::to_string(&stored).unwrap();
         assert!(!text.contains("canary"), "{text}");
         let error = stored.restore().unwrap_err().to_string();
-        assert!(error.contains("`headers`") && error.contains("its key") && error.contains("set_lm"), "{error}");
+        assert!(
+            error.contains("`headers`") && error.contains("its key") && error.contains("set_lm"),
+            "{error}"
+        );
 
         let host = StoredLm::of(&Lm::host_named("rust/x", lm_fn(|_| async { Ok(LmResponse::text("")) })));
         assert!(host.restore().is_err());

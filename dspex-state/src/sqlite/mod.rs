@@ -232,18 +232,41 @@ impl SqliteStore {
     }
 
     async fn read_value(&self, key: SessionKey, name: &str) -> Result<Option<(Value, Revision)>, StoreError> {
-        // A large value may be overwritten between the two looks; then there is another one.
-        for _ in 0..8 {
+        let read =
+            |connection: &Connection, now| variables::read(connection, key, name, now).map(|one| vec![one]);
+        Ok(self.settle(key, read).await?.pop().flatten())
+    }
+
+    async fn read_values(
+        &self,
+        key: SessionKey,
+        names: &[String],
+    ) -> Result<Vec<Option<(Value, Revision)>>, StoreError> {
+        self.settle(key, |connection, now| variables::read_together(connection, key, names, now)).await
+    }
+
+    /// Reads values, and then the large ones among them. Those may be overwritten between the two looks; then all is read
+    /// again, so that what is answered was there together.
+    async fn settle(
+        &self,
+        key: SessionKey,
+        read: impl Fn(&Connection, i64) -> Result<Vec<Reading>, StoreError>,
+    ) -> Result<Vec<Option<(Value, Revision)>>, StoreError> {
+        'again: for _ in 0..8 {
             let now = self.now();
-            match self.0.readers.at_once(|connection| variables::read(connection, key, name, now)).await? {
-                Reading::Absent => return Ok(None),
-                Reading::Value(value, version) => return Ok(Some((value, version))),
-                Reading::Large(place) => {
-                    if let Some(value) = self.large_value(key, place).await? {
-                        return Ok(Some((value, place.0)));
-                    }
-                }
+            let readings = self.0.readers.at_once(|connection| read(connection, now)).await?;
+            let mut values = Vec::with_capacity(readings.len());
+            for reading in readings {
+                values.push(match reading {
+                    Reading::Absent => None,
+                    Reading::Value(value, version) => Some((value, version)),
+                    Reading::Large(place) => match self.large_value(key, place).await? {
+                        Some(value) => Some((value, place.0)),
+                        None => continue 'again,
+                    },
+                });
             }
+            return Ok(values);
         }
         Err(StoreError::Corrupt { path: self.0.path.clone(), reason: large::GONE.to_owned() })
     }
@@ -338,6 +361,14 @@ impl StateStore for SqliteStore {
 
     fn read<'a>(&'a self, key: SessionKey, name: &'a str) -> Answer<'a, Option<(Value, Revision)>> {
         self.read_value(key, name).boxed()
+    }
+
+    fn read_together<'a>(
+        &'a self,
+        key: SessionKey,
+        names: &'a [String],
+    ) -> Answer<'a, Vec<Option<(Value, Revision)>>> {
+        self.read_values(key, names).boxed()
     }
 
     fn variable<'a>(&'a self, key: SessionKey, name: &'a str) -> Answer<'a, Option<VariableRecord>> {

@@ -269,6 +269,17 @@ pub(super) fn read(
     row.optional().doing("read a variable")?.unwrap_or_else(|| Err(absent(key)))
 }
 
+/// The same for several variables, at one moment.
+pub(super) fn read_together(
+    connection: &Connection,
+    key: SessionKey,
+    names: &[String],
+    now: i64,
+) -> Result<Vec<Reading>, StoreError> {
+    let transaction = connection.unchecked_transaction().doing("read variables")?;
+    names.iter().map(|name| read(&transaction, key, name, now)).collect()
+}
+
 /// A value at a place of the log; none if it is not there any more.
 pub(super) fn value_at(
     connection: &Connection,

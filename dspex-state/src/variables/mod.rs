@@ -156,6 +156,21 @@ impl Variables {
         Ok(Versioned { value, version })
     }
 
+    /// The values of several variables, as they were together at one moment.
+    ///
+    /// # Errors
+    ///
+    /// [`VariableError::NotFound`] for the first that is not there.
+    pub async fn read_together(&self, names: &[String]) -> Result<Vec<Versioned<Value>>> {
+        let found = self.ask(|store, session| store.read_together(session, names)).await?;
+        let mut values = Vec::with_capacity(found.len());
+        for (name, found) in names.iter().zip(found) {
+            let Some((value, version)) = found else { return Err(self.not_found(name).await) };
+            values.push(Versioned { value, version });
+        }
+        Ok(values)
+    }
+
     /// A variable with its spec, its version and its times.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::args::Args;
 use super::{CallFuture, Example, ModuleSpec, SignatureSpec};
 use crate::api::caller::{CallOptions, decode, encode, encode_document};
+use crate::api::steering::Steering;
 use crate::api::{Adapter, CallContext, Caller, Prediction};
 use crate::bridge::{Spec, Target};
 use crate::error::Result;
@@ -65,6 +66,12 @@ impl<O: DeserializeOwned + Send + 'static> Call<Prediction<O>> {
 impl<R> Call<R> {
     fn new(context: CallContext, callee: Callee, read: fn(&Payload, &str) -> Result<R>) -> Self {
         Self { context, callee, args: Args::default(), inputs: None, options: CallOptions::default(), read }
+    }
+
+    /// Variables steer the call.
+    pub(super) fn steered(mut self, steering: &Arc<Steering>) -> Self {
+        self.options.steering = Some(steering.clone());
+        self
     }
 
     /// All arguments in one object.

@@ -3,6 +3,7 @@
 mod adapter;
 mod config;
 mod info;
+mod instances;
 mod sessions;
 mod settings;
 mod state;
@@ -19,6 +20,7 @@ pub use adapter::Adapter;
 pub use config::{SessionConfig, SessionId};
 pub(crate) use info::SessionLimits;
 pub use info::{Deleted, SessionFilter, SessionInfo, SessionStats};
+pub use instances::{InstanceInfo, Instances};
 pub use sessions::Sessions;
 pub(crate) use state::{Registry, SessionState};
 pub(crate) use sweep::start as start_sweeping;
@@ -47,7 +49,13 @@ impl Session {
     /// The session's variables.
     #[must_use]
     pub fn variables(&self) -> Variables {
-        self.state.state().variables(self.state.key()).with_presence(self.state.clone())
+        self.state.variables()
+    }
+
+    /// The instances that the session keeps.
+    #[must_use]
+    pub fn instances(&self) -> Instances {
+        Instances::new(self.clone())
     }
 
     /// What the session is now.

@@ -58,7 +58,8 @@ impl Sessions {
     pub fn temporary(&self, config: SessionConfig) -> Session {
         let (session, settings) = self.new_session(SessionId::generate().to_string(), config, true);
         let runtime = &self.dspex.runtime;
-        let state = SessionState::temporary(session, settings, runtime.state.clone(), runtime.limits.sessions);
+        let state =
+            SessionState::temporary(session, settings, runtime.state.clone(), runtime.limits.sessions);
         self.registry().watch(&state);
         self.handle(state)
     }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-use dspex_state::store::{SessionChange, StoreError};
-use dspex_state::{Lifetime, NewSession, Presence, SessionKey, SessionRecord, State};
+use dspex_state::store::{Answer, SessionChange, StateStore, StoreError};
+use dspex_state::{Lifetime, NewSession, Presence, SessionKey, SessionRecord, State, Variables};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
@@ -61,7 +61,12 @@ impl SessionState {
     }
 
     /// A session that ends with its last handle.
-    pub(super) fn temporary(session: NewSession, settings: Settings, state: State, limit: Option<u64>) -> Arc<Self> {
+    pub(super) fn temporary(
+        session: NewSession,
+        settings: Settings,
+        state: State,
+        limit: Option<u64>,
+    ) -> Arc<Self> {
         let mut new = Self::new(session.id.clone(), session.key, session.lifetime, settings, state);
         let runtime = tokio::runtime::Handle::try_current().ok();
         new.temporary = Some(Temporary { session, limit, stored: OnceCell::new(), runtime });
@@ -87,8 +92,22 @@ impl SessionState {
         self.key
     }
 
-    pub(super) fn state(&self) -> &State {
-        &self.state
+    /// Asks the store something about the session.
+    pub(super) async fn ask<'a, T, F>(&'a self, question: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&'a dyn StateStore, SessionKey) -> Answer<'a, T>,
+    {
+        self.present().await?;
+        question(&**self.state.store(), self.key).await.map_err(|error| match error {
+            // Programs know the session by its id.
+            StoreError::SessionNotFound(_) => StoreError::SessionNotFound(self.id.clone()),
+            other => other,
+        })
+    }
+
+    /// The session's variables.
+    pub(crate) fn variables(self: &Arc<Self>) -> Variables {
+        self.state.variables(self.key).with_presence(self.clone())
     }
 
     /// The session's own language model.
@@ -102,7 +121,10 @@ impl SessionState {
     }
 
     /// Changes the settings; what is to be written down of them.
-    pub(super) fn set(&self, change: impl FnOnce(&mut Settings)) -> serde_json::Map<String, serde_json::Value> {
+    pub(super) fn set(
+        &self,
+        change: impl FnOnce(&mut Settings),
+    ) -> serde_json::Map<String, serde_json::Value> {
         let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut settings);
         settings.write()
@@ -135,12 +157,7 @@ impl SessionState {
 
     /// Changes what the store keeps of it.
     pub(super) async fn change(&self, change: SessionChange) -> Result<SessionRecord, StoreError> {
-        self.present().await?;
-        let changed = self.state.store().update_session(self.key, change).await;
-        changed.map_err(|error| match error {
-            StoreError::SessionNotFound(_) => StoreError::SessionNotFound(self.id.clone()),
-            other => other,
-        })
+        self.ask(|store, key| store.update_session(key, change)).await
     }
 
     /// Writes a use down if it is time to. Whoever uses the session does not wait for that.
@@ -157,7 +174,9 @@ impl SessionState {
                 match store.touch(key).await {
                     Ok(()) => {}
                     Err(StoreError::SessionNotFound(_)) => closed.cancel(),
-                    Err(error) => tracing::warn!(target: "dspex::sessions", session = %id, %error, "not renewed"),
+                    Err(error) => {
+                        tracing::warn!(target: "dspex::sessions", session = %id, %error, "not renewed")
+                    }
                 }
             });
         }
@@ -186,8 +205,9 @@ impl Presence for SessionState {
 
 impl Temporary {
     async fn present(&self, state: &State) -> Result<(), StoreError> {
-        let create = || async { state.store().create_session(self.session.clone(), self.limit).await.map(drop) };
-        self.stored.get_or_try_init(create).await.map(|()| ())
+        let create =
+            || async { state.store().create_session(self.session.clone(), self.limit).await.map(drop) };
+        self.stored.get_or_try_init(create).await.copied()
     }
 }
 
