@@ -61,6 +61,7 @@ impl CallContext {
             inputs,
             session: session.map(|session| session.id().to_owned()).unwrap_or_default(),
             lm: lm.or_else(|| self.runtime.lm.clone()),
+            variables: None,
             adapter: adapter.unwrap_or(self.runtime.adapter).name(),
             deadline: options.deadline.unwrap_or(self.runtime.deadline),
             idempotent: options.idempotent,
