@@ -245,7 +245,8 @@ pub struct Callback {
     ///    {"op": "list", "glob"?, "after"?}          {"names": \[..\], "more": bool}
     ///
     /// VALUE is "value": JSON, or "attachment": the name of the attachment that holds the array: the answer's for every
-    /// tensor and embedding, the question's where Python gave an array. `spec` is {"type", "constraints", "description"?,
+    /// tensor and embedding, the question's where Python gave an array. With "list": true Python gave a long list of numbers,
+    /// or of such lists, which is not text on its way and means what it means in JSON. `spec` is {"type", "constraints", "description"?,
     /// "metadata"?} or the name of a type. `after` is the last name of the page before; `more`: there may be another page.
     ///
     /// A refusal is an Error of KIND_CALLBACK with attributes {"code": "not_found" | "exists" | "conflict" | "invalid" |

@@ -218,6 +218,40 @@ async def test_lists_and_numbers_of_numpy_are_values_too(engine: Engine, host: V
     assert [asked["value"] for asked in host.asked] == [[[1, 2], [3, 4]], 0.5, 3]
 
 
+@pytest.mark.parametrize(
+    ("value", "dtype", "shape"),
+    [
+        ([0.5] * 64, "float64", [64]),
+        ([[1, 2], [3, -(2**63)]] * 40, "int64", [80, 2]),
+        ([[[0.5] * 8] * 4] * 2, "float64", [2, 4, 8]),
+        ([0.5] * 63, None, None),
+        ([0.5] * 99 + [1], None, None),
+        ([True] * 99, None, None),
+        ([2**63] * 99, None, None),
+        ([[0.5] * 60, [0.5] * 61], None, None),
+        ([[0.5] * 60, 0.5], None, None),
+        (["a"] * 99, None, None),
+        ([[]] * 99, None, None),
+    ],
+)
+async def test_long_lists_of_numbers_travel_as_arrays(
+    engine: Engine, host: VariableHost, value: list[Any], dtype: str | None, shape: list[int] | None
+) -> None:
+    await with_variables(engine, host, lambda v: v.create("t", "list", value))
+
+    (asked,) = host.asked
+    attachments = host.held["t"][0].attachments
+    if dtype is None:
+        assert asked["value"] == value
+        assert not attachments
+    else:
+        assert asked["attachment"] == attachments[0].name
+        assert asked["list"] is True
+        assert "value" not in asked
+        assert (attachments[0].dtype, list(attachments[0].shape)) == (dtype, shape)
+        assert np.frombuffer(attachments[0].data, dtype).reshape(shape).tolist() == value
+
+
 @pytest.mark.parametrize("array", [np.array([object()]), np.array(["a"]), np.array([1j])])
 async def test_arrays_of_something_else_are_refused(
     engine: Engine, host: VariableHost, array: np.ndarray[Any, Any]

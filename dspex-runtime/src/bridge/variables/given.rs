@@ -3,6 +3,7 @@
 use dspex_state::{Dtype, Element, Embedding, IntoVariable, Mismatch, Tensor, Type, Value};
 use serde_json::{Map, Value as Json};
 
+use super::list;
 use crate::proto::Attachment;
 use crate::wire::Tag;
 
@@ -11,6 +12,8 @@ use crate::wire::Tag;
 pub(super) enum Given {
     Json(Json),
     Numbers(Tensor),
+    /// A list of numbers, or of such lists, which only travels as an array.
+    List(Tensor),
     /// An array of numbers that no tensor has.
     Foreign(String),
 }
@@ -19,7 +22,10 @@ impl IntoVariable for Given {
     fn into_value(self, kind: Type, dtype: Option<Dtype>) -> Result<Value, Mismatch> {
         match self {
             Self::Json(json) => Value::from_json(kind, plain(json)?, dtype),
-            Self::Numbers(tensor) if kind == Type::Embedding => vector(&tensor).map(Value::Embedding),
+            Self::Numbers(tensor) | Self::List(tensor) if kind == Type::Embedding => {
+                vector(&tensor).map(Value::Embedding)
+            }
+            Self::List(tensor) => list::into_value(&tensor, kind, dtype),
             Self::Numbers(tensor) => tensor.into_value(kind, dtype),
             Self::Foreign(found) => {
                 Err(mismatch("numbers of float32, float64, int32 or int64", format!("an array of {found}")))
@@ -30,14 +36,15 @@ impl IntoVariable for Given {
 
 impl Given {
     /// The numbers of an attachment; else what is wrong with it.
-    pub(super) fn numbers(attachment: &Attachment) -> Result<Self, String> {
+    pub(super) fn numbers(attachment: &Attachment, was_list: bool) -> Result<Self, String> {
         let Some(dtype) = Dtype::of_name(&attachment.dtype) else {
             return Ok(Self::Foreign(attachment.dtype.clone()));
         };
         let shape = attachment.shape.iter().map(|size| usize::try_from(*size));
         let shape: Vec<usize> = shape.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
         let tensor = Tensor::from_le_bytes(dtype, shape, &attachment.data);
-        tensor.map(Self::Numbers).map_err(|error| error.to_string())
+        let tensor = tensor.map_err(|error| error.to_string())?;
+        Ok(if was_list { Self::List(tensor) } else { Self::Numbers(tensor) })
     }
 }
 
@@ -109,11 +116,11 @@ fn unheld(tag: &Tag<'_>) -> Mismatch {
     }
 }
 
-fn mismatch(expected: &str, found: String) -> Mismatch {
+pub(super) fn mismatch(expected: &str, found: String) -> Mismatch {
     Mismatch { expected: expected.to_owned(), found, path: String::new() }
 }
 
-fn at(place: &str, mut error: Mismatch) -> Mismatch {
+pub(super) fn at(place: &str, mut error: Mismatch) -> Mismatch {
     error.path.insert_str(0, place);
     error
 }

@@ -1,6 +1,7 @@
 //! The session's variables for Python: what `worker.proto` says of `KIND_VARIABLE`.
 
 mod given;
+mod list;
 mod reply;
 
 use dspex_state::{Filter, Revision, Spec, SpecError, Value, VariableError, Variables};
@@ -37,8 +38,8 @@ pub(super) async fn serve(
             Ok(value_reply(&read.value, read.version))
         }
         "update" => {
-            let Update { value, attachment, if_version } = fields(&op, rest)?;
-            let value = given(value, attachment, &payload)?;
+            let Update { value, attachment, list, if_version } = fields(&op, rest)?;
+            let value = given(value, attachment, list, &payload)?;
             let mut update = variables.update(name, value).author(AUTHOR);
             if let Some(version) = if_version {
                 update = update.if_version(version);
@@ -46,8 +47,8 @@ pub(super) async fn serve(
             update.await.map(version_reply).map_err(error)
         }
         "create" => {
-            let Create { spec, value, attachment } = fields(&op, rest)?;
-            let value = given(value, attachment, &payload)?;
+            let Create { spec, value, attachment, list } = fields(&op, rest)?;
+            let value = given(value, attachment, list, &payload)?;
             let spec = plain(spec)
                 .map_err(|odd| SpecError::Malformed { what: "the spec".to_owned(), reason: odd.to_string() })
                 .and_then(Spec::from_json)
@@ -82,7 +83,7 @@ pub(super) async fn serve(
             let names: Vec<_> = page.into_iter().map(|record| record.name).collect();
             Ok(document(&json!({"more": names.len() >= PAGE, "names": names})))
         }
-        other => Err(malformed(&format!("there is no operation `{other}` on variables"))),
+        other => Err(Malformed(format!("there is no operation `{other}` on variables")).into()),
     }
 }
 
@@ -96,6 +97,8 @@ struct Update {
     #[serde(default, deserialize_with = "present")]
     value: Option<Json>,
     attachment: Option<String>,
+    #[serde(default)]
+    list: bool,
     if_version: Option<Revision>,
 }
 
@@ -106,6 +109,8 @@ struct Create {
     #[serde(default, deserialize_with = "present")]
     value: Option<Json>,
     attachment: Option<String>,
+    #[serde(default)]
+    list: bool,
 }
 
 #[derive(Deserialize)]
@@ -127,36 +132,46 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<J
 }
 
 /// The value in the document, or in the attachment that the document names.
-fn given(value: Option<Json>, attachment: Option<String>, payload: &Payload) -> Result<Given, proto::Error> {
+fn given(
+    value: Option<Json>,
+    attachment: Option<String>,
+    was_list: bool,
+    payload: &Payload,
+) -> Result<Given, Malformed> {
     match (value, attachment) {
         (Some(json), None) => Ok(Given::Json(json)),
         (None, Some(name)) => {
             let found = payload.attachments.iter().find(|attachment| attachment.name == name);
-            let found = found.ok_or_else(|| malformed(&format!("there is no attachment `{name}`")))?;
-            Given::numbers(found).map_err(|problem| malformed(&problem))
+            let found = found.ok_or_else(|| Malformed(format!("there is no attachment `{name}`")))?;
+            Given::numbers(found, was_list).map_err(Malformed)
         }
-        _ => Err(malformed("it needs either `value` or `attachment`")),
+        _ => Err(Malformed("it needs either `value` or `attachment`".to_owned())),
     }
 }
 
 /// The operation, and what belongs to it.
-fn read_document(payload: &Payload) -> Result<(String, Map<String, Json>), proto::Error> {
-    let document = wire::document_from_slice(&payload.json).map_err(|error| malformed(&error.to_string()))?;
+fn read_document(payload: &Payload) -> Result<(String, Map<String, Json>), Malformed> {
+    let document = wire::document_from_slice(&payload.json).map_err(|error| Malformed(error.to_string()))?;
     let Json::Object(mut document) = document else {
-        return Err(malformed("it is no object"));
+        return Err(Malformed("it is no object".to_owned()));
     };
     match document.remove("op") {
         Some(Json::String(op)) => Ok((op, document)),
-        _ => Err(malformed("it has no `op`")),
+        _ => Err(Malformed("it has no `op`".to_owned())),
     }
 }
 
-fn fields<T: DeserializeOwned>(op: &str, document: Map<String, Json>) -> Result<T, proto::Error> {
-    serde_json::from_value(Json::Object(document)).map_err(|error| malformed(&format!("`{op}`: {error}")))
+fn fields<T: DeserializeOwned>(op: &str, document: Map<String, Json>) -> Result<T, Malformed> {
+    serde_json::from_value(Json::Object(document)).map_err(|error| Malformed(format!("`{op}`: {error}")))
 }
 
-fn malformed(problem: &str) -> proto::Error {
-    errors::callback_failure(format!("what Python asks of a variable cannot be read: {problem}"))
+/// What is wrong with a question that no worker of this version asks.
+struct Malformed(String);
+
+impl From<Malformed> for proto::Error {
+    fn from(Malformed(problem): Malformed) -> Self {
+        errors::callback_failure(format!("what Python asks of a variable cannot be read: {problem}"))
+    }
 }
 
 #[cfg(test)]

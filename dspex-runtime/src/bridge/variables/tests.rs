@@ -1,5 +1,5 @@
 use dspex_state::{
-    Embedding, Lifetime, NewSession, Quotas, SessionKey, SqliteOptions, State, Tensor, VarSpec,
+    Dtype, Embedding, Lifetime, NewSession, Quotas, SessionKey, SqliteOptions, State, Tensor, Type, VarSpec,
 };
 
 use super::*;
@@ -164,7 +164,7 @@ async fn told_ok(variables: &Variables, name: &str, asked: Json) {
 async fn arrays_are_held_against_the_rules() {
     let variables = variables().await;
     let tensor = Tensor::new([1], vec![1.0_f32]).unwrap();
-    let spec = VarSpec::tensor().dtype(dspex_state::Dtype::Float32);
+    let spec = VarSpec::tensor().dtype(Dtype::Float32);
     variables.create("t", spec, tensor).await.unwrap();
     variables.create("e", VarSpec::embedding(), vec![1.0_f32]).await.unwrap();
     variables.create("l", VarSpec::list(), vec![1]).await.unwrap();
@@ -306,4 +306,84 @@ async fn questions_that_are_none_are_refused_with_what_is_wrong() {
         assert!(message.contains("cannot be read"), "{message}");
     }
     assert_eq!(variables.read::<i64>("x").await.unwrap().value, 1);
+}
+
+#[tokio::test]
+async fn lists_that_travel_as_arrays_mean_what_they_mean_in_json() {
+    let variables = variables().await;
+    variables.create("l", VarSpec::list(), vec![0]).await.unwrap();
+    variables.create("e", VarSpec::embedding(), vec![0.0_f32]).await.unwrap();
+    variables.create("s", VarSpec::string(), "").await.unwrap();
+    let zero = || Tensor::new([1], vec![0_i32]).unwrap();
+    for (name, dtype) in [("f32", Dtype::Float32), ("f64", Dtype::Float64), ("i32", Dtype::Int32)] {
+        let zeros = Value::from_json(Type::Tensor, json!([0]), Some(dtype)).unwrap();
+        variables.create(name, VarSpec::tensor().dtype(dtype), zeros).await.unwrap();
+    }
+    variables.create("any", VarSpec::tensor(), zero()).await.unwrap();
+    let names = ["l", "e", "s", "f32", "f64", "i32", "any"];
+    let whole = |numbers: &[i64]| (json!(numbers), numbers.iter().flat_map(|n| n.to_le_bytes()).collect());
+    let floats = |numbers: &[f64]| {
+        let json: Vec<Json> = numbers.iter().map(|number| wire::float(*number)).collect();
+        (Json::Array(json), numbers.iter().flat_map(|n| n.to_le_bytes()).collect())
+    };
+    let lists: [(Json, Vec<u8>, &str); 7] = [
+        {
+            let (json, data) = whole(&[1, -2, 3, 4]);
+            (json, data, "int64")
+        },
+        {
+            let (json, data) = whole(&[1, 1 << 40, 0, 0]);
+            (json, data, "int64")
+        },
+        {
+            let (json, data) = whole(&[0, 0, 9_007_199_254_740_993, 0]);
+            (json, data, "int64")
+        },
+        {
+            let (json, data) = floats(&[0.1, 2.0, -0.0, 1e-3]);
+            (json, data, "float64")
+        },
+        {
+            let (json, data) = floats(&[0.0, 0.0, 1e300, 0.0]);
+            (json, data, "float64")
+        },
+        {
+            let (json, data) = floats(&[0.0, f64::NAN, 0.0, 0.0]);
+            (json, data, "float64")
+        },
+        {
+            let (json, data) = floats(&[0.0, 0.0, f64::INFINITY, 0.0]);
+            (json, data, "float64")
+        },
+    ];
+    for (flat, data, dtype) in &lists {
+        let square = json!([[flat[0], flat[1]], [flat[2], flat[3]]]);
+        for (list, shape) in [(flat, &[4_u64][..]), (&square, &[2, 2])] {
+            for name in names {
+                let asked = json!({"op": "update", "value": list});
+                let expected = ask(&variables, name, payload(&asked)).await;
+                let expected_value = variables.read::<Value>(name).await.unwrap().value;
+                let asked = json!({"op": "update", "attachment": "value", "list": true});
+                let got = ask(&variables, name, with_array(&asked, dtype, shape, data)).await;
+                match (expected, got) {
+                    (Ok(_), Ok(_)) => {
+                        assert_eq!(variables.read::<Value>(name).await.unwrap().value, expected_value);
+                    }
+                    (Err(expected), Err(got)) => {
+                        let told = |error: &proto::Error| {
+                            let json: Json = serde_json::from_slice(&error.attributes).unwrap();
+                            (json["code"].clone(), json["violations"][0]["path"].clone())
+                        };
+                        let ((code, place), (same_code, same_place)) = (told(&expected), told(&got));
+                        assert_eq!(code, same_code, "{name} {list}");
+                        // Of several wrong numbers JSON names the one that is no number first, and tensors no place at all.
+                        if name == "l" || (name, shape.len()) == ("e", 1) {
+                            assert_eq!(place, same_place, "{name} {list}");
+                        }
+                    }
+                    (expected, got) => panic!("{name} {list}: {expected:?} as JSON, {got:?} as an array"),
+                }
+            }
+        }
+    }
 }
