@@ -4,7 +4,51 @@
 * `carrier`: the two ways that messages travel, framed unix sockets and gRPC.
 * `servicer`: the life of calls, the same for both carriers.
 * `engine`: DSPy itself.
+
+Modules, tools and metrics that dspex runs use `session()` and what comes with it; all else is the worker's
+own.
 """
+
+from dspex_worker.sessions import Session, session
+from dspex_worker.variable_errors import (
+    InvalidSpec,
+    InvalidValue,
+    NoSession,
+    QuotaExceeded,
+    SessionClosed,
+    ValueTooLarge,
+    VariableError,
+    VariableExists,
+    VariableNotFound,
+    VariablesUnavailable,
+    VersionConflict,
+    Violation,
+    WouldBlock,
+)
+from dspex_worker.variables import Description, Variables, Versioned
+
+__all__ = [
+    "PROTOCOL",
+    "Description",
+    "InvalidSpec",
+    "InvalidValue",
+    "NoSession",
+    "QuotaExceeded",
+    "Session",
+    "SessionClosed",
+    "ValueTooLarge",
+    "VariableError",
+    "VariableExists",
+    "VariableNotFound",
+    "Variables",
+    "VariablesUnavailable",
+    "VersionConflict",
+    "Versioned",
+    "Violation",
+    "WouldBlock",
+    "__version__",
+    "session",
+]
 
 __version__ = "0.1.0"
 

@@ -26,7 +26,7 @@ EVENT_BACKLOG_BYTES = 16 * 1024 * 1024
 # A hundred years: the event loop's clock has to be able to add it.
 _LONGEST_DEADLINE_MS = 100 * 365 * 24 * 3600 * 1000
 
-_Waiter = asyncio.Future[bytes] | concurrent.futures.Future[bytes]
+_Waiter = asyncio.Future[pb.Payload] | concurrent.futures.Future[pb.Payload]
 
 
 def error(kind: pb.Error.Kind.ValueType, message: str, **attributes: Any) -> pb.Error:
@@ -119,7 +119,7 @@ class Call:
             return
         match reply.WhichOneof("result"):
             case "ok":
-                _settle(waiter.set_result, reply.ok.json)
+                _settle(waiter.set_result, reply.ok)
             case "error":
                 _settle(waiter.set_exception, HostError(reply.error))
             case _:
@@ -139,16 +139,22 @@ class Call:
     # What the module does with it.
 
     async def callback(self, kind: int, name: str, payload: bytes) -> bytes:
+        return (await self.exchange(kind, name, payload)).json
+
+    def callback_blocking(self, kind: int, name: str, payload: bytes) -> bytes:
+        return self.exchange_blocking(kind, name, payload).json
+
+    async def exchange(self, kind: int, name: str, payload: pb.Payload | bytes) -> pb.Payload:
         if threading.get_ident() != self._loop_thread:
             # DSPy runs async tools of sync modules in a loop of their thread.
             return await asyncio.wrap_future(self._ask_from_thread(kind, name, payload))
         if self._verdict is not None or self._ended:
             raise asyncio.CancelledError
-        waiter: asyncio.Future[bytes] = self._loop.create_future()
+        waiter: asyncio.Future[pb.Payload] = self._loop.create_future()
         self._ask(waiter, kind, name, payload)
         return await waiter
 
-    def callback_blocking(self, kind: int, name: str, payload: bytes) -> bytes:
+    def exchange_blocking(self, kind: int, name: str, payload: pb.Payload | bytes) -> pb.Payload:
         if threading.get_ident() == self._loop_thread:
             raise RuntimeError(
                 f"a blocking callback ({name!r}) from the worker's event loop would never get its answer: "
@@ -258,13 +264,15 @@ class Call:
 
     # Callbacks and events.
 
-    def _ask_from_thread(self, kind: int, name: str, payload: bytes) -> concurrent.futures.Future[bytes]:
+    def _ask_from_thread(
+        self, kind: int, name: str, payload: pb.Payload | bytes
+    ) -> concurrent.futures.Future[pb.Payload]:
         self.check_cancelled()
-        waiter: concurrent.futures.Future[bytes] = concurrent.futures.Future()
+        waiter: concurrent.futures.Future[pb.Payload] = concurrent.futures.Future()
         self._from_thread(self._ask, waiter, kind, name, payload)
         return waiter
 
-    def _ask(self, waiter: _Waiter, kind: int, name: str, payload: bytes) -> None:
+    def _ask(self, waiter: _Waiter, kind: int, name: str, payload: pb.Payload | bytes) -> None:
         if self._verdict is not None or self._ended:
             # The call was cancelled, or is over, while the thread's request was on its way.
             _settle(waiter.set_exception, CallCancelled())
@@ -273,7 +281,8 @@ class Call:
             self._flush_events()
         self._callbacks += 1
         try:
-            body = pb.Payload(json=payload)
+            # Whatever is neither is refused by the message.
+            body = payload if isinstance(payload, pb.Payload) else pb.Payload(json=payload)
             asked = pb.Callback(id=self._callbacks, kind=kind, name=name, payload=body)  # type: ignore[arg-type]
             message = pb.Down(call=self.call_id, callback=asked).SerializeToString()
         except (TypeError, ValueError) as exc:

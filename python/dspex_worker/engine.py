@@ -227,7 +227,7 @@ class Engine:
             problem = f"the adapter {session.adapter!r} is unknown"
             expected = ", ".join(repr(name) for name in self._adapters)
             raise InvalidInput([{"field": "session.adapter", "problem": problem, "expected": expected}])
-        return Call(host, lm, adapter)
+        return Call(host, lm, adapter, session.id)
 
 
 def _settings_of(call: Call) -> dict[str, Any]:
@@ -259,6 +259,7 @@ class _Context:
         self._token = thread_local_overrides.set(dotdict(overrides))
 
     def __exit__(self, *raised: object) -> None:
+        self._call.ended = True
         thread_local_overrides.reset(self._token)
 
 

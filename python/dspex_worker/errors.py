@@ -24,6 +24,7 @@ from dspex_worker.problems import Problem as Problem
 from dspex_worker.problems import ProtocolError as ProtocolError
 from dspex_worker.problems import WorkerError as WorkerError
 from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.variable_errors import VariableError
 
 MAX_MESSAGE = 16 * 1024
 MAX_CAUSES = 8
@@ -71,6 +72,8 @@ def _kind_and_attributes(error: BaseException) -> tuple[pb.Error.Kind.ValueType,
         return pb.Error.KIND_CANCELLED, {}
     if isinstance(error, HostError):
         return pb.Error.KIND_CALLBACK, {}
+    if isinstance(error, VariableError):
+        return pb.Error.KIND_PYTHON, error.attributes
     return pb.Error.KIND_PYTHON, {}
 
 

@@ -42,6 +42,14 @@ class Host(Protocol):
         """
         ...
 
+    async def exchange(self, kind: int, name: str, payload: pb.Payload) -> pb.Payload:
+        """As `callback`, where question or answer have attachments."""
+        ...
+
+    def exchange_blocking(self, kind: int, name: str, payload: pb.Payload) -> pb.Payload:
+        """As `callback_blocking`, where question or answer have attachments."""
+        ...
+
     def event(self, type: str, body: object) -> None:
         """Sends an ordered event, from any thread. `body` is JSON-able, or `bytes` that are JSON already."""
         ...

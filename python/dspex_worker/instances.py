@@ -11,7 +11,7 @@ from typing import Any
 import dspy
 from dspy.primitives.base_module import BaseModule
 
-from dspex_worker import codec, roles
+from dspex_worker import codec, overrides, roles
 from dspex_worker.catalogue import Catalogue
 from dspex_worker.errors import InvalidInput, NotAllowed, NotFound, Problem, ProtocolError
 from dspex_worker.lm import check_hash
@@ -32,7 +32,7 @@ from dspex_worker.validate import (
 
 MAX_INSTANCES = 512
 
-_SPEC_KEYS = frozenset({"class", "signature", "args", "config", "state"})
+_SPEC_KEYS = frozenset({"class", "signature", "args", "config", "overrides", "state"})
 
 # Other names of a module's call. DSPy does not want `forward` to be called by itself.
 _CALLS = frozenset({"", "__call__", "acall", "forward", "aforward"})
@@ -256,6 +256,14 @@ class Builder:
             raise InvalidInput([problem], "spec") from error
         if spec.get("state") is not None:
             _load_state(target, spec["state"], where)
+        if spec.get("overrides") is not None:
+            overrides.apply(
+                target,
+                spec["overrides"],
+                f"{where}.overrides",
+                # From the start, modules among the arguments included.
+                lambda: cls(**self.arguments(cls, spec, signature, facts, where)),
+            )
         return Instance(target, path, facts, signature)
 
     def arguments(

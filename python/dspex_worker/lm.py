@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -83,12 +84,19 @@ class CallUsage(UsageTracker):  # type: ignore[misc]
 class Call:
     """What a call carries with it wherever DSPy takes it."""
 
-    __slots__ = ("adapter", "host", "lm", "response", "usage")
+    __slots__ = ("adapter", "ended", "host", "lm", "loop_thread", "response", "session", "usage")
 
-    def __init__(self, host: Host, lm: dspy.LM | None, adapter: Any) -> None:
+    def __init__(self, host: Host, lm: dspy.LM | None, adapter: Any, session: str = "") -> None:
+        """Made on the worker's event loop."""
         self.host = host
         self.lm = lm
         self.adapter = adapter
+        # The session's id; empty: there is none.
+        self.session = session
+        # Its code is done. What was kept of it, in a module or a thread, is of no use any more.
+        self.ended = False
+        # Of the event loop, which nothing may block.
+        self.loop_thread = threading.get_ident()
         self.usage = CallUsage()
         # The last answer of a language model of the host.
         self.response: lm15.Response | None = None
@@ -98,15 +106,20 @@ class Call:
         return None if self.response is None else self.response.text
 
 
-def current_call() -> Call:
+def running_call() -> Call | None:
     """The call that this code runs in."""
-    call = thread_local_overrides.get().get(CALL_SETTING)
+    return thread_local_overrides.get().get(CALL_SETTING)  # type: ignore[no-any-return]
+
+
+def current_call() -> Call:
+    """The call that this code runs in, for its language model."""
+    call = running_call()
     if call is None:
         raise HostModelError(
             "a language model of the host was called outside of a call: a thread that DSPy did not start has "
             "lost the context; start it with `contextvars.copy_context().run`"
         )
-    return call  # type: ignore[no-any-return]
+    return call
 
 
 class _Engine:

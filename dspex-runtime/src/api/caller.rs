@@ -74,6 +74,7 @@ impl CallContext {
             inputs,
             session: session.map(|session| session.id().to_owned()).unwrap_or_default(),
             lm,
+            variables: self.session.as_ref().map(SessionState::variables),
             adapter: adapter.unwrap_or(self.runtime.adapter).name(),
             deadline: options.deadline.unwrap_or(self.runtime.deadline),
             idempotent: options.idempotent,

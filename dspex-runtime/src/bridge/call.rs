@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dspex_state::Variables;
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -77,6 +78,8 @@ pub(crate) struct Request {
     pub(crate) session: String,
     /// The language model that it uses.
     pub(crate) lm: Option<Lm>,
+    /// The session's variables, for Python to read and write; none without a session.
+    pub(crate) variables: Option<Variables>,
     /// `""`, `chat`, `json` or `xml`.
     pub(crate) adapter: &'static str,
     /// From now until it must have ended, queueing included.
@@ -187,7 +190,8 @@ impl Bridge {
                 }
                 Inbound::Message(down::Kind::Callback(callback)) => {
                     while callbacks.try_join_next().is_some() {}
-                    callbacks.spawn(callbacks::serve(callback, request.lm.clone(), call.sender()));
+                    let (lm, variables) = (request.lm.clone(), request.variables.clone());
+                    callbacks.spawn(callbacks::serve(callback, lm, variables, call.sender()));
                 }
                 Inbound::Message(down::Kind::NeedState(need)) => send_state(&call, &need, request)?,
                 Inbound::Message(down::Kind::Event(event)) => {

@@ -3,20 +3,26 @@
 use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
+use dspex_state::Variables;
 use futures::FutureExt;
 
-use super::errors;
+use super::{errors, variables};
 use crate::lm::{Lm, LmRequest};
 use crate::pool::transport::CallSender;
 use crate::proto::callback::Kind;
 use crate::proto::{self, Callback, CallbackReply, Payload, callback_reply, up};
 
 /// Serves one callback and answers it. Dropping the future abandons the host function.
-pub(crate) async fn serve(callback: Callback, lm: Option<Lm>, reply_to: CallSender) {
+pub(crate) async fn serve(
+    callback: Callback,
+    lm: Option<Lm>,
+    variables: Option<Variables>,
+    reply_to: CallSender,
+) {
     let id = callback.id;
     let what = format!("{:?} `{}`", callback.kind(), callback.name);
     // A host function that panics fails its callback; it must not take the call or the host with it.
-    let result = match AssertUnwindSafe(dispatch(callback, lm)).catch_unwind().await {
+    let result = match AssertUnwindSafe(dispatch(callback, lm, variables)).catch_unwind().await {
         Ok(result) => result,
         Err(panic) => {
             let text = panic_text(panic.as_ref());
@@ -25,20 +31,30 @@ pub(crate) async fn serve(callback: Callback, lm: Option<Lm>, reply_to: CallSend
         }
     };
     let result = match result {
-        Ok(json) => callback_reply::Result::Ok(Payload { json, attachments: Vec::new() }),
+        Ok(payload) => callback_reply::Result::Ok(payload),
         Err(error) => callback_reply::Result::Error(error),
     };
     let reply = CallbackReply { id, result: Some(result) };
     if let Err(error) = reply_to.send(up::Kind::CallbackReply(reply)) {
-        let failure = errors::callback_failure(format!("the answer could not be sent: {error}"));
+        let failure = errors::unsendable(&error);
         let result = Some(callback_reply::Result::Error(failure));
         let _ = reply_to.send(up::Kind::CallbackReply(CallbackReply { id, result }));
     }
 }
 
-async fn dispatch(callback: Callback, lm: Option<Lm>) -> Result<Bytes, proto::Error> {
+async fn dispatch(
+    callback: Callback,
+    lm: Option<Lm>,
+    variables: Option<Variables>,
+) -> Result<Payload, proto::Error> {
     match callback.kind() {
-        Kind::Lm => complete(callback, lm).await,
+        Kind::Lm => {
+            let json = complete(callback, lm).await?;
+            Ok(Payload { json, attachments: Vec::new() })
+        }
+        Kind::Variable => {
+            variables::serve(callback.name, callback.payload.unwrap_or_default(), variables).await
+        }
         kind => Err(errors::callback_failure(format!("this host serves no callbacks of {kind:?}"))),
     }
 }

@@ -1,10 +1,11 @@
 //! `Error` messages of the wire <-> dspex's typed errors.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Phase, Problem, Problems, PyError, PyFrame};
 use crate::lm::{LmError, LmErrorWire};
 use crate::pool::PoolError;
+use crate::pool::transport::SendError;
 use crate::proto;
 use crate::proto::error::Kind;
 
@@ -55,6 +56,26 @@ pub(crate) fn lm_to_wire(error: &LmError) -> proto::Error {
 /// A failure of the host itself while it served a callback.
 pub(crate) fn callback_failure(message: String) -> proto::Error {
     proto::Error { kind: Kind::Callback.into(), message, ..proto::Error::default() }
+}
+
+/// A refusal to read or write a variable. `code` is what the worker tells it by; see `worker.proto`.
+pub(crate) fn variable_failure(code: &str, message: String, mut told: Map<String, Value>) -> proto::Error {
+    told.insert("code".to_owned(), code.into());
+    let attributes = Value::Object(told).to_string().into_bytes().into();
+    proto::Error { attributes, ..callback_failure(message) }
+}
+
+/// An answer to a callback that cannot be sent.
+pub(crate) fn unsendable(error: &SendError) -> proto::Error {
+    let message = format!("the answer could not be sent: {error}");
+    match error {
+        SendError::TooLarge { size, limit } => proto::Error {
+            kind: Kind::TooLarge.into(),
+            attributes: json!({"size": size, "limit": limit}).to_string().into_bytes().into(),
+            ..callback_failure(message)
+        },
+        SendError::Lost => callback_failure(message),
+    }
 }
 
 fn attributes(error: &proto::Error) -> Map<String, Value> {

@@ -6,6 +6,7 @@ mod callbacks;
 mod errors;
 mod signature;
 mod spec;
+mod variables;
 
 pub(crate) use call::{Bridge, Request, Target};
 pub(crate) use signature::signature_of;

@@ -25,11 +25,22 @@ impl Spec {
     }
 
     /// The same with a state, as DSPy's `dump_state` gives it.
-    pub(crate) fn with_state(self, state: Value) -> Self {
+    pub(crate) fn with_state(&self, state: Value) -> Self {
+        self.with("state", state)
+    }
+
+    /// The same with what its predictors are given in place of their own: `{"<name or *>": {"instructions"?, "demos"?,
+    /// "config"?}}`, as `worker.proto` describes it at `Spec`.
+    pub(crate) fn with_overrides(&self, overrides: Value) -> Self {
+        self.with("overrides", overrides)
+    }
+
+    fn with(&self, key: &str, value: Value) -> Self {
         let mut document: Map<String, Value> = serde_json::from_slice(&self.json).unwrap_or_default();
-        document.insert("state".to_owned(), state);
+        document.insert(key.to_owned(), value);
         let json = Value::Object(document).to_string().into_bytes();
-        Self { hash: hex::encode(Sha256::digest(&json)), json, ..self }
+        let hash = hex::encode(Sha256::digest(&json));
+        Self { hash, json, class: self.class.clone(), fingerprint: self.fingerprint }
     }
 
     /// A spec that was kept, byte for byte.
@@ -45,16 +56,6 @@ impl Spec {
             document["signature"].clone()
         };
         self.class == other.class && signature(self) == signature(other)
-    }
-
-    /// The same with other instructions, demonstrations and configuration of its predictors, as `worker.proto` describes them
-    /// at `Spec`.
-    pub(crate) fn with_overrides(&self, overrides: Value) -> Self {
-        let mut document: Map<String, Value> = serde_json::from_slice(&self.json).unwrap_or_default();
-        document.insert("overrides".to_owned(), overrides);
-        let json = Value::Object(document).to_string().into_bytes();
-        let hash = hex::encode(Sha256::digest(&json));
-        Self { hash, json, class: self.class.clone(), fingerprint: self.fingerprint }
     }
 
     /// The same with the class's fingerprint from the schema that the code was compiled with.
@@ -77,5 +78,16 @@ mod tests {
         assert_eq!(one.hash, two.hash);
         assert_ne!(one.hash, other.hash);
         assert_eq!(one.hash.len(), 64);
+    }
+
+    #[test]
+    fn overrides_are_part_of_the_address() {
+        let plain = || Spec::new("dspy.Predict", None, Map::new());
+        let steered = |text: &str| plain().with_overrides(json!({"self": {"instructions": text}}));
+        assert_ne!(steered("Be brief.").hash, plain().hash);
+        assert_ne!(steered("Be brief.").hash, steered("Be kind.").hash);
+        let document: Value = serde_json::from_slice(&steered("Be brief.").json).unwrap();
+        assert_eq!(document["overrides"]["self"]["instructions"], "Be brief.");
+        assert_eq!(document["class"], "dspy.Predict");
     }
 }

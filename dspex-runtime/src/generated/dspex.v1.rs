@@ -200,6 +200,10 @@ pub struct State {
 /// {"class": "dspy.Predict", "signature": {..} | null, "args": {..}, "config": {..}, "state": {..} | null}
 /// and signature is {"name", "instructions", "inputs": \[field\], "outputs": \[field\]} with
 /// field = {"name", "desc": string | null, "schema": JSON Schema 2020-12, "default"?: JSON}.
+///
+/// It may have "overrides": {"<a predictor's name in `named_predictors()`, or * for all>": {"instructions"?: string,
+/// "demos"?: \[{field: value}\], "config"?: {..}}}: what its predictors have in place of their own, given to them after
+/// the state. A name counts more than *. `instructions` and `demos` replace what was there, `config` is merged into it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Spec {
     #[prost(string, tag = "1")]
@@ -228,9 +232,26 @@ pub struct Callback {
     pub id: u64,
     #[prost(enumeration = "callback::Kind", tag = "2")]
     pub kind: i32,
-    /// What of that kind: the language model's spec hash, a tool's name, ..
+    /// What of that kind: the language model's spec hash, a tool's or a variable's name, ..
     #[prost(string, tag = "3")]
     pub name: ::prost::alloc::string::String,
+    /// For KIND_VARIABLE, an operation on the session's variable `name` (empty for "list") and its answer:
+    ///
+    ///    {"op": "read"}                             {"type", "version", VALUE}
+    ///    {"op": "update", VALUE, "if_version"?}     {"version"}
+    ///    {"op": "create", "spec", VALUE}            {"version"}
+    ///    {"op": "delete", "if_version"?}            {"version"}
+    ///    {"op": "describe"}                         {"name", "spec", "version", "spec_version", "bytes"}
+    ///    {"op": "list", "glob"?, "after"?}          {"names": \[..\], "more": bool}
+    ///
+    /// VALUE is "value": JSON, or "attachment": the name of the attachment that holds the array: the answer's for every
+    /// tensor and embedding, the question's where Python gave an array. With "list": true Python gave a long list of numbers,
+    /// or of such lists, which is not text on its way and means what it means in JSON. `spec` is {"type", "constraints", "description"?,
+    /// "metadata"?} or the name of a type. `after` is the last name of the page before; `more`: there may be another page.
+    ///
+    /// A refusal is an Error of KIND_CALLBACK with attributes {"code": "not_found" | "exists" | "conflict" | "invalid" |
+    /// "spec" | "quota" | "closed" | "unavailable", ..}; beside it "variable", and for "conflict" "expected" and "found",
+    /// for "invalid" "violations": \[{"rule", "path", "found", "expected"}\], for "quota" "what", "limit" and "wanted".
     #[prost(message, optional, tag = "4")]
     pub payload: ::core::option::Option<Payload>,
 }
@@ -390,7 +411,7 @@ pub mod error {
         /// The peer broke the protocol or speaks another version.
         Protocol = 11,
         Draining = 12,
-        /// A host function failed or panicked (only host -> worker).
+        /// A host function failed or panicked, or the host refused an operation on a variable (only host -> worker).
         Callback = 13,
     }
     impl Kind {

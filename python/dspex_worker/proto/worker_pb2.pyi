@@ -489,6 +489,10 @@ class Spec(_message.Message):
     {"class": "dspy.Predict", "signature": {..} | null, "args": {..}, "config": {..}, "state": {..} | null}
     and signature is {"name", "instructions", "inputs": [field], "outputs": [field]} with
     field = {"name", "desc": string | null, "schema": JSON Schema 2020-12, "default"?: JSON}.
+
+    It may have "overrides": {"<a predictor's name in `named_predictors()`, or * for all>": {"instructions"?: string,
+    "demos"?: [{field: value}], "config"?: {..}}}: what its predictors have in place of their own, given to them after
+    the state. A name counts more than *. `instructions` and `demos` replace what was there, `config` is merged into it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -578,9 +582,28 @@ class Callback(_message.Message):
     """Unique within the call."""
     kind: Global___Callback.Kind.ValueType
     name: _builtins.str
-    """What of that kind: the language model's spec hash, a tool's name, .."""
+    """What of that kind: the language model's spec hash, a tool's or a variable's name, .."""
     @_builtins.property
-    def payload(self) -> Global___Payload: ...
+    def payload(self) -> Global___Payload:
+        """For KIND_VARIABLE, an operation on the session's variable `name` (empty for "list") and its answer:
+
+          {"op": "read"}                             {"type", "version", VALUE}
+          {"op": "update", VALUE, "if_version"?}     {"version"}
+          {"op": "create", "spec", VALUE}            {"version"}
+          {"op": "delete", "if_version"?}            {"version"}
+          {"op": "describe"}                         {"name", "spec", "version", "spec_version", "bytes"}
+          {"op": "list", "glob"?, "after"?}          {"names": [..], "more": bool}
+
+        VALUE is "value": JSON, or "attachment": the name of the attachment that holds the array: the answer's for every
+        tensor and embedding, the question's where Python gave an array. With "list": true Python gave a long list of numbers,
+        or of such lists, which is not text on its way and means what it means in JSON. `spec` is {"type", "constraints", "description"?,
+        "metadata"?} or the name of a type. `after` is the last name of the page before; `more`: there may be another page.
+
+        A refusal is an Error of KIND_CALLBACK with attributes {"code": "not_found" | "exists" | "conflict" | "invalid" |
+        "spec" | "quota" | "closed" | "unavailable", ..}; beside it "variable", and for "conflict" "expected" and "found",
+        for "invalid" "violations": [{"rule", "path", "found", "expected"}], for "quota" "what", "limit" and "wanted".
+        """
+
     def __init__(
         self,
         *,
@@ -730,7 +753,7 @@ class Error(_message.Message):
         """The peer broke the protocol or speaks another version."""
         KIND_DRAINING: Error._Kind.ValueType  # 12
         KIND_CALLBACK: Error._Kind.ValueType  # 13
-        """A host function failed or panicked (only host -> worker)."""
+        """A host function failed or panicked, or the host refused an operation on a variable (only host -> worker)."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     KIND_UNSPECIFIED: Error.Kind.ValueType  # 0
@@ -754,7 +777,7 @@ class Error(_message.Message):
     """The peer broke the protocol or speaks another version."""
     KIND_DRAINING: Error.Kind.ValueType  # 12
     KIND_CALLBACK: Error.Kind.ValueType  # 13
-    """A host function failed or panicked (only host -> worker)."""
+    """A host function failed or panicked, or the host refused an operation on a variable (only host -> worker)."""
 
     KIND_FIELD_NUMBER: _builtins.int
     CLASS_FIELD_NUMBER: _builtins.int

@@ -82,6 +82,12 @@ class FakeHost:
         self.check_cancelled()
         return self._reply(kind, name, payload)
 
+    async def exchange(self, kind: int, name: str, payload: pb.Payload) -> pb.Payload:
+        return pb.Payload(json=await self.callback(kind, name, payload.json))
+
+    def exchange_blocking(self, kind: int, name: str, payload: pb.Payload) -> pb.Payload:
+        return pb.Payload(json=self.callback_blocking(kind, name, payload.json))
+
     def event(self, type: str, body: object) -> None:
         self.events.append((type, body))
 

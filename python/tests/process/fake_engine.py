@@ -99,6 +99,19 @@ class Engine:
         answer = await host.callback(pb.Callback.KIND_TOOL, "large", bytes(argument))
         return len(answer)
 
+    async def do_exchange(self, argument: Any, host: Host) -> Any:
+        """Sends so many bytes beside a document, and says what comes back."""
+
+        def asked() -> pb.Payload:
+            data = bytes(range(256)) * (argument // 256)
+            return pb.Payload(json=b'{"op": "x"}', attachments=[pb.Attachment(name="a", data=data)])
+
+        answers = [
+            await host.exchange(pb.Callback.KIND_VARIABLE, "v", asked()),
+            await self._in_thread(lambda: host.exchange_blocking(pb.Callback.KIND_VARIABLE, "v", asked())),
+        ]
+        return [[json.loads(answer.json), answer.attachments == asked().attachments] for answer in answers]
+
     async def do_callback_blocking(self, argument: Any, host: Host) -> Any:
         def module() -> Any:
             try:

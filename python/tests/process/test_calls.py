@@ -120,6 +120,25 @@ async def test_callbacks_may_be_answered_in_any_order(client: Client) -> None:
     assert await started.done() == ["A", "B", "C"]
 
 
+@pytest.mark.parametrize("size", [256, 600 * 1024])
+async def test_attachments_travel_with_callbacks_and_their_answers(client: Client, size: int) -> None:
+    started = await call(client, "exchange", size)
+    for _ in range(2):
+        callback = await started.expect("callback")
+        assert (callback.kind, callback.name) == (pb.Callback.KIND_VARIABLE, "v")
+        (attachment,) = callback.payload.attachments
+        assert len(attachment.data) == size
+        payload = pb.Payload(json=b'{"n": 1}', attachments=[attachment])
+        await started.send(callback_reply=pb.CallbackReply(id=callback.id, ok=payload))
+    assert await started.done() == [[{"n": 1}, True]] * 2
+
+
+async def test_an_attachment_over_the_limit_is_refused_to_the_module(client: Client) -> None:
+    failed = await (await call(client, "exchange", LIMIT)).failed()
+    assert failed.kind == pb.Error.KIND_TOO_LARGE
+    await answers_still(client)
+
+
 async def test_a_callback_may_come_from_an_event_loop_of_another_thread(client: Client) -> None:
     started = await call(client, "callback_from_another_loop", "tool")
     await started.answer("yes")
