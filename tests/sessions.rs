@@ -17,6 +17,7 @@ use serde_json::json;
 
 /// Answer a question.
 #[dspy_module("dspy.Predict")]
+#[derive(Debug)]
 struct Answer {
     #[input]
     question: String,
@@ -26,6 +27,7 @@ struct Answer {
 
 /// Judge a question.
 #[dspy_module("dspy.Predict")]
+#[derive(Debug)]
 struct Judge {
     #[input]
     question: String,
