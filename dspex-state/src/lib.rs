@@ -22,6 +22,6 @@ pub use value::{
     TensorError, Type, Value,
 };
 pub use variables::{
-    Conflict, Delete, Event, Export, ExportedVariable, Filter, Import, ImportReport, Put, State, Update,
-    VariableBatch, VariableError, Variables, Versioned, Watch, WatchBuilder,
+    Conflict, Delete, Event, Export, ExportedVariable, Filter, Import, ImportReport, Presence, Put, State,
+    Update, VariableBatch, VariableError, Variables, Versioned, Watch, WatchBuilder,
 };

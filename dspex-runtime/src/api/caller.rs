@@ -53,23 +53,29 @@ impl CallContext {
         let session = self.session.as_deref();
         if let Some(session) = session {
             session.ensure_open()?;
+            session.used();
         }
-        let lm = options.lm.clone().or_else(|| session.and_then(SessionState::lm));
+        let lm = match (&options.lm, session) {
+            (Some(lm), _) => Some(lm.clone()),
+            (None, Some(session)) => session.lm()?,
+            (None, None) => None,
+        };
         let adapter = options.adapter.or_else(|| session.and_then(SessionState::adapter));
         let request = Request {
             target,
             inputs,
             session: session.map(|session| session.id().to_owned()).unwrap_or_default(),
             lm: lm.or_else(|| self.runtime.lm.clone()),
-            variables: None,
+            variables: self.session.as_ref().map(SessionState::variables),
             adapter: adapter.unwrap_or(self.runtime.adapter).name(),
             deadline: options.deadline.unwrap_or(self.runtime.deadline),
             idempotent: options.idempotent,
+            tracker: session.map(|session| session.tracker().clone()),
         };
         match session {
             Some(session) => tokio::select! {
                 biased;
-                () = session.closed() => Err(Error::Cancelled(format!("the session `{}` was deleted", session.id()))),
+                () = session.closed() => Err(Error::Cancelled(format!("the session `{}` ended", session.id()))),
                 result = self.runtime.bridge.run(&request) => result,
             },
             None => self.runtime.bridge.run(&request).await,

@@ -26,5 +26,7 @@ pub use instance::{Instance, Run};
 pub use module::{Definition, FieldType, IntoAnswer, Module, call, call_method, create};
 pub use prediction::{Prediction, TokenUsage};
 pub use predictor::{ChainOfThought, Predict, Reasoned};
-pub use session::{Adapter, Session, SessionConfig, Sessions};
-pub use signature::{Both, Signature, SignatureDefinition, contains};
+pub use session::{
+    Adapter, Deleted, Session, SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats, Sessions,
+};
+pub use signature::{Both, IntoOptional, ReasoningIsFree, Signature, SignatureDefinition, contains};

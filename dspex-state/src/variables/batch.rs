@@ -114,7 +114,7 @@ impl VariableBatch {
         let mut tries = 1..TRIES;
         loop {
             let batch = Batch { writes: writes.clone(), author: author.clone() };
-            match variables.store().commit(variables.session, batch).await {
+            match variables.ask(|store, session| store.commit(session, batch)).await {
                 Ok(committed) => {
                     // A later update looks again at what may be another variable by now.
                     writes

@@ -11,7 +11,7 @@ impl Variables {
     ///
     /// [`VariableError::NotFound`].
     pub async fn history(&self, name: &str, limit: u32) -> Result<Vec<Change>> {
-        let changes = self.store().history(self.session, name, limit).await?;
+        let changes = self.ask(|store, session| store.history(session, name, limit)).await?;
         if changes.is_empty() && limit > 0 { Err(self.not_found(name).await) } else { Ok(changes) }
     }
 

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::future::BoxFuture;
 use serde_json::Value as Json;
 
 pub use batch::VariableBatch;
@@ -23,7 +24,7 @@ pub use write::{Delete, Put, Update};
 
 use crate::record::{Revision, SessionKey, VariableRecord};
 use crate::spec::{IntoSpec, Spec};
-use crate::store::{StateStore, StoreError, VariableQuery};
+use crate::store::{Answer, StateStore, StoreError, VariableQuery};
 use crate::value::{FromVariable, IntoVariable, Value};
 
 /// A result of something with variables.
@@ -71,7 +72,7 @@ impl State {
     /// The variables of a session.
     #[must_use]
     pub fn variables(&self, session: SessionKey) -> Variables {
-        Variables { state: self.clone(), session }
+        Variables { state: self.clone(), session, presence: None }
     }
 
     /// Forgets what is remembered of a session that ended.
@@ -119,6 +120,16 @@ pub struct Versioned<T> {
 pub struct Variables {
     state: State,
     session: SessionKey,
+    presence: Option<Arc<dyn Presence>>,
+}
+
+/// What has to hold, or to happen, before a session's state is used: that the session is open, is in the store, is renewed.
+pub trait Presence: fmt::Debug + Send + Sync + 'static {
+    /// The session's id, for messages.
+    fn id(&self) -> &str;
+
+    /// Makes sure of it.
+    fn present(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
 impl Variables {
@@ -138,7 +149,7 @@ impl Variables {
     ///
     /// [`VariableError::NotFound`], or [`VariableError::Mismatch`] if it holds something else.
     pub async fn read<T: FromVariable>(&self, name: &str) -> Result<Versioned<T>> {
-        let found = self.store().read(self.session, name).await?;
+        let found = self.ask(|store, session| store.read(session, name)).await?;
         let Some((value, version)) = found else { return Err(self.not_found(name).await) };
         let value = T::from_value(value)
             .map_err(|source| VariableError::Mismatch { name: name.to_owned(), source })?;
@@ -151,7 +162,7 @@ impl Variables {
     ///
     /// [`VariableError::NotFound`].
     pub async fn describe(&self, name: &str) -> Result<VariableRecord> {
-        let found = self.store().variable(self.session, name).await?;
+        let found = self.ask(|store, session| store.variable(session, name)).await?;
         let Some(record) = found else { return Err(self.not_found(name).await) };
         self.remember(&record);
         Ok(record)
@@ -218,6 +229,13 @@ impl Variables {
         }
     }
 
+    /// The same variables, with something that is made sure of before each use.
+    #[must_use]
+    pub fn with_presence(mut self, presence: Arc<dyn Presence>) -> Self {
+        self.presence = Some(presence);
+        self
+    }
+
     /// The session that they belong to, as the store knows it.
     #[must_use]
     pub fn session(&self) -> SessionKey {
@@ -230,8 +248,24 @@ impl Variables {
         &self.state
     }
 
-    fn store(&self) -> &dyn StateStore {
-        &*self.state.0.store
+    /// Asks the store something about the session.
+    async fn ask<'a, T, F>(&'a self, question: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&'a dyn StateStore, SessionKey) -> Answer<'a, T>,
+    {
+        let ask = async {
+            if let Some(presence) = &self.presence {
+                presence.present().await?;
+            }
+            question(&*self.state.0.store, self.session).await
+        };
+        ask.await.map_err(|error| match (error, &self.presence) {
+            // Programs know the session by its id.
+            (StoreError::SessionNotFound(_), Some(presence)) => {
+                StoreError::SessionNotFound(presence.id().to_owned())
+            }
+            (error, _) => error,
+        })
     }
 
     async fn page(
@@ -244,8 +278,8 @@ impl Variables {
         let mut found: Vec<VariableRecord> = Vec::new();
         let mut after = after.map(str::to_owned);
         loop {
-            let query = VariableQuery { after, glob: filter.as_glob().map(str::to_owned), values, limit };
-            let page = self.store().variables(self.session, &query).await?;
+            let query = &VariableQuery { after, glob: filter.as_glob().map(str::to_owned), values, limit };
+            let page = self.ask(|store, session| store.variables(session, query)).await?;
             let is_last = page.len() < limit as usize;
             after = page.last().map(|record| record.name.clone());
             found.extend(page.into_iter().filter(|record| filter.matches(&record.name)));
@@ -280,8 +314,8 @@ impl Variables {
 
     /// That there is no such variable, with the most similar one.
     async fn not_found(&self, name: &str) -> VariableError {
-        let query = VariableQuery { limit: 1000, ..VariableQuery::default() };
-        let names = self.store().variables(self.session, &query).await.unwrap_or_default();
+        let query = &VariableQuery { limit: 1000, ..VariableQuery::default() };
+        let names = self.ask(|store, session| store.variables(session, query)).await.unwrap_or_default();
         let similar = names.into_iter().map(|record| (strsim::jaro_winkler(&record.name, name), record.name));
         let best = similar.filter(|(score, _)| *score > 0.8).max_by(|one, other| one.0.total_cmp(&other.0));
         VariableError::NotFound { name: name.to_owned(), suggestion: best.map(|(_, name)| name) }

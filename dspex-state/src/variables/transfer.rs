@@ -160,7 +160,7 @@ impl Import<'_> {
         if !self.dry_run && !writes.is_empty() {
             let names: Vec<_> = writes.iter().map(|write| write.name.clone()).collect();
             let batch = Batch { writes, author: Some("import".to_owned()) };
-            let committed = self.variables.store().commit(self.variables.session, batch).await?;
+            let committed = self.variables.ask(|store, session| store.commit(session, batch)).await?;
             names.iter().for_each(|name| self.variables.forget(name));
             report.revision = Some(committed.revision);
         }

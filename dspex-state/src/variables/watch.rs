@@ -18,6 +18,8 @@ use crate::store::{Hint, StoreError};
 
 /// Whoever got no hint for so long looks all the same: a lost hint costs no more than this.
 const LOOK: Duration = Duration::from_secs(1);
+/// After every revision that there is.
+const LAST: Revision = Revision(u64::MAX >> 1);
 /// About so many changes are read at once.
 const CHANGES: u32 = 256;
 
@@ -69,7 +71,7 @@ impl WatchBuilder {
     }
 
     async fn begin(self) -> Result<Watch> {
-        let hints = self.variables.store().hints();
+        let hints = self.variables.state.store().hints();
         let now = self.variables.revision().await?;
         let looking = Looking {
             at: self.from.unwrap_or(now),
@@ -156,8 +158,8 @@ impl Looking {
         if self.known <= self.at {
             self.wait().await;
         }
-        let session = self.variables.session;
-        match self.variables.store().changes(session, self.at, CHANGES).await {
+        let at = self.at;
+        match self.variables.state.store().changes(self.variables.session, at, CHANGES).await {
             Ok((changes, latest)) => {
                 self.known = latest;
                 self.at = changes.last().map_or(latest, |change| change.revision);
@@ -212,7 +214,7 @@ impl Variables {
     ///
     /// If the session is not there, or the store fails.
     pub async fn revision(&self) -> Result<Revision> {
-        let (_, revision) = self.store().changes(self.session, Revision(u64::MAX >> 1), 1).await?;
+        let (_, revision) = self.ask(|store, session| store.changes(session, LAST, 1)).await?;
         Ok(revision)
     }
 }

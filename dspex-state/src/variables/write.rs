@@ -203,7 +203,7 @@ impl<'a> IntoFuture for Delete<'a> {
 impl Variables {
     async fn write(&self, write: Write, author: Option<String>) -> Result<Committed, StoreError> {
         let batch = Batch { writes: vec![write], author };
-        self.store().commit(self.session, batch).await
+        self.ask(|store, session| store.commit(session, batch)).await
     }
 
     /// That a value is refused, unless the spec that refused it is an earlier one.
