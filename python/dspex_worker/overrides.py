@@ -30,8 +30,8 @@ _AUGMENTED = "augmented"
 # Of a predictor's configuration, what are objects of Python.
 _REFUSED_CONFIG = frozenset({"api_key", "callbacks", "engine", "async_engine", "lm"})
 
-# The predictors that instances of a class share, those that its constructor did not make: for the names of all
-# predictors, which may depend on the constructor's arguments.
+# The predictors that instances of a class share, those that its constructor did not make: for the names of
+# all predictors, which may depend on the constructor's arguments.
 _shared: WeakKeyDictionary[type, dict[tuple[str, ...], frozenset[str]]] = WeakKeyDictionary()
 
 
