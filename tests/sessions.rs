@@ -274,9 +274,6 @@ async fn two_hosts_on_one_store_share_sessions() {
         matches!(watch.next().await, Some(Ok(Event::Changed(change))) if change.value == Some(Value::Integer(2)))
     );
     one.sessions().delete("shared").await.unwrap();
-    eventually("the other host knows that it ended", || {
-        futures::executor::block_on(there.info())
-            .is_err_and(|error| matches!(error, Error::SessionNotFound(_)))
-    })
-    .await;
+    assert!(matches!(watch.next().await, Some(Ok(Event::SessionClosed))));
+    assert!(matches!(there.info().await, Err(Error::SessionNotFound(_))));
 }

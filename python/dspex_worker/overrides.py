@@ -30,9 +30,9 @@ _AUGMENTED = "augmented"
 # Of a predictor's configuration, what are objects of Python.
 _REFUSED_CONFIG = frozenset({"api_key", "callbacks", "engine", "async_engine", "lm"})
 
-# The predictors that instances of a class share, by the attributes' names: those that its constructor did not
-# make.
-_shared: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
+# The predictors that instances of a class share, those that its constructor did not make: for the names of
+# all predictors, which may depend on the constructor's arguments.
+_shared: WeakKeyDictionary[type, dict[tuple[str, ...], frozenset[str]]] = WeakKeyDictionary()
 
 
 def apply(target: Any, raw: Any, where: str, build: Callable[[], Any]) -> None:
@@ -163,18 +163,18 @@ def _shared_problems(
     cls = type(target)
     if not predictors or cls.__module__.partition(".")[0] == "dspy":
         return []
-    shared = _shared.get(cls)
-    if shared is None:
+    known, names = _shared.setdefault(cls, {}), tuple(predictors)
+    if names not in known:
         # A second instance has predictors of its own, unless they come from outside of its constructor.
-        other = {id(predictor) for _, predictor in build().named_predictors()}
-        shared = _shared[cls] = frozenset(n for n, p in predictors.items() if id(p) in other)
+        other = {id(predictor) for predictor in build().predictors()}
+        known[names] = frozenset(name for name, predictor in predictors.items() if id(predictor) in other)
     problem = (
         "all instances of the class share this predictor, so it cannot be steered for one of them; make it "
         "in `__init__`"
     )
     return [
         {"field": f"{where}.{name}", "problem": problem}
-        for name in sorted(shared)
+        for name in sorted(known[names])
         if name in raw or EVERY in raw
     ]
 
