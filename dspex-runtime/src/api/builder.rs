@@ -236,6 +236,7 @@ impl DspexBuilder {
             return Err(PoolError::Unencrypted(far.to_string()).into());
         }
         // First what is quick to fail.
+        let owns_store = !matches!(self.store, Store::Other(_));
         let state = open(self.store).await?;
         let fleet = if self.endpoints.is_empty() {
             local_fleet(self.env).await?
@@ -247,6 +248,7 @@ impl DspexBuilder {
             bridge: Bridge::new(pool),
             sessions: Registry::default(),
             state,
+            owns_store,
             limits: self.limits,
             lm: self.lm,
             adapter: self.adapter,

@@ -40,6 +40,8 @@ pub(crate) struct Runtime {
     pub(crate) bridge: Bridge,
     pub(crate) sessions: Registry,
     pub(crate) state: State,
+    /// Whether the store was opened for this runtime, and is closed with it.
+    pub(crate) owns_store: bool,
     pub(crate) limits: SessionLimits,
     pub(crate) lm: Option<Lm>,
     pub(crate) adapter: Adapter,
@@ -115,9 +117,15 @@ impl Dspex {
         self.runtime.bridge.pool().links().iter().map(|link| link.hello().pid).collect()
     }
 
-    /// Takes no new calls, lets those that run finish for at most `patience`, then ends every Python process.
+    /// Takes no new calls, lets those that run finish for at most `patience`, then ends every Python process and closes the
+    /// store, unless it is one that was given with [`store`](DspexBuilder::store).
     pub async fn shutdown(&self, patience: Duration) {
         self.runtime.bridge.pool().shutdown(patience).await;
+        if self.runtime.owns_store
+            && let Err(error) = self.runtime.state.store().close().await
+        {
+            tracing::warn!(target: "dspex::sessions", %error, "the store could not be closed");
+        }
     }
 }
 

@@ -36,7 +36,7 @@ impl StoredLm {
         if !self.lost.is_empty() {
             let lost = self.lost.join(", ");
             let message = format!(
-                "the session was found in its store, which keeps no {lost}; give it its model with `set_lm`"
+                "the session was found in its store, which does not keep {lost}; give it its model with `set_lm`"
             );
             return Err(LmError::configuration(message).with_model(self.model.clone()));
         }

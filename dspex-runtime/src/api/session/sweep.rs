@@ -5,8 +5,8 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use dspex_state::State;
-use dspex_state::store::Hint;
+use dspex_state::store::{Hint, StoreError};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::api::dspex::Runtime;
@@ -16,20 +16,19 @@ const BATCH: u32 = 500;
 
 /// Removes sessions from time to time, and ends those here that ended elsewhere, as long as the runtime is there.
 pub(crate) fn start(runtime: &Arc<Runtime>) {
-    tokio::spawn(sweep(Arc::downgrade(runtime), runtime.state.clone(), runtime.limits.sweep));
-    tokio::spawn(follow(Arc::downgrade(runtime), runtime.state.clone()));
+    // Neither keeps the runtime, nor the store and its lock, longer than their user does.
+    tokio::spawn(sweep(Arc::downgrade(runtime), runtime.limits.sweep));
+    tokio::spawn(follow(Arc::downgrade(runtime), runtime.state.store().hints()));
 }
 
-async fn sweep(runtime: Weak<Runtime>, state: State, every: Duration) {
+async fn sweep(runtime: Weak<Runtime>, every: Duration) {
     loop {
         tokio::time::sleep(jittered(every)).await;
-        if runtime.strong_count() == 0 {
-            return;
-        }
+        let Some(runtime) = runtime.upgrade() else { return };
         loop {
-            match state.store().expire(BATCH).await {
+            match runtime.state.store().expire(BATCH).await {
                 Ok(ended) if ended.len() as u32 >= BATCH => {}
-                Ok(_) => break,
+                Ok(_) | Err(StoreError::Closed) => break,
                 Err(error) => {
                     tracing::warn!(target: "dspex::sessions", %error, "expired sessions stay in the store for now");
                     break;
@@ -40,10 +39,7 @@ async fn sweep(runtime: Weak<Runtime>, state: State, every: Duration) {
 }
 
 /// Ends sessions here that the store says have ended.
-async fn follow(runtime: Weak<Runtime>, state: State) {
-    let mut hints = state.store().hints();
-    // The store must not be kept open by whoever only listens.
-    drop(state);
+async fn follow(runtime: Weak<Runtime>, mut hints: Receiver<Hint>) {
     loop {
         let hint = hints.recv().await;
         let Some(runtime) = runtime.upgrade() else { return };
