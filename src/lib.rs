@@ -73,8 +73,8 @@ macro_rules! include_bindings {
 pub mod prelude {
     pub use dspex_macros::{FieldType, Signature, dspy_module, signature};
     pub use dspex_runtime::{
-        Adapter, Caller, Dspex, Error, FieldType, Instance, InstanceSpec, LanguageModel, Lm, LmError,
-        LmRequest, LmResponse, Module, Prediction, Session, SessionConfig, Signature,
+        Adapter, Binding, Caller, Dspex, Error, FieldType, Instance, InstanceSpec, LanguageModel, Lm,
+        LmError, LmRequest, LmResponse, Module, Prediction, Session, SessionConfig, Signature,
     };
 }
 
