@@ -1,5 +1,8 @@
 //! The state of dspex's sessions: typed variables with constraints, watches, and the stores that keep them.
 
+#[cfg(feature = "conformance")]
+#[allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a case that does not hold says where")]
+pub mod conformance;
 mod record;
 mod spec;
 pub mod store;
