@@ -3,6 +3,8 @@
 #[cfg(feature = "conformance")]
 #[allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a case that does not hold says where")]
 pub mod conformance;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod record;
 mod spec;
 pub mod store;
