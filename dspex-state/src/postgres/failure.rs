@@ -2,9 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use sqlx::{Connection, PgConnection};
+
 use super::Database;
 use crate::store::StoreError;
 use crate::value::DecodeError;
+
+/// How long a look takes at a server that gives no connections.
+const PROBE: Duration = Duration::from_millis(500);
 
 /// Why an attempt did not succeed.
 #[derive(Debug)]
@@ -112,6 +117,23 @@ impl Database {
         StoreError::Unavailable { doing, source: Box::new(trouble) }
     }
 
+    /// What is behind a pool that gives no connection: the server, or that all of them are in use.
+    async fn cause(&self, failure: Failure) -> Failure {
+        if !matches!(failure, Failure::Database(sqlx::Error::PoolTimedOut)) {
+            return failure;
+        }
+        let probe = tokio::time::timeout(PROBE, PgConnection::connect_with(&self.options)).await;
+        match probe {
+            Ok(Ok(connection)) => {
+                // It was only to see whether there is one.
+                let _ = connection.close().await;
+                failure
+            }
+            Ok(Err(error)) => Failure::Database(error),
+            Err(_) => Failure::Database(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+        }
+    }
+
     /// Attempts to do a thing.
     pub(super) fn attempts(&self, doing: &'static str) -> Attempts<'_> {
         Attempts { database: self, doing, until: Instant::now() + self.patience, pause: Duration::ZERO }
@@ -131,6 +153,7 @@ impl Attempts<'_> {
     pub(super) async fn again(&mut self, failure: Failure) -> Result<(), StoreError> {
         let retry = matches!(&failure, Failure::Database(error) if passing(error));
         if !retry || Instant::now() + self.pause >= self.until {
+            let failure = self.database.cause(failure).await;
             return Err(self.database.error(self.doing, failure));
         }
         // A pool is full of broken connections after a restart: the first attempts come at once.

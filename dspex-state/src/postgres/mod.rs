@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use serde_json::{Map, Value as Json};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgPool, Row};
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinSet;
@@ -84,6 +85,7 @@ impl fmt::Debug for PostgresStore {
 /// What all parts share.
 struct Database {
     pool: PgPool,
+    options: PgConnectOptions,
     /// Where it is, for messages.
     place: String,
     /// What hosts notify each other through.

@@ -117,7 +117,8 @@ impl PostgresOptions {
         };
         let place = format!("{host}/{}", options.get_database().unwrap_or(options.get_username()));
         let database = Database {
-            pool: self.pool(options),
+            pool: self.pool(options.clone()),
+            options,
             place,
             channel: format!("dspex_{}", self.schema),
             owner: Ulid::generate().to_string(),

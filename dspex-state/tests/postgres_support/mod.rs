@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
@@ -21,11 +22,12 @@ const BIN: &str = "DSPEX_TEST_POSTGRES_BIN";
 /// PostgreSQL does not run as root, and these are nobody's rights on every Unix.
 const NOBODY: u32 = 65534;
 
-fn root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+/// Whether files that are made here are root's.
+fn root(directory: &Path) -> bool {
+    fs::metadata(directory).is_ok_and(|metadata| metadata.uid() == 0)
 }
 
-/// The programs, where `postgres` may read them if it runs as somebody else.
+/// The directory of the programs.
 fn programs() -> PathBuf {
     let named = std::env::var_os(BIN).map(PathBuf::from);
     named.or_else(on_path).unwrap_or_else(|| {
@@ -43,10 +45,75 @@ fn open_to_all(path: &Path) -> bool {
     path.ancestors().all(|part| fs::metadata(part).is_ok_and(|data| data.permissions().mode() & 0o001 != 0))
 }
 
+/// Copies a directory with everything in it, and keeps to whom it belongs.
+fn copy(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-a").arg(from).arg(to).output().unwrap();
+    assert!(done.status.success(), "copying: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// What servers begin with, as `initdb` takes a second: `data`, and `programs` where root's cannot be used.
+struct Template {
+    directory: PathBuf,
+    programs: PathBuf,
+    nobody: bool,
+}
+
+impl Template {
+    /// The one of the build directory, made where it is not there.
+    fn ready() -> Self {
+        let programs = programs();
+        let mut base = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let nobody = root(&base);
+        if nobody && !open_to_all(&base) {
+            base = std::env::temp_dir();
+        }
+        let mut hasher = DefaultHasher::new();
+        (&programs, nobody).hash(&mut hasher);
+        let directory = base.join(format!("dspex-postgres-{:016x}", hasher.finish()));
+        if !directory.is_dir() {
+            let making = tempfile::Builder::new().prefix("dspex-postgres-").tempdir_in(&base).unwrap();
+            Self::make(making.path(), &programs, nobody);
+            // Whoever was faster made the same one.
+            if fs::rename(making.path(), &directory).is_ok() {
+                let _ = making.keep();
+            }
+        }
+        let copied = directory.join("programs/bin");
+        Self { programs: if copied.is_dir() { copied } else { programs }, directory, nobody }
+    }
+
+    fn make(directory: &Path, programs: &Path, nobody: bool) {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut programs = programs.to_owned();
+        if nobody {
+            chown(directory, Some(NOBODY), Some(NOBODY)).unwrap();
+            if !open_to_all(&programs) {
+                // The whole installation, as the programs look for their files beside them.
+                copy(programs.parent().unwrap(), &directory.join("programs"));
+                programs = directory.join("programs/bin");
+            }
+        }
+        let mut initdb = command(&programs.join("initdb"), directory, nobody);
+        initdb.args(["--username=dspex", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
+        initdb.args(["--no-instructions", "--wal-segsize=1", "-D"]).arg(directory.join("data"));
+        let done = initdb.output().unwrap();
+        assert!(done.status.success(), "initdb: {}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+fn command(program: &Path, directory: &Path, nobody: bool) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(directory).env_clear().stdin(Stdio::null());
+    if nobody {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command
+}
+
 /// A server that ends with this value.
 pub struct Server {
     directory: TempDir,
-    programs: PathBuf,
+    template: Template,
     child: Mutex<Option<Child>>,
     schemas: AtomicU32,
 }
@@ -54,26 +121,14 @@ pub struct Server {
 impl Server {
     /// A server of one's own, for tests that end it.
     pub fn start() -> Self {
+        let template = Template::ready();
         let directory = tempfile::Builder::new().prefix("dspex-pg-").tempdir().unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let mut programs = programs();
-        if root() {
+        if template.nobody {
             chown(directory.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-            if !open_to_all(&programs) {
-                // The whole installation, as the programs look for their files beside them.
-                let copy = directory.path().join("programs");
-                let installation = programs.parent().unwrap();
-                let done = Command::new("cp").arg("-r").arg(installation).arg(&copy).status().unwrap();
-                assert!(done.success(), "copying {} failed", installation.display());
-                programs = copy.join("bin");
-            }
         }
-        let server = Self { directory, programs, child: Mutex::new(None), schemas: AtomicU32::new(0) };
-        let mut initdb = server.command("initdb");
-        initdb.args(["--username=dspex", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
-        initdb.args(["--no-instructions", "--wal-segsize=4", "-D"]).arg(server.data());
-        let done = initdb.output().unwrap();
-        assert!(done.status.success(), "initdb: {}", String::from_utf8_lossy(&done.stderr));
+        copy(&template.directory.join("data"), &directory.path().join("data"));
+        let server = Self { directory, template, child: Mutex::new(None), schemas: AtomicU32::new(0) };
         server.restart();
         server
     }
@@ -93,21 +148,13 @@ impl Server {
         self.directory.path().join("data")
     }
 
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
-        command.current_dir(self.directory.path()).env_clear().stdin(Stdio::null());
-        if root() {
-            command.uid(NOBODY).gid(NOBODY);
-        }
-        command
-    }
-
     /// Starts the server, again and again while the memory of one that was killed is still in use.
     pub fn restart(&self) {
         let until = Instant::now() + Duration::from_secs(30);
         loop {
             let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
-            let mut postgres = self.command("postgres");
+            let program = self.template.programs.join("postgres");
+            let mut postgres = command(&program, self.directory.path(), self.template.nobody);
             postgres.arg("-D").arg(self.data()).arg("-k").arg(self.directory.path());
             postgres.args([
                 "-c",
