@@ -1,7 +1,9 @@
 //! What wakes those who watch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
@@ -49,14 +51,21 @@ pub(super) async fn the_end_of_a_session_is_hinted_at(fixture: &dyn Fixture) {
 }
 
 pub(super) async fn a_slow_receiver_holds_nobody_up(fixture: &dyn Fixture) {
+    const EACH: u64 = 150;
     let (store, key) = store_and_session(fixture).await;
     let mut slow = store.hints();
-    let writing = async {
-        for n in 0..2000 {
-            written(&*store, key, vec![put("x", Value::Integer(n))]).await;
-        }
-    };
-    assert!(timeout(Duration::from_secs(60), writing).await.is_ok(), "writers wait for who does not listen");
+    let writers = (0..8).map(|writer| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            for n in 0..EACH {
+                written(&*store, key, vec![put(&format!("v{writer}"), Value::Integer(n as i64))]).await;
+            }
+        })
+    });
+    let all = timeout(Duration::from_secs(60), join_all(writers)).await;
+    for writer in all.expect("writers wait for who does not listen") {
+        writer.unwrap();
+    }
     // Whoever fell behind learns it, and then the latest.
-    hinted(&mut slow, |hint| hint == Hint::Written(key, Revision(2000))).await;
+    hinted(&mut slow, |hint| hint == Hint::Written(key, Revision(8 * EACH))).await;
 }
