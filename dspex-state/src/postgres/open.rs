@@ -155,7 +155,7 @@ impl PostgresOptions {
                         set_config('statement_timeout', $2, false), \
                         set_config('idle_in_transaction_session_timeout', $2, false), \
                         set_config('default_transaction_isolation', 'read committed', false), \
-                        CASE WHEN current_setting('synchronous_commit') IN ('off', 'local') \
+                        CASE WHEN current_setting('synchronous_commit') = 'off' \
                         THEN set_config('synchronous_commit', 'on', false) END";
                     sqlx::query(SET).bind(schema).bind(timeout).execute(connection).await?;
                     Ok(())
