@@ -13,7 +13,7 @@ const WITHOUT_BUILD_SCRIPT: &str = r#"
 //! Depends on dspex alone, under another name.
 #![deny(warnings, missing_docs)]
 
-use renamed::{FieldType, Module, dspy_module};
+use renamed::{FieldType, Module, Signature, dspy_module, signature};
 
 /// How soon.
 #[derive(Debug, Clone, FieldType)]
@@ -35,6 +35,43 @@ pub struct Triage {
     /// How soon.
     #[output]
     urgency: Urgency,
+}
+
+/// A signature to share.
+#[derive(Signature)]
+#[signature(crate = "::renamed", derive(Debug, Clone))]
+pub struct Shared {
+    /// What the customer wrote.
+    #[input]
+    ticket: String,
+    /// How soon.
+    #[output]
+    r#type: Urgency,
+}
+
+/// Shares it.
+#[dspy_module("dspy.ChainOfThought", signature = Shared, crate = ::renamed)]
+pub struct Sharing;
+
+/// A signature as text, with types of its own.
+#[dspy_module(
+    "dspy.Predict",
+    crate = ::renamed,
+    signature = "mood: Literal['calm', 'wild'], value: int | str, urgency: Urgency -> image: dspy.Image, any: Any"
+)]
+pub struct Text;
+
+/// Asks in passing.
+///
+/// # Errors
+/// Those of the call.
+pub async fn ask(caller: &impl renamed::Caller) -> renamed::Result<String> {
+    let asking = signature!(
+        "mood: Literal['calm', 'wild'], value: int | str, note: str | None -> type",
+        crate = ::renamed,
+        describe(r#type = "The type.")
+    );
+    Ok(asking.mood(|mood| mood.wild).value(3).predict(caller).await?.r#type)
 }
 
 /// The facade through a path of this crate.
@@ -232,6 +269,15 @@ fn a_build_script_says_what_is_wrong_with_a_schema_and_what_to_do() {
         "restore the file or run `schema-gen dump`",
     ]);
 
+    // Not only what a program depends on: an edited sentence is as much a sign of a file that is not the tool's.
+    fs::write(&file, good.replacen("maximum number", "greatest number", 1)).unwrap();
+    refused(&["schema/dspy.ReAct.json` does not match the index", "run `schema-gen dump`"]);
+
+    fs::write(krate.path("schema/dspy.Stray.json"), &good).unwrap();
+    fs::write(&file, &good).unwrap();
+    refused(&["schema/dspy.Stray.json`", "the index of its directory does not list it"]);
+    fs::remove_file(krate.path("schema/dspy.Stray.json")).unwrap();
+
     fs::remove_file(&file).unwrap();
     refused(&["schema/index.json`", "`dspy.ReAct.json`, which is not there", "run `schema-gen dump`"]);
     fs::write(&file, &good).unwrap();
@@ -244,6 +290,8 @@ fn a_build_script_says_what_is_wrong_with_a_schema_and_what_to_do() {
     let functions = fs::read_to_string(krate.path("schema/functions.json")).unwrap();
     krate.write("schema/functions.json", "[]");
     refused(&["schema/functions.json` is not a valid schema file"]);
+    krate.write("schema/functions.json", &functions.replacen("majority", "minority", 1));
+    refused(&["schema/functions.json` does not match the index", "run `schema-gen dump`"]);
     krate.write("schema/functions.json", &functions);
 
     for (options, parts) in [
@@ -258,6 +306,14 @@ fn a_build_script_says_what_is_wrong_with_a_schema_and_what_to_do() {
     }
     krate.build_script(".schema_dir(\"schema\")");
     krate.builds();
+
+    // What a good schema left is whole after a bad one: nothing of the latter gets in, not even the part that is right.
+    let written =
+        || ["index.json", "dspy.ReAct.json", "dspy.rs"].map(|name| fs::read(krate.out(name)).unwrap());
+    let before = written();
+    fs::write(&file, good.replacen("maximum number", "greatest number", 1)).unwrap();
+    refused(&["schema/dspy.ReAct.json` does not match the index"]);
+    assert_eq!(written(), before);
 }
 
 /// A crate in a directory of its own.
@@ -355,6 +411,9 @@ impl Crate {
             ],
         }));
         fs::write(functions, document.to_string()).unwrap();
+        self.edit_index(dir, |index| {
+            index["functions_sha256"] = json!(dspex_schema::fingerprint::of(&document));
+        });
     }
 
     fn edit_index(&self, dir: &str, edit: impl FnOnce(&mut Value)) {

@@ -67,7 +67,7 @@ on_both_carriers! {
         let running = spawn_running(&dspex, "sleep", json!([600])).await;
         running.abort();
         let _ = running.await;
-        eventually("the place is free again", || dspex.load().in_flight == 0).await;
+        assert_eq!(dspex.load().in_flight, 0, "Python has ended the call");
         assert_eq!(call(&dspex, "count_cancelled", json!([])).await.unwrap(), json!(1));
     }
 
@@ -76,7 +76,7 @@ on_both_carriers! {
         let error = call(&dspex, "sleep", json!([600])).await.unwrap_err();
         let Error::DeadlineExceeded { phase, .. } = error else { panic!("{error}") };
         assert_eq!(phase, Phase::Running);
-        eventually("the place is free again", || dspex.load().in_flight == 0).await;
+        assert_eq!(dspex.load().in_flight, 0, "Python has ended the call");
         assert_eq!(call(&dspex, "count_cancelled", json!([])).await.unwrap(), json!(1));
     }
 
@@ -155,17 +155,18 @@ on_both_carriers! {
 
     async fn deleting_a_session_cancels_its_calls(carrier: Carrier) {
         let dspex = start_without_lm(carrier).await;
-        let session = dspex.sessions().create("short-lived", SessionConfig::new()).unwrap();
+        let session = dspex.sessions().create("short-lived", SessionConfig::new()).await.unwrap();
         let running = tokio::spawn({
             let dspy = session.dspy();
             async move { dspy.call(&program("sleep"), &json!([600]), &json!({})).await }
         });
         eventually("the call has a place", || dspex.load().in_flight == 1).await;
         assert_serves(&dspex).await;
-        dspex.sessions().delete("short-lived").unwrap();
+        let deleted = dspex.sessions().delete("short-lived").await.unwrap();
+        assert_eq!((deleted.cancelled, deleted.unacknowledged), (1, 0));
         let error = running.await.unwrap().unwrap_err();
         assert!(matches!(error, Error::Cancelled(_)), "{error}");
-        eventually("the place is free again", || dspex.load().in_flight == 0).await;
+        assert_eq!(dspex.load().in_flight, 0, "Python has ended the call");
         assert_eq!(call(&dspex, "count_cancelled", json!([])).await.unwrap(), json!(1));
         let error = session.dspy().call(&program("echo"), &json!([1]), &json!({})).await.unwrap_err();
         assert!(matches!(error, Error::SessionNotFound(_)), "{error}");

@@ -22,6 +22,8 @@ mod taken {
     pub(crate) struct Value;
     pub(crate) struct i64;
     pub(crate) struct f64;
+    pub(crate) struct Asking;
+    pub(crate) struct Into;
     pub(crate) mod core {}
     pub(crate) mod std {}
     pub(crate) mod serde {}
@@ -76,6 +78,34 @@ mod taken {
         /// What comes out.
         #[output]
         value: Choice,
+        /// A keyword of Rust.
+        #[output]
+        r#type: ::std::string::String,
+    }
+
+    /// Types whose names are those of parameters elsewhere.
+    #[derive(::dspex::FieldType)]
+    pub(crate) struct V {
+        /// A keyword of Rust.
+        r#type: T0,
+        /// Part of the path to serde.
+        __private: ::core::primitive::bool,
+    }
+
+    /// The same.
+    #[derive(::dspex::FieldType)]
+    pub(crate) enum T0 {
+        /// The same.
+        M(C),
+        /// The name of a trait.
+        Serialize,
+    }
+
+    /// The same.
+    #[derive(::dspex::FieldType)]
+    pub(crate) struct C {
+        /// A value.
+        value: u8,
     }
 
     /// A module that shares it.
@@ -85,6 +115,18 @@ mod taken {
     pub(crate) async fn expression(caller: &::dspex::Session) {
         let asking = ::dspex::signature!("string, vec: list[int] -> option: Literal['a'], result: int | str");
         let _ = asking.string("").vec([]).predict(caller).await;
+        let asking = ::dspex::signature!(
+            "v: V, t: list[T0], c: Optional[C], m: Literal['self', 'type', ''], s: int | str, \
+             o: Optional[Literal['x']], value: str | None -> self_: V, caller",
+            instructions = "Be brief.",
+            describe(v = "A value.", caller = "Who calls.")
+        );
+        let v = V { r#type: T0::Serialize, __private: true };
+        let asking = asking.v(v).t([T0::M(C { value: 1 })]).c(C { value: 2 }).m(|of| of.r#type).s("x");
+        let out = asking.o(|of| of.x).value("").chain_of_thought(caller).await;
+        if let ::core::result::Result::Ok(out) = out {
+            let (_, _) = (&out.self_, &out.reasoning);
+        }
     }
 
     pub(crate) fn name() -> &'static str {

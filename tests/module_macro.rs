@@ -17,7 +17,7 @@ enum Urgency {
 /// Triage a support ticket.
 ///
 /// Be brief.
-#[dspy_module("dspy.ChainOfThought", temperature = 0.2, n = -1, stop = ["a", "b"], verbose = true, big = 9_007_199_254_740_993)]
+#[dspy_module("dspy.ChainOfThought", temperature = 0.2, n = -1, stop = ["a", "b"], config(verbose = true, big = 9_007_199_254_740_993))]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Triage {
     /// What the customer wrote.

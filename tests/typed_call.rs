@@ -197,11 +197,11 @@ on_both_carriers! {
         let dspex = builder(carrier).lm(named("default")).start().await.unwrap();
         let ask = || WordInputs { question: "?".into() };
         assert_eq!(Word::call(&dspex, ask()).await.unwrap().r#type, "default");
-        let session = dspex.sessions().create("tenant", SessionConfig::new().lm(named("session"))).unwrap();
+        let session = dspex.sessions().create("tenant", SessionConfig::new().lm(named("session"))).await.unwrap();
         assert_eq!(Word::call(&session, ask()).await.unwrap().r#type, "session");
         let word = Word::create(&session).await.unwrap();
         assert_eq!(word.run(ask()).lm(named("call")).await.unwrap().r#type, "call");
-        session.set_lm(named("changed"));
+        session.set_lm(named("changed")).await.unwrap();
         assert_eq!(word.execute(ask()).await.unwrap().r#type, "changed");
     }
 

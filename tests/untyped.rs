@@ -101,19 +101,3 @@ on_both_carriers! {
         assert!(matches!(error, Error::NotAllowed(_) | Error::NotFound(_)), "{error:?}");
     }
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_have_names_and_ends() {
-    let dspex = start_without_lm(dspex::Carrier::Framed).await;
-    let sessions = dspex.sessions();
-    let named = sessions.create("tenant", SessionConfig::new()).unwrap();
-    assert!(matches!(sessions.create("tenant", SessionConfig::new()), Err(Error::SessionExists(_))));
-    assert_eq!(sessions.get("tenant").unwrap().id(), named.id());
-    let temporary = dspex.session();
-    assert_eq!(sessions.ids().len(), 2);
-    drop(temporary);
-    assert_eq!(sessions.ids(), ["tenant"]);
-    sessions.delete("tenant").unwrap();
-    assert!(matches!(sessions.get("tenant"), Err(Error::SessionNotFound(_))));
-    assert!(sessions.ids().is_empty());
-}

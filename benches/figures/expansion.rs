@@ -15,7 +15,8 @@ pub const FIGURES: &[Figure] = &[Figure {
     goal: Goal::Below(1.0),
     method: "60 modules of three classes with four fields each, in a crate outside of the workspace, compiled by \
              `cargo check` in the dev profile, where the macro itself is not optimised. The time of each expansion \
-             of `#[dspy_module]` inside the compiler, by a clock around it. Median.",
+             of `#[dspy_module]` inside the compiler, by a clock around it. Median. A class is read once per compilation: \
+             the details tell what the first module of a class costs.",
 }];
 
 const MODULES: usize = 60;
@@ -34,7 +35,8 @@ pub async fn measure() -> Result<Vec<Measured>> {
         text.lines().filter_map(|line| line.parse::<f64>().ok()).map(|us| us / 1e3).collect();
     ensure!(times.len() == MODULES, "{} expansions were timed, not {MODULES}", times.len());
     let details = format!(
-        "{MODULES} expansions; tenth {:.2}, ninetieth percentile {:.2}, all together {:.0} ms",
+        "{MODULES} expansions; first of each class {:.2}, tenth {:.2}, ninetieth percentile {:.2}, all together {:.0} ms",
+        median(&times[..CLASSES.len()]),
         quantile(&times, 0.1),
         quantile(&times, 0.9),
         times.iter().sum::<f64>()

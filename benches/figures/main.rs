@@ -47,6 +47,10 @@ fn main() -> anyhow::Result<ExitCode> {
     for family in FAMILIES.iter().filter(|family| family.figures.iter().any(|figure| wanted(figure.name))) {
         eprintln!("measuring {} ..", family.names().join(", "));
         let outcome = runtime.block_on((family.measure)(&python));
+        // At once and whole: what a compiler or program says is laid out in lines, and a report may be read by a machine.
+        if let Err(error) = &outcome {
+            eprintln!("{} cannot be measured: {error:#}", family.names().join(", "));
+        }
         for figure in family.figures.iter().filter(|figure| wanted(figure.name)) {
             report.add(figure, Outcome::of(figure, &outcome));
         }

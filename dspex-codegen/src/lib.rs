@@ -19,13 +19,13 @@ mod shared;
 mod signature;
 mod types;
 
-pub use bindings::{Bindings, Reach, reach};
+pub use bindings::{Bindings, Reach, classes_in_schemas, reach};
 pub use docs::rustdoc;
-pub use expression::expression;
+pub use expression::{Setter, expression};
 pub use method::Method;
 pub use module::{ExtraOutput, Field, Module, Transform};
 pub use root::Root;
-pub use schema::{SchemaTypes, types_from_schema};
+pub use schema::{Record, RecordField, SchemaTypes, types_from_schema};
 pub use shared::{Shared, SignatureItems};
-pub use signature::{TextFields, TextOwner, is_identifier, text_fields};
+pub use signature::{Choice, TextFields, TextOwner, is_identifier, text_fields};
 pub use types::rust_type;

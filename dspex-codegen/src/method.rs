@@ -2,7 +2,7 @@
 
 use dspex_schema::{Method as Schema, Role, Type};
 use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 
 use crate::ident::field_ident;
 use crate::{Root, rust_type, rustdoc};
@@ -22,13 +22,9 @@ impl Method {
     /// An associated function of the module: `Qa::reset(&instance)`.
     pub(crate) fn function(&self, root: &Root, vis: &TokenStream) -> TokenStream {
         let Self { ident, name, schema } = self;
-        let [json, map, to_value, call] = [
-            quote!(serde_json::Value),
-            quote!(serde_json::Map),
-            quote!(serde_json::to_value),
-            quote!(call_method),
-        ]
-        .map(|item| root.private(&item));
+        let [json, map, to_value, call] =
+            ["serde_json::Value", "serde_json::Map", "serde_json::to_value", "call_method"]
+                .map(|item| root.item(item));
         let string = quote!(::std::string::String);
         let some = quote!(::core::option::Option::Some);
         let doc = schema.as_ref().and_then(|schema| schema.doc.as_deref()).map(rustdoc);
@@ -43,7 +39,7 @@ impl Method {
                         |(name, value)| (name, ::core::result::Result::Ok(#some(value))),
                     ))
                 },
-                json.clone(),
+                json.to_token_stream(),
             ),
             Some(schema) => {
                 let values: Vec<_> =

@@ -138,7 +138,7 @@ impl Module {
 
     fn data_item(&self, ident: &Ident, what: &str, fields: &[Field], extra: &[ExtraOutput]) -> TokenStream {
         let Self { root, vis, attrs, .. } = self;
-        let (serde, schemars) = (root.private(&quote!(serde)), root.private(&quote!(schemars)));
+        let (serde, schemars) = (root.item("serde"), root.item("schemars"));
         let (serde_text, schemars_text) = (root.crate_text("serde"), root.crate_text("schemars"));
         let doc = format!(" The {what} of [`{}`].", self.ident);
         let extra_fields = extra.iter().map(|extra| extra.field(root, vis));
@@ -180,7 +180,7 @@ impl Module {
     fn implementation(&self) -> TokenStream {
         let Self { root, ident, class, instructions, .. } = self;
         let (inputs, outputs) = (self.inputs_ident(), self.outputs_ident());
-        let definition = root.private(&quote!(Definition));
+        let definition = root.item("Definition");
         let name = ident.to_string();
         let name = name.trim_start_matches("r#");
         let fingerprint = option(self.fingerprint.as_ref());
@@ -197,7 +197,7 @@ impl Module {
         let answer = match &self.transform {
             None => quote!(::core::result::Result::Ok(outputs)),
             Some(Transform { path, ty, span }) => {
-                let into_answer = root.private(&quote!(IntoAnswer));
+                let into_answer = root.item("IntoAnswer");
                 // Only the call has the span, so that an error about the function is shown at its name.
                 quote_spanned!(*span=> #into_answer::<#ty>::into_answer(#path(outputs), #name))
             }
@@ -235,7 +235,7 @@ impl Module {
         let Self { root, vis, ident, class, .. } = self;
         let (inputs, answer) = (self.inputs_ident(), self.answer());
         let methods = self.methods.iter().map(|method| method.function(root, vis));
-        let (create, call) = (root.private(&quote!(create)), root.private(&quote!(call)));
+        let (create, call) = (root.item("create"), root.item("call"));
         let create_doc = format!(" Creates an instance of `{class}` with this signature in a session.");
         let call_doc =
             format!(" Creates an instance of `{class}` with this signature, executes it once and drops it.");

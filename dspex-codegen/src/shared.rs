@@ -17,6 +17,8 @@ pub struct Shared {
     pub span: Span,
     /// Names of fields that the class of the module does not allow, and what to say if there is one.
     pub refused: Vec<(Side, String, String)>,
+    /// Names that the inputs must have, and what to say if one is missing.
+    pub required: Vec<(String, String)>,
 }
 
 /// What `#[derive(Signature)]` generates: the items of a module without a class, and whether the struct has the fields.
@@ -31,7 +33,7 @@ impl SignatureItems {
         let (inputs, outputs) = (module.inputs_ident(), module.outputs_ident());
         let (input_names, output_names) = (names(&module.inputs), names(&module.outputs));
         let instructions = option(module.instructions.as_ref());
-        let definition = root.private(&quote!(SignatureDefinition));
+        let definition = root.item("SignatureDefinition");
         let (assertions, data) = (module.field_assertions(), module.data_items());
         let fields = module.inputs.iter().chain(&module.outputs).map(|field| {
             let (name, cfg) = (&field.ident, &field.cfg);
@@ -81,7 +83,7 @@ impl Shared {
     /// Checks, while compiling, of the names of the fields, which the macro does not see.
     fn checks(&self, root: &Root) -> TokenStream {
         let definition = self.definition(root);
-        let contains = root.private(&quote!(contains));
+        let contains = root.item("contains");
         let checks = self.refused.iter().map(|(side, name, problem)| {
             let side = match side {
                 Side::Input => quote!(inputs),
@@ -89,7 +91,10 @@ impl Shared {
             };
             quote_spanned!(self.span=> ::core::assert!(!#contains(#definition.#side, #name), #problem);)
         });
-        quote!(const _: () = { #(#checks)* };)
+        let required = self.required.iter().map(|(name, problem)| {
+            quote_spanned!(self.span=> ::core::assert!(#contains(#definition.inputs, #name), #problem);)
+        });
+        quote!(const _: () = { #(#checks)* #(#required)* };)
     }
 }
 
@@ -106,14 +111,14 @@ impl Module {
         let outputs = if self.extra_outputs.is_empty() {
             quote!(#[doc = #outputs_doc] #vis type #outputs = #signature::Outputs;)
         } else {
-            let (serde, schemars) = (root.private(&quote!(serde)), root.private(&quote!(schemars)));
+            let (serde, schemars) = (root.item("serde"), root.item("schemars"));
             let (serde_text, schemars_text) = (root.crate_text("serde"), root.crate_text("schemars"));
             let names = Self::in_scope();
             let extra = self.extra_outputs.iter().map(|extra| extra.field(root, vis));
             let private = TokenStream::new();
             let parts: Vec<_> = self.extra_outputs.iter().map(|extra| extra.field(root, &private)).collect();
             let idents: Vec<_> = self.extra_outputs.iter().map(|extra| field_ident(&extra.name).0).collect();
-            let both = root.private(&quote!(Both));
+            let both = root.item("Both");
             let result = quote!(::core::result::Result);
             quote! {
                 #names

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use dspex_schema::signature::{Field as TextField, Kind, Signature, Type, Value};
-use heck::ToUpperCamelCase;
+use heck::{ToSnakeCase, ToUpperCamelCase};
 use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
-use quote::{format_ident, quote};
+use quote::{ToTokens, format_ident, quote};
 
 use crate::ident::field_ident;
 use crate::{Field, Root};
@@ -19,6 +19,40 @@ pub struct TextFields {
     pub outputs: Vec<Field>,
     /// The enums that stand for `Literal` and for alternatives.
     pub types: TokenStream,
+    /// The enums that stand for `Literal`, for each input.
+    pub choices: Vec<Vec<Choice>>,
+}
+
+/// An enum that stands for a `Literal`.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// Its name.
+    pub ident: Ident,
+    /// Its variants, in the order of the values.
+    pub variants: Vec<Ident>,
+}
+
+impl Choice {
+    /// The name of the struct that has all values.
+    pub(crate) fn values_ident(&self) -> Ident {
+        format_ident!("{}Values", self.ident)
+    }
+
+    /// The variants as names of fields, each of them once.
+    pub(crate) fn value_names(&self) -> Vec<Ident> {
+        let mut taken = BTreeSet::new();
+        let snake = self.variants.iter().map(|variant| variant.to_string().to_snake_case());
+        snake.map(|name| field_ident(&once(name, &mut taken)).0).collect()
+    }
+}
+
+/// The name, with a number behind it if it is taken.
+fn once(name: String, taken: &mut BTreeSet<String>) -> String {
+    let numbered = (2..).map(|number: u32| format!("{name}_{number}"));
+    let free = std::iter::once(name.clone()).chain(numbered).find(|name| !taken.contains(name));
+    let name = free.unwrap_or(name);
+    taken.insert(name.clone());
+    name
 }
 
 /// The context in which a text's fields are generated.
@@ -34,16 +68,20 @@ pub struct TextOwner<'a> {
     pub span: Span,
     /// Attributes of the user's for generated types.
     pub attrs: &'a [TokenStream],
+    /// Whether enums of alternatives are made from the values of their alternatives with `into`, as those are that
+    /// nobody can name.
+    pub conversions: bool,
 }
 
 /// Generates the fields. Their names have to be identifiers of Rust, see [`is_identifier`].
 pub fn text_fields(signature: &Signature, owner: &TextOwner<'_>) -> TextFields {
     let taken = ["Inputs", "Outputs"].map(|suffix| format!("{}{suffix}", bare(owner.ident))).into();
-    let mut types = Types { owner, taken, items: Vec::new() };
-    let inputs = signature.inputs.iter().map(|field| types.field(field)).collect();
+    let mut types = Types { owner, taken, items: Vec::new(), choices: Vec::new() };
+    let (inputs, choices) =
+        signature.inputs.iter().map(|field| (types.field(field), std::mem::take(&mut types.choices))).unzip();
     let outputs = signature.outputs.iter().map(|field| types.field(field)).collect();
     let items = types.items;
-    TextFields { inputs, outputs, types: quote!(#(#items)*) }
+    TextFields { inputs, outputs, types: quote!(#(#items)*), choices }
 }
 
 /// Whether a name can be an identifier of Rust, a raw one if need be.
@@ -62,6 +100,8 @@ struct Types<'a> {
     /// Names of generated types.
     taken: BTreeSet<String>,
     items: Vec<TokenStream>,
+    /// The enums of the field that is being generated.
+    choices: Vec<Choice>,
 }
 
 impl Types<'_> {
@@ -82,7 +122,7 @@ impl Types<'_> {
 
     fn ty(&mut self, ty: &Type, field: &str) -> TokenStream {
         let root = self.owner.root;
-        let json = || root.private(&quote!(serde_json::Value));
+        let json = || root.item("serde_json::Value");
         match &ty.kind {
             Kind::Str => quote!(::std::string::String),
             Kind::Int => quote!(::core::primitive::i64),
@@ -102,14 +142,16 @@ impl Types<'_> {
                 quote!((#(#of,)*))
             }
             Kind::Dict(key, value) if key.kind == Kind::Str && value.kind == Kind::Any => {
-                let (map, json) = (root.private(&quote!(serde_json::Map)), json());
+                let (map, json) = (root.item("serde_json::Map"), json());
                 quote!(#map<::std::string::String, #json>)
             }
+            // Only in a stand-in is a key anything else.
+            Kind::Dict(key, _) if !matches!(key.kind, Kind::Str | Kind::Int) => json().to_token_stream(),
             Kind::Dict(key, value) => {
                 let (key, value) = (self.ty(key, field), self.ty(value, field));
                 quote!(::std::collections::BTreeMap<#key, #value>)
             }
-            Kind::Union(of) if of.iter().any(|ty| ty.kind == Kind::Any) => json(),
+            Kind::Union(of) if of.iter().any(|ty| ty.kind == Kind::Any) => json().to_token_stream(),
             Kind::Union(of) => match ty.optional() {
                 None => self.alternatives(&of.iter().collect::<Vec<_>>(), field),
                 Some(rest) => {
@@ -127,7 +169,7 @@ impl Types<'_> {
             }
             Kind::Rust(path) => spanned(path, self.owner.span),
             // `None` alone and kinds of a later release.
-            _ => json(),
+            _ => json().to_token_stream(),
         }
     }
 
@@ -146,9 +188,9 @@ impl Types<'_> {
     fn choice(&mut self, values: &[Value], field: &str) -> TokenStream {
         let ident = self.name(field);
         let TextOwner { root, vis, .. } = self.owner;
-        let [serde, schemars, literal] =
-            [quote!(serde), quote!(schemars), quote!(literal)].map(|item| root.private(&item));
+        let [serde, schemars, literal] = ["serde", "schemars", "literal"].map(|item| root.item(item));
         let variants = variant_names(values.iter().map(value_name));
+        self.choices.push(Choice { ident: ident.clone(), variants: variants.clone() });
         let docs = values.iter().map(|value| format!(" `{value}`"));
         let scalars = values.iter().map(|value| match value {
             Value::Str(text) => quote!(#literal::Scalar::Str(#text)),
@@ -221,7 +263,7 @@ impl Types<'_> {
         let tys: Vec<_> = of.iter().map(|ty| self.ty(ty, field)).collect();
         let variants = variant_names(of.iter().map(|ty| type_name(ty)));
         let TextOwner { root, vis, attrs, .. } = self.owner;
-        let (serde, schemars) = (root.private(&quote!(serde)), root.private(&quote!(schemars)));
+        let (serde, schemars) = (root.item("serde"), root.item("schemars"));
         let (serde_text, schemars_text) = (root.crate_text("serde"), root.crate_text("schemars"));
         // What a Rust type of the user's derives is only known to the user.
         let attrs: Vec<_> = match of.iter().any(|ty| ty.has_rust_type()) {
@@ -230,7 +272,9 @@ impl Types<'_> {
                 #[derive(::core::clone::Clone, ::core::fmt::Debug, ::core::cmp::PartialEq)]
             }],
         };
+        let conversions = self.owner.conversions.then(|| conversions(&ident, &of, &tys, &variants));
         self.items.push(quote! {
+            #conversions
             // Documentation would become a description that the model reads.
             #[allow(missing_docs)]
             #(#attrs)*
@@ -243,6 +287,28 @@ impl Types<'_> {
         });
         quote!(#ident)
     }
+}
+
+/// From each alternative whose type no other has.
+fn conversions(ident: &Ident, of: &[&Type], tys: &[TokenStream], variants: &[Ident]) -> TokenStream {
+    let texts: Vec<_> = tys.iter().map(ToString::to_string).collect();
+    let own = |place: &usize| texts.iter().filter(|text| **text == texts[*place]).count() == 1;
+    let from = |ty: &TokenStream, variant: &Ident, value: TokenStream| {
+        quote! {
+            impl ::core::convert::From<#ty> for #ident {
+                fn from(value: #ty) -> Self {
+                    Self::#variant(#value)
+                }
+            }
+        }
+    };
+    let owned = (0..tys.len()).filter(own).map(|place| from(&tys[place], &variants[place], quote!(value)));
+    let text = of.iter().position(|ty| ty.kind == Kind::Str);
+    let borrowed = text.map(|place| {
+        let value = quote!(::std::string::String::from(value));
+        from(&quote!(&::core::primitive::str), &variants[place], value)
+    });
+    quote!(#(#owned)* #borrowed)
 }
 
 /// Whether the Rust type has an order, so that it can be in a `BTreeSet`.
@@ -308,10 +374,7 @@ fn variant_names(names: impl Iterator<Item = String>) -> Vec<Ident> {
                 Some(_) if name == "Self" || !is_identifier(&name) => "Value".to_owned(),
                 Some(_) => name,
             };
-            let numbered = (2..).map(|number: u32| format!("{stem}_{number}"));
-            let free = std::iter::once(stem.clone()).chain(numbered).find(|name| !taken.contains(name));
-            let name = free.unwrap_or(stem);
-            taken.insert(name.clone());
+            let name = once(stem, &mut taken);
             format_ident!("{name}")
         })
         .collect()
@@ -328,7 +391,10 @@ mod tests {
         let signature = parse_with(text, &options).finish().unwrap();
         let (root, vis, ident) = (Root::default(), quote!(pub), format_ident!("Qa"));
         let span = Span::call_site();
-        text_fields(&signature, &TextOwner { root: &root, vis: &vis, ident: &ident, span, attrs: &[] })
+        text_fields(
+            &signature,
+            &TextOwner { root: &root, vis: &vis, ident: &ident, span, attrs: &[], conversions: false },
+        )
     }
 
     fn shown(ty: &str) -> String {

@@ -5,6 +5,7 @@
 //! emitted again next to the errors, with stand-ins for what would have been generated, so that an editor keeps
 //! understanding the rest of the file.
 
+mod attribute;
 mod context;
 mod docs;
 mod fallback;
@@ -70,7 +71,8 @@ use proc_macro::TokenStream;
 /// | argument | meaning |
 /// |---|---|
 /// | `"dspy.Predict"` | the class, always first |
-/// | `keyword = literal` | a keyword of the class's constructor: a number, boolean, string or array |
+/// | `keyword = literal` | a keyword of the class's constructor, or a usual setting of language models that it passes on, such as `temperature`: a number, boolean, string or array |
+/// | `config(setting = literal)` | settings that it passes on whatever they are called, such as a provider's own |
 /// | `signature = "question -> answer: float"` | the signature as text, for a struct without fields |
 /// | `signature = path::Type` | a struct that derives [`Signature`](macro@Signature), shared by several modules |
 /// | `execute = "forward"` | the method that takes the inputs, instead of a call of the instance itself |
@@ -84,7 +86,9 @@ use proc_macro::TokenStream;
 /// The text is DSPy's own form of a signature, read and checked while compiling, more strictly than DSPy does. `str`,
 /// `int`, `list[..]`, `dict[str, ..]`, `tuple[..]`, `Optional[..]`, `Any` and their like become the Rust types that hold
 /// the same values; a `Literal` and alternatives such as `int | str` become enums; `dspy.Image`, `dspy.Audio`,
-/// `dspy.File` and `dspy.History` are the types of `dspex::types`; your own types stand there by their paths.
+/// `dspy.File`, `dspy.History`, `dspy.Code`, `dspy.Reasoning` and `dspy.ToolCalls` are the types of `dspex::types`; your own types stand there by their paths, or by
+/// names that begin with a capital letter. A name that is nearly one of Python's or DSPy's is taken for a slip; a path
+/// such as `self::Image` never is.
 ///
 /// ```
 /// use dspex::{Caller, FieldType, dspy_module, types::Image};
@@ -203,7 +207,25 @@ pub fn derive_signature(item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// Inputs that need a type of their own, such as `Literal`, are for [`dspy_module`], since nobody could name the type.
+/// An input that may be missing, such as `note: Optional[str]`, can be left out. The values of a `Literal` are chosen
+/// from those that there are, and one of several types is given as it is:
+///
+/// ```
+/// use dspex::{Caller, signature};
+///
+/// async fn answer(caller: &impl Caller) -> dspex::Result<String> {
+///     let ask = signature!(
+///         "question, tone: Literal['calm', 'very wild'], limit: int | str, note: Optional[str] -> answer",
+///         instructions = "Answer in the tone.",
+///         describe(limit = "How long the answer may be.", answer = "Without a greeting.")
+///     );
+///     let ask = ask.question("What is pi?").tone(|tone| tone.very_wild).limit("a paragraph");
+///     Ok(ask.predict(caller).await?.answer)
+/// }
+/// ```
+///
+/// `instructions` is a constant expression. `crate = ::path` says where the facade crate is, if it is not `::dspex`. An
+/// input made of several choices, such as `list[int | str]`, is for [`dspy_module`], since nobody could name its types.
 #[proc_macro]
 pub fn signature(text: TokenStream) -> TokenStream {
     signature::expression::expand(text.into()).into()

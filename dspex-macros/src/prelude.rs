@@ -42,6 +42,11 @@ impl Errors {
         result.map_err(|error| self.push(error)).ok()
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.combined.is_none()
+    }
+
     /// The value if there were no errors, otherwise all of them.
     pub(crate) fn finish<T>(self, value: T) -> Result<T> {
         self.combined.map_or(Ok(value), Err)

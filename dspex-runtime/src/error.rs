@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use dspex_state::VariableError;
+use dspex_state::store::StoreError;
 use serde_json::{Map, Value};
 
 use crate::lm::LmError;
@@ -84,7 +86,14 @@ pub enum Error {
     },
     /// The code was compiled against another `dspy` than the workers run.
     #[error(
-        "`{class}` differs between the schema that this program was compiled with and DSPy {dspy_version} in the worker; rebuild with the schema of that version, or install the locked one"
+        "`{class}` differs between the schema that this program was compiled with and {}",
+        if class.starts_with("dspy.") {
+            format!(
+                "DSPy {dspy_version} in the worker; rebuild with the schema of that version, or install the locked one"
+            )
+        } else {
+            "the worker's modules; run `schema-gen dump` again and rebuild, or give the worker the modules of then".to_owned()
+        }
     )]
     SchemaMismatch {
         /// The class.
@@ -117,11 +126,31 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No session with this id.
-    #[error("there is no session `{0}`; it was never created, or it was deleted")]
+    #[error("there is no session `{0}`; it was never created, or it expired or was deleted")]
     SessionNotFound(String),
     /// A session with this id exists.
-    #[error("a session `{0}` exists already; use `sessions().get` to reach it")]
+    #[error("a session `{0}` exists already; `sessions().get` reaches it, and `get_or_create` either")]
     SessionExists(String),
+    /// No instance of this name in the session.
+    #[error("the session keeps no instance `{0}`; `Instance::keep` gives one its name")]
+    InstanceNotFound(String),
+    /// Text that cannot be the id of a session.
+    #[error("{0:?} is no id of a session: it needs 1 to 256 characters, none of them a control character")]
+    SessionName(String),
+    /// A variable cannot steer what it was bound to.
+    #[error("cannot bind a variable to an instance of `{class}`: {problem}")]
+    Binding {
+        /// The class.
+        class: String,
+        /// Why.
+        problem: String,
+    },
+    /// The store of sessions and variables did not do what it was asked.
+    #[error(transparent)]
+    Store(StoreError),
+    /// A variable could not be read or written.
+    #[error(transparent)]
+    Variable(VariableError),
     /// The two sides broke the protocol; a bug of dspex, or a worker of another version.
     #[error("the protocol was broken: {0}")]
     Protocol(String),
@@ -139,6 +168,15 @@ impl Error {
             Self::Pool(error) => matches!(error, PoolError::Saturated(_) | PoolError::Down(_)),
             Self::DeadlineExceeded { phase, .. } => *phase == Phase::Queued,
             _ => false,
+        }
+    }
+}
+
+impl From<VariableError> for Error {
+    fn from(error: VariableError) -> Self {
+        match error {
+            VariableError::Store(error) => error.into(),
+            other => Self::Variable(other),
         }
     }
 }

@@ -19,10 +19,12 @@ pub mod wire;
 
 pub use api::bindings;
 pub use api::{
-    Adapter, Availability, Caller, Dspex, DspexBuilder, Dspy, DynInstance, FieldType, Health, Instance,
-    InstanceSpec, Module, Prediction, Reasoned, Run, Session, SessionConfig, Sessions, Signature, Status,
+    Adapter, Availability, Binding, Caller, Deleted, Dspex, DspexBuilder, Dspy, DynInstance, FieldType,
+    Health, Instance, InstanceInfo, InstanceSpec, Instances, Module, Prediction, Reasoned, Run, Session,
+    SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats, Sessions, Signature, Status,
     TokenUsage,
 };
+pub use dspex_state as state;
 pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
 pub use pool::{Carrier, Endpoint, Load, PoolError};
@@ -31,8 +33,8 @@ pub use pool::{Carrier, Endpoint, Load, PoolError};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::api::{
-        Both, ChainOfThought, Definition, IntoAnswer, Predict, Reasoned, SignatureDefinition, call,
-        call_method, contains, create, literal,
+        Both, ChainOfThought, Definition, IntoAnswer, IntoOptional, Predict, Reasoned, ReasoningIsFree,
+        SignatureDefinition, call, call_method, contains, create, literal,
     };
     pub use {schemars, serde, serde_json};
 }

@@ -5,40 +5,36 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 #[cfg(feature = "builtin-schema")]
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
 #[cfg(feature = "builtin-schema")]
 use crate::builtin::Builtin;
 use crate::index::{FUNCTIONS_FILE, INDEX_FILE};
-use crate::{Class, Entry, Error, Function, Index, Result, closest_path};
+use crate::{Class, Error, Function, Index, Result, closest_path};
 
 /// A snapshot that classes can be looked up in.
 #[derive(Clone, Debug)]
 pub struct Catalog {
-    index: Index,
     source: Source,
 }
 
 #[derive(Clone, Debug)]
 enum Source {
+    /// The index is read once somebody asks for it: who finds a class by its name never does, and reading it takes
+    /// longer than all else that a macro does.
     #[cfg(feature = "builtin-schema")]
-    Builtin(&'static Builtin),
-    Directory(PathBuf),
+    Builtin(&'static Builtin, OnceLock<Index>),
+    Directory(PathBuf, Index),
 }
 
 impl Catalog {
     /// The snapshot that comes with this release. Its index is read once per process; it cannot change.
-    ///
-    /// # Panics
-    /// Never: the embedded index is checked by this crate's tests.
     #[cfg(feature = "builtin-schema")]
-    #[allow(clippy::expect_used, reason = "the text is part of this crate and a test reads it")]
     pub fn builtin() -> &'static Self {
-        static BUILTIN: LazyLock<Catalog> = LazyLock::new(|| {
-            Catalog::embedded(&crate::builtin::PINNED).expect("the built-in index is valid")
-        });
+        static BUILTIN: Catalog =
+            Catalog { source: Source::Builtin(&crate::builtin::PINNED, OnceLock::new()) };
         &BUILTIN
     }
 
@@ -49,23 +45,18 @@ impl Catalog {
     /// None in practice: the tests of this crate read all of them.
     #[cfg(feature = "builtin-schema")]
     pub fn of_dspy(version: &str) -> Result<Option<Self>> {
-        crate::builtin::ALL
-            .iter()
-            .find(|builtin| builtin.dspy == version)
-            .map(|it| Self::embedded(it))
-            .transpose()
+        let found = crate::builtin::ALL.iter().find(|builtin| builtin.dspy == version);
+        let embedded = |builtin: &&'static Builtin| {
+            let index = OnceLock::from(builtin.index()?);
+            Ok(Self { source: Source::Builtin(builtin, index) })
+        };
+        found.map(embedded).transpose()
     }
 
     /// The releases of DSPy whose snapshots this crate was built with, the newest first.
     #[cfg(feature = "builtin-schema")]
     pub fn versions() -> impl Iterator<Item = &'static str> {
         crate::builtin::ALL.iter().map(|builtin| builtin.dspy)
-    }
-
-    #[cfg(feature = "builtin-schema")]
-    fn embedded(builtin: &'static Builtin) -> Result<Self> {
-        let index = Index::parse(builtin.index, &format!("the built-in index of DSPy {}", builtin.dspy))?;
-        Ok(Self { index, source: Source::Builtin(builtin) })
     }
 
     /// The release of DSPy that [`Catalog::builtin`] describes.
@@ -84,12 +75,22 @@ impl Catalog {
             _ => Error::io("read", &path)(error),
         })?;
         let index = Index::parse(&text, &path.display().to_string())?;
-        Ok(Self { index, source: Source::Directory(dir) })
+        Ok(Self { source: Source::Directory(dir, index) })
     }
 
     /// The index: names, files and fingerprints.
+    ///
+    /// # Panics
+    /// Never: the embedded indexes are checked by this crate's tests.
+    #[allow(clippy::expect_used, reason = "the text is part of this crate and a test reads it")]
     pub fn index(&self) -> &Index {
-        &self.index
+        match &self.source {
+            #[cfg(feature = "builtin-schema")]
+            Source::Builtin(builtin, index) => {
+                index.get_or_init(|| builtin.index().expect("the built-in index is valid"))
+            }
+            Source::Directory(_, index) => index,
+        }
     }
 
     /// The class with this name, which may be any of the paths at which DSPy exports it. `None` if there is none.
@@ -108,7 +109,7 @@ impl Catalog {
 
     /// The class whose name comes closest to `path`, to be proposed in an error message.
     pub fn suggest(&self, path: &str) -> Option<&str> {
-        closest_path(path, self.index.classes.keys().map(String::as_str))
+        closest_path(path, self.index().classes.keys().map(String::as_str))
     }
 
     /// Every class, by name.
@@ -116,7 +117,7 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::get`].
     pub fn classes(&self) -> impl Iterator<Item = Result<Class>> + '_ {
-        self.index.classes.keys().filter_map(|name| self.load(name).transpose())
+        self.index().classes.keys().filter_map(|name| self.load(name).transpose())
     }
 
     /// The public functions, by name. A snapshot that has only their names has none of these.
@@ -142,12 +143,12 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::get`], for the first file that is wrong.
     pub fn digest(&self) -> Result<BTreeMap<String, String>> {
-        let mut index = self.index.clone();
+        let mut index = self.index().clone();
         let mut files = BTreeMap::new();
-        for (name, entry) in &self.index.classes {
+        for (name, entry) in &self.index().classes {
             let Some((class, text)) = self.load_text(name)? else { continue };
             for path in class.exports.iter().chain([&class.canonical]) {
-                if !path.is_empty() && !self.index.classes.contains_key(path) {
+                if !path.is_empty() && !self.index().classes.contains_key(path) {
                     index.aliases.insert(path.clone(), name.clone());
                 }
             }
@@ -165,13 +166,15 @@ impl Catalog {
     }
 
     fn load_text(&self, name: &str) -> Result<Option<(Class, Cow<'static, str>)>> {
-        let Some(entry) = self.index.classes.get(name) else { return Ok(None) };
-        let (origin, text) = self.text(name, entry)?;
+        let Some((origin, text)) = self.text(name)? else { return Ok(None) };
         let class = Class::parse(&text, &origin)?;
         if class.name != name {
             return Err(Error::invalid(origin, format!("it describes `{}`, not `{name}`", class.name)));
         }
-        if class.abi_sha256 != entry.abi_sha256 {
+        if let Source::Directory(_, index) = &self.source
+            && let Some(entry) = index.classes.get(name)
+            && class.abi_sha256 != entry.abi_sha256
+        {
             return Err(Error::Mismatch {
                 file: origin,
                 expected: entry.abi_sha256.clone(),
@@ -186,8 +189,7 @@ impl Catalog {
     /// # Errors
     /// A file that cannot be read, is no JSON, or is of another format.
     pub fn document(&self, name: &str) -> Result<Option<Value>> {
-        let Some(entry) = self.index.classes.get(name) else { return Ok(None) };
-        let (origin, text) = self.text(name, entry)?;
+        let Some((origin, text)) = self.text(name)? else { return Ok(None) };
         parse_document(&text, origin).map(Some)
     }
 
@@ -198,15 +200,15 @@ impl Catalog {
     pub fn function_documents(&self) -> Result<Vec<Value>> {
         let text = match &self.source {
             #[cfg(feature = "builtin-schema")]
-            Source::Builtin(builtin) => {
+            Source::Builtin(builtin, _) => {
                 builtin.functions.map(|text| (FUNCTIONS_FILE.to_owned(), text.to_owned()))
             }
-            Source::Directory(dir) => {
+            Source::Directory(dir, _) => {
                 let path = dir.join(FUNCTIONS_FILE);
                 path.is_file().then(|| Ok((path.display().to_string(), read(&path)?))).transpose()?
             }
         };
-        let named = || self.index.functions.iter().map(|name| json!({"name": name})).collect();
+        let named = || self.index().functions.iter().map(|name| json!({"name": name})).collect();
         let Some((origin, text)) = text else { return Ok(named()) };
         match parse_document(&text, origin.clone())?.get_mut("functions").map(Value::take) {
             Some(Value::Array(functions)) => Ok(functions),
@@ -214,16 +216,15 @@ impl Catalog {
         }
     }
 
-    /// Where a class's document is, and its text.
-    #[cfg_attr(not(feature = "builtin-schema"), allow(unused_variables))]
-    fn text(&self, name: &str, entry: &Entry) -> Result<(String, Cow<'static, str>)> {
+    /// Where a class's document is, and its text. `None` if there is no class with exactly this public name.
+    fn text(&self, name: &str) -> Result<Option<(String, Cow<'static, str>)>> {
         match &self.source {
             #[cfg(feature = "builtin-schema")]
-            Source::Builtin(builtin) => match builtin.document(name) {
-                Some(text) => Ok((entry.file.clone(), Cow::Borrowed(text))),
-                None => Err(Error::invalid("the built-in index", format!("`{name}` has no document"))),
-            },
-            Source::Directory(dir) => {
+            Source::Builtin(builtin, _) => {
+                Ok(builtin.document(name).map(|text| (format!("{name}.json"), Cow::Borrowed(text))))
+            }
+            Source::Directory(dir, index) => {
+                let Some(entry) = index.classes.get(name) else { return Ok(None) };
                 let path = dir.join(&entry.file);
                 let text = read(&path).map_err(|error| match error {
                     Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
@@ -232,7 +233,7 @@ impl Catalog {
                     }
                     other => other,
                 })?;
-                Ok((path.display().to_string(), Cow::Owned(text)))
+                Ok(Some((path.display().to_string(), Cow::Owned(text))))
             }
         }
     }
@@ -241,11 +242,9 @@ impl Catalog {
     fn resolve(&self, path: &str) -> Result<Option<String>> {
         match &self.source {
             #[cfg(feature = "builtin-schema")]
-            Source::Builtin(builtin) => Ok(builtin.alias(path).map(str::to_owned)),
-            Source::Directory(_) if !self.index.aliases.is_empty() => {
-                Ok(self.index.aliases.get(path).cloned())
-            }
-            Source::Directory(_) => {
+            Source::Builtin(builtin, _) => Ok(builtin.alias(path).map(str::to_owned)),
+            Source::Directory(_, index) if !index.aliases.is_empty() => Ok(index.aliases.get(path).cloned()),
+            Source::Directory(..) => {
                 // Only the class files know the other paths.
                 for class in self.classes() {
                     let class = class?;

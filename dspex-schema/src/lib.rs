@@ -37,8 +37,8 @@ pub use catalog::Catalog;
 pub use error::{Error, Result};
 pub use index::{Entry, Index};
 pub use model::{
-    Call, Class, Default as ParameterDefault, Deprecated, Function, Kind, Method, Outputs, Parameter,
-    Reserved, Role, Type,
+    Call, Class, Default as ParameterDefault, Deprecated, Function, Kind, Method, Outputs, OwnSignature,
+    Parameter, Predictor, Program, ProgramField, Reserved, Role, Type,
 };
 pub use names::{FieldNameProblem, PYTHON_KEYWORDS, Side, check_field_name};
 pub use snapshot::{

@@ -3,6 +3,10 @@
 //! DSPy makes a pydantic model of a signature and passes inputs as keyword arguments; some names therefore break
 //! it, a few of them silently. They are refused before anything runs.
 
+mod normal_form;
+
+use normal_form::is_replaced;
+
 use crate::{Class, closest};
 
 /// Whether a field goes in or comes out.
@@ -47,6 +51,16 @@ pub enum FieldNameProblem {
     NotAnIdentifier {
         /// The name.
         name: String,
+    },
+    /// A name with a character that Python takes for another one.
+    #[error(
+        "`{name}` has the character `{character}`, for which Python writes another; rename it with plain letters"
+    )]
+    NotNormal {
+        /// The name.
+        name: String,
+        /// The first such character.
+        character: char,
     },
     /// A name that DSPy, or the class, uses itself.
     #[error(
@@ -96,6 +110,9 @@ pub fn check_field_name(name: &str, side: Side, class: Option<&Class>) -> Result
     }
     if !is_identifier(name) {
         return Err(FieldNameProblem::NotAnIdentifier { name: owned() });
+    }
+    if let Some(character) = name.chars().find(|character| is_replaced(*character)) {
+        return Err(FieldNameProblem::NotNormal { name: owned(), character });
     }
     let general = match side {
         Side::Input => RESERVED_INPUTS,
@@ -191,6 +208,7 @@ mod tests {
         assert!(text("trajectory", Side::Output).contains("cannot name an output"));
         assert!(text("reasoning", Side::Output).contains("adds the output `reasoning` itself"));
         assert!(text("2nd", Side::Input).contains("not an identifier"));
+        assert!(text("ﬁeld", Side::Input).contains("has the character `ﬁ`"));
     }
 
     #[test]

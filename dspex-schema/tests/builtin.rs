@@ -27,6 +27,7 @@ fn every_class_of_the_index_can_be_read() {
     assert_eq!(classes.len(), catalog.index().classes.len());
     for class in classes {
         assert_eq!(class.dspy, Catalog::BUILTIN_DSPY, "{}", class.name);
+        assert_eq!(class.abi_sha256, catalog.index().classes[&class.name].abi_sha256, "{}", class.name);
     }
 }
 

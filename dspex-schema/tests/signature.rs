@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use dspex_schema::signature::{Kind, Options, Rule, Signature, Value, parse, parse_with};
+use dspex_schema::signature::{Kind, Native, Options, Rule, Signature, Value, parse, parse_with};
 use dspex_schema::{Catalog, Class};
 use proptest::prelude::*;
 use serde_json::json;
@@ -235,5 +235,71 @@ proptest! {
                 prop_assert_eq!(printed.without_ranges(), parsed.signature.without_ranges());
             }
         }
+    }
+}
+
+#[test]
+fn an_error_in_brackets_is_not_followed_by_others_about_what_is_left_of_them() {
+    for text in [
+        "a: Literal[0x10, 2], b -> c",
+        "a: dict[nope, Literal[1.5, 2]] -> b",
+        "a: list[nope | int, c: 3 -> b",
+    ] {
+        let errors = parse(text).unwrap_err();
+        assert_eq!(errors.len(), 1, "{text}: {errors:?}");
+    }
+}
+
+fn rust(text: &str) -> Result<Kind, String> {
+    let options = Options { rust_types: true, ..Options::default() };
+    let parsed = parse_with(&format!("q -> a: {text}"), &options).finish();
+    parsed.map(|signature| signature.outputs[0].ty.kind.clone()).map_err(|errors| errors[0].to_string())
+}
+
+#[test]
+fn a_capitalised_name_is_a_rust_type_unless_it_is_a_slip() {
+    for name in [
+        "Doc",
+        "Person",
+        "Images",
+        "Choice",
+        "Text",
+        "Uuid",
+        "Decimal",
+        "DateTime",
+        "Onions",
+        "crate::Image",
+        "self::Strng",
+    ] {
+        assert_eq!(rust(name), Ok(Kind::Rust(name.to_owned())));
+    }
+    for (name, meant) in [
+        ("Strng", "str"),
+        ("String", "str"),
+        ("Intger", "int"),
+        ("Flaot", "float"),
+        ("Boolen", "bool"),
+        ("Vec", "list[..]"),
+        ("Image", "dspy.Image"),
+        ("Audoi", "dspy.Audio"),
+        ("Optionl", "Optional"),
+        ("Litral", "Literal"),
+        ("Unoin", "Union"),
+    ] {
+        let error = rust(name).unwrap_err();
+        let wanted = format!("did you mean `{meant}`? A Rust type of this name is written `self::{name}`");
+        assert!(error.ends_with(&wanted), "{error}");
+    }
+    for name in ["Datetime", "UUID", "datetime.date", "uuid.UUID", "decimal.Decimal"] {
+        assert!(rust(name).unwrap_err().contains("use `str`, or a Rust type"), "{name}");
+    }
+}
+
+#[test]
+fn every_native_type_is_read_by_its_name_and_proposed_without_its_module() {
+    for native in Native::ALL {
+        assert_eq!(rust(native.python()), Ok(Kind::Native(*native)));
+        assert!(rust(native.rust()).unwrap_err().contains(&format!("did you mean `{}`?", native.python())));
+        assert!(parse("q -> a: nothing_like_it").unwrap_err()[0].to_string().contains(native.python()));
     }
 }

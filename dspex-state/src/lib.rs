@@ -12,8 +12,10 @@ pub mod conformance;
 pub mod postgres;
 mod record;
 mod spec;
+mod sqlite;
 pub mod store;
 mod value;
+mod variables;
 
 pub use record::{
     Change, ChangeKind, InstanceRecord, Lifetime, NewSession, Quotas, Revision, SessionKey, SessionRecord,
@@ -24,7 +26,12 @@ pub use spec::{
     ListRules, ModuleRules, Norm, Pattern, Rules, Spec, SpecError, StringRules, SupportedType, TensorRules,
     VarSpec, Violation, kinds, supported_types,
 };
+pub use sqlite::{Clock, SqliteOptions, SqliteStore, SystemClock};
 pub use value::{
     DecodeError, Dtype, Element, Embedding, Encoded, FromVariable, IntoVariable, Mismatch, Tensor,
     TensorError, Type, Value,
+};
+pub use variables::{
+    Conflict, Delete, Event, Export, ExportedVariable, Filter, Import, ImportReport, Presence, Put, State,
+    Update, VariableBatch, VariableError, Variables, Versioned, Watch, WatchBuilder,
 };

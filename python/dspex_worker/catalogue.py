@@ -44,6 +44,8 @@ _TEXTS = "it reads texts with DSPy's parser, which imports modules; send a struc
 _FILES = "it reads or writes files of the machine"
 _WRAPS = "it takes and returns Python functions, which have no form on the wire"
 _OLD = "DSPy removes it in 3.5, and it runs code that a model wrote; use dspy.RLM"
+_FIELD = "it makes a part of a signature's class; fields stand in the signature of a spec"
+_EXCEPTION = "it takes an exception of Python, which has no form on the wire"
 _BROKEN = "it is broken in DSPy 3.4.1: it uses dspy.TypedPredictor, which is gone"
 
 # Names of public things that stay out of reach, and why.
@@ -71,6 +73,11 @@ DENIED: Mapping[str, str] = {
     "CodeAct": _OLD,
     "ProgramOfThought": _OLD,
     "AvatarOptimizer": _BROKEN,
+    "InputField": _FIELD,
+    "OldField": _FIELD,
+    "OldInputField": _FIELD,
+    "OldOutputField": _FIELD,
+    "OutputField": _FIELD,
     "Signature": _TEXTS,
     "SignatureMeta": _TEXTS,
     "ensure_signature": _TEXTS,
@@ -82,6 +89,8 @@ DENIED: Mapping[str, str] = {
     "streaming_response": _WRAPS,
     "track_usage": _STATE,
     "inspect_history": _STATE,
+    "format_error_for_lm": _EXCEPTION,
+    "is_retryable_lm_error": _EXCEPTION,
 }
 
 _CALLABLE = (type, types.FunctionType, types.BuiltinFunctionType)

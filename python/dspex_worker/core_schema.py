@@ -111,6 +111,12 @@ def _literal_values(node: Schema) -> list[Any] | None:
     return values if all(isinstance(v, (str, int, bool, type(None))) for v in values) else None
 
 
+# Formats that stand for a type of DSPy; `json_types` says for which.
+FORMATS_OF_DSPY = frozenset(
+    {"image", "audio", "file", "history", "code", "reasoning", "tool-calls", "document", "citations"}
+)
+
+
 class SchemaReader:
     """Reads one self-contained schema document.
 
@@ -191,7 +197,7 @@ class SchemaReader:
         wrong = sorted(_UNSUPPORTED & node.keys())
         if wrong:
             raise UnsupportedSchema(where, f"the keyword `{wrong[0]}` has no counterpart in a type")
-        if node.get("format") in ("image", "audio", "file", "history"):
+        if node.get("format") in FORMATS_OF_DSPY:
             raise UnsupportedSchema(
                 where,
                 f"the format {node['format']} is for whole fields, options and lists, not within objects",

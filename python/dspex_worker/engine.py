@@ -16,6 +16,7 @@ import inspect
 import os
 import platform
 import sys
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -38,7 +39,7 @@ from dspex_worker.instances import Builder, Instance, Instances, Method
 from dspex_worker.lm import CALL_SETTING, Call, Models
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.signature import describe_signature
-from dspex_worker.surface import constructor
+from dspex_worker.surface import by_position, constructor
 from dspex_worker.validate import inputs_of_callable
 
 # The adapters of a session, by the names of the wire. They keep no state of their calls.
@@ -138,6 +139,8 @@ class Engine:
             raise
         if isinstance(result, dspy.Prediction):
             return _prediction(result, instance if not open.instance.method else None, call)
+        if method.takes_roles and isinstance(result, types.GeneratorType):
+            result = list(result)
         if isinstance(result, dspy.Module):
             # What an optimizer made of its student, in the form that the `state` of a spec has.
             result = result.dump_state()
@@ -188,7 +191,8 @@ class Engine:
         if twice:
             raise InvalidInput([{"field": twice[0], "problem": "given twice, by position and by name"}])
         converted = {n: self._builder.argument(n, v, "inputs") for n, v in {**named, **kwargs}.items()}
-        return args[len(names) :], inputs_of_callable(target).check(converted)
+        positional, by_name = by_position(target, inputs_of_callable(target).check(converted))
+        return [*positional, *args[len(names) :]], by_name
 
     async def _in_thread(self, function: Callable[..., Any], inputs: dict[str, Any], host: Host) -> Any:
         """Runs a function on a thread, in the context of the call.
@@ -301,7 +305,7 @@ def _positional(target: Callable[..., Any]) -> list[str]:
         parameters = inspect.signature(target).parameters.values()
     except (TypeError, ValueError):
         return []
-    return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 # ------------------------------------------------------------------------------------------------ starting a

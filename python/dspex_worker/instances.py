@@ -16,14 +16,16 @@ from dspex_worker.catalogue import Catalogue
 from dspex_worker.errors import InvalidInput, NotAllowed, NotFound, Problem, ProtocolError
 from dspex_worker.lm import check_hash
 from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.refusals import CALL, is_client, refusal_of
 from dspex_worker.roles import ModuleFacts
 from dspex_worker.signature import Signature, build_signature
-from dspex_worker.surface import constructor, is_async_module, public_methods, refusal_of
+from dspex_worker.surface import by_position, call_of, constructor, is_async_module, public_methods
 from dspex_worker.validate import (
     Inputs,
     Outputs,
     Parameter,
     checker,
+    example_of,
     inputs_of_callable,
     inputs_of_signature,
 )
@@ -100,11 +102,22 @@ class Instance:
         target = self.target
         if not callable(target):
             raise NotFound(f"`{self.path}` cannot be called; name one of its methods", path=self.path)
+        refusal = refusal_of(type(target), CALL)
+        if refusal is not None:
+            raise NotAllowed(f"`{self.path}` cannot be called: {refusal}", path=self.path)
         asynchronous = self.is_async
-        function: Callable[..., Any] = target.acall if asynchronous else target
+        is_module = isinstance(target, dspy.Module)
+        function: Callable[..., Any] = target.acall if asynchronous and is_module else target
         if self._facts.exclusive:
             function = _call_copy
-        return Method(function, self._call_inputs(), asynchronous=asynchronous, on_copy=self._facts.exclusive)
+        return Method(
+            function,
+            self._call_inputs(),
+            asynchronous=asynchronous,
+            on_copy=self._facts.exclusive,
+            # The inputs of a module may have any name; what DSPy's other classes take is their own.
+            takes_roles=not is_module and type(target).__module__.startswith("dspy."),
+        )
 
     def _call_inputs(self) -> Inputs:
         extra: dict[str, Parameter] = {}
@@ -116,7 +129,7 @@ class Instance:
         if isinstance(self.target, dspy.Module):
             entry = type(self.target).aforward if self.is_async else type(self.target).forward
             return inputs_of_callable(entry.__get__(self.target))
-        return inputs_of_callable(self.target)
+        return inputs_of_callable(call_of(type(self.target)).__get__(self.target))
 
     def _make_method(self, name: str) -> Method:
         path = f"{self.path}.{name}"
@@ -224,7 +237,7 @@ class Builder:
             raise InvalidInput(
                 [{"field": f"{where}.class", "problem": f"`{path}` is a function, not a class"}], "spec"
             )
-        if issubclass(cls, dspy.BaseLM):
+        if is_client(cls):
             raise NotAllowed(
                 f"`{path}` is not built as an instance; sessions and calls name language models", path=path
             )
@@ -233,7 +246,8 @@ class Builder:
         signature = None if raw is None else build_signature(raw, f"{where}.signature")
         arguments = self.arguments(cls, spec, signature, facts, where)
         try:
-            target = cls(**arguments)
+            positional, named = by_position(constructor(cls), arguments)
+            target = cls(*positional, **named)
         except (TypeError, ValueError) as error:
             problem: Problem = {
                 "field": f"{where}.args",
@@ -290,6 +304,8 @@ class Builder:
             if isinstance(value, list):
                 return [self._module(v, f"{field}[{i}]") for i, v in enumerate(value)]
             return self._module(value, field)
+        if role == "pairs" and isinstance(value, list):
+            return [self._pair(v, f"{field}[{i}]") for i, v in enumerate(value)]
         if role == "examples" and isinstance(value, list):
             return [_example(v, f"{field}[{i}]") for i, v in enumerate(value)]
         if role == "tools" and value:
@@ -299,6 +315,17 @@ class Builder:
             problem = f"a parameter of the role `{role}` has no form in a spec"
             raise InvalidInput([{"field": field, "problem": problem}], "spec")
         return value
+
+    def _pair(self, value: Any, where: str) -> tuple[Any, Any]:
+        """A module and the inputs of one call."""
+        if not isinstance(value, list) or len(value) != 2 or not isinstance(value[1], dict):
+            problem: Problem = {
+                "field": where,
+                "problem": f"got {codec.describe(value)}",
+                "expected": "a pair of a spec and an object of inputs",
+            }
+            raise InvalidInput([problem], "spec")
+        return self._module(value[0], f"{where}[0]"), value[1]
 
     def _module(self, value: Any, where: str) -> Any:
         if not isinstance(value, Mapping) or "class" not in value:
@@ -331,13 +358,15 @@ def _check_names(signature: Signature, facts: ModuleFacts, where: str) -> None:
 
 def _example(value: Any, where: str) -> dspy.Example:
     """An example: an object of its fields, or `{"fields": {..}, "inputs": [names]}`."""
-    if not isinstance(value, dict):
-        raise InvalidInput(
-            [{"field": where, "problem": f"got {codec.describe(value)}", "expected": "an object"}], "spec"
-        )
-    if value.keys() == {"fields", "inputs"} and isinstance(value["fields"], dict):
-        return dspy.Example(**value["fields"]).with_inputs(*value["inputs"])
-    return dspy.Example(**value)
+    try:
+        return example_of(value)
+    except TypeError:
+        problem: Problem = {
+            "field": where,
+            "problem": f"got {codec.describe(value)}",
+            "expected": "an object",
+        }
+        raise InvalidInput([problem], "spec") from None
 
 
 def _load_state(target: Any, state: Any, where: str) -> None:

@@ -10,22 +10,24 @@ import functools
 import hashlib
 import inspect
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import dspy
-import pydantic
 from dspy.adapters.base import Adapter
 from dspy.teleprompt import Teleprompter
 
-from dspex_worker import codec, reserved, roles, source_facts
+from dspex_worker import reserved, roles, source_facts, untold
+from dspex_worker.apart import each_apart
+from dspex_worker.callables import CallableReader
 from dspex_worker.catalogue import Catalogue
+from dspex_worker.docstrings import argument_docs, doc_of, docs_in, without_docs
 from dspex_worker.problems import NotFound
-from dspex_worker.programs import describe_program
+from dspex_worker.programs import abi_of_program, describe_program, describe_value
+from dspex_worker.refusals import CALL, refusal_of
 from dspex_worker.roles import ModuleFacts
-from dspex_worker.surface import constructor, is_async_module, public_methods, public_properties, refusal_of
-from dspex_worker.type_ir import ANY, TypeReader, union
+from dspex_worker.surface import call_of, constructor, is_async_module, public_methods, public_properties
+from dspex_worker.type_ir import ANY, Type
 from dspex_worker.unreached import unreached
 
 FORMAT = 1
@@ -52,22 +54,13 @@ _ABI = (
     "init",
     "init_extra",
     "call_extra",
+    "call_open",
+    "call_returns",
     "outputs",
     "reserved",
     "methods",
     "fields",
 )
-
-# Names that annotations of DSPy use, and only type checkers import.
-_NAMES: Mapping[str, Any] = {
-    "Signature": dspy.Signature,
-    "Module": dspy.Module,
-    "Example": dspy.Example,
-    "Prediction": dspy.Prediction,
-    "LM": dspy.LM,
-    "BaseLM": dspy.BaseLM,
-    "dspy": dspy,
-}
 
 
 def document_json(catalogue: Catalogue, modules: list[str]) -> bytes:
@@ -94,10 +87,7 @@ def document(catalogue: Catalogue, modules: list[str]) -> dict[str, Any]:
             if catalogue.name_of(value) != path:
                 continue
             if inspect.isclass(value):
-                described = reader.describe_class(path, value)
-                if issubclass(value, dspy.Module) and not value.__module__.startswith("dspy."):
-                    described.update(describe_program(value, catalogue.name_of))
-                classes[path] = described
+                classes[path] = reader.describe(path, value)
             else:
                 functions[path] = reader.describe_function(path, value)
     unsupported, skipped = unreached(catalogue) if "dspy" in modules else ({}, {})
@@ -114,13 +104,35 @@ def document(catalogue: Catalogue, modules: list[str]) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=4)
 def fingerprints(catalogue: Catalogue) -> dict[str, str]:
-    """The hash of every public class of modules that can be built by a spec."""
-    reader = Introspector(catalogue)
-    return {
-        path: reader.describe_class(path, value)["abi_sha256"]
+    """The hash of every public class of modules that can be built by a spec.
+
+    Programs of the user are built for it, in a process of their own.
+    """
+    reader = Introspector(catalogue, abi_alone=True)
+    modules = {
+        path: value
         for path, value in catalogue.items()
         if inspect.isclass(value) and issubclass(value, dspy.Module) and catalogue.name_of(value) == path
     }
+    found = {path: str(reader.describe_class(path, cls)["abi_sha256"]) for path, cls in modules.items()}
+    programs = [path for path, cls in modules.items() if is_program(cls)]
+    return {
+        **found,
+        **each_apart(programs, lambda path: str(reader.describe(path, modules[path])["abi_sha256"])),
+    }
+
+
+def is_program(cls: type) -> bool:
+    """Whether a class is a program of the user: a module that DSPy does not define."""
+    return issubclass(cls, dspy.Module) and not cls.__module__.startswith("dspy.")
+
+
+def abi_of(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What a program in another language depends on, of the document of a class."""
+    abi: dict[str, Any] = _whoever_asks(
+        {key: without_docs(described[key]) for key in _ABI if key in described}
+    )
+    return abi
 
 
 def canonical(value: Any) -> bytes:
@@ -129,11 +141,15 @@ def canonical(value: Any) -> bytes:
 
 
 class Introspector:
-    """Describes the classes and functions of a catalogue."""
+    """Describes the classes and functions of a catalogue.
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    With `abi_alone`, without what has to be read from source and is not in any fingerprint.
+    """
+
+    def __init__(self, catalogue: Catalogue, *, abi_alone: bool = False) -> None:
         self._catalogue = catalogue
-        self._types = TypeReader(self._name_of, _NAMES)
+        self._abi_alone = abi_alone
+        self._reader = CallableReader(self._name_of)
         self._exports: dict[int, list[str]] = {}
         for path, value in catalogue.items():
             self._exports.setdefault(id(value), []).append(path)
@@ -142,6 +158,20 @@ class Introspector:
         return "dspy.Signature" if value is dspy.Signature else self._catalogue.name_of(value)
 
     # -------------------------------------------------------------------------------------------- classes
+
+    def describe(self, path: str, cls: type) -> dict[str, Any]:
+        """The schema of one class, with the predictors, inputs and outputs of a program of the user.
+
+        Runs the program's constructor.
+        """
+        described = self.describe_class(path, cls)
+        if is_program(cls):
+            program = describe_program(cls, self._catalogue.name_of)
+            described.update(program)
+            described["abi_sha256"] = _sha256({**abi_of(described), **abi_of_program(program)})
+        elif not cls.__module__.startswith("dspy."):
+            described.update(describe_value(cls))
+        return described
 
     def describe_class(self, path: str, cls: type) -> dict[str, Any]:
         """The schema of one class."""
@@ -157,38 +187,45 @@ class Introspector:
             "kind": kind,
             "bases": [name for name in map(self._name_of, cls.__mro__[1:]) if name is not None],
             "flags": sorted(
-                {*facts.flags, *(["experimental"] if source_facts.is_experimental(_doc(cls)) else [])}
+                {*facts.flags, *(["experimental"] if source_facts.is_experimental(doc_of(cls)) else [])}
             ),
-            "requires": sorted({*facts.requires, *source_facts.extras_of(cls)}),
+            "requires": sorted({*facts.requires, *([] if self._abi_alone else source_facts.extras_of(cls))}),
             "async": is_async_module(cls),
             "call": "none",
             "init": init,
             "init_extra": init_extra,
             "call_extra": [],
+            "call_open": False,
+            "call_returns": ANY,
             "outputs": {"from_signature": False, "extra": []},
             "reserved": {"inputs": [], "outputs": [], "tools": []},
             "methods": self._members(cls),
             "unsupported": {
                 n: refusal
-                for n in public_methods(cls)
+                for n in (*public_methods(cls), *public_properties(cls))
                 if _own(cls, n) and (refusal := refusal_of(cls, n)) is not None
             },
-            "doc": _doc(cls),
+            "doc": doc_of(cls),
         }
-        deprecated = source_facts.deprecation_of(cls, described["doc"])
+        deprecated = self._deprecation_of(cls, described["doc"])
         if deprecated is not None:
             described["deprecated"] = deprecated
             described["flags"] = sorted({*described["flags"], "deprecated"})
-        if issubclass(cls, pydantic.BaseModel):
-            described["fields"] = self._fields(cls)
+        fields = self._reader.fields(cls)
+        if fields:
+            described["fields"] = fields
         if kind == "module":
             described.update(self._call_of_module(path, cls, facts))
+        elif any(CALL in vars(base) for base in cls.__mro__) and _own(cls, CALL):
+            refusal = refusal_of(cls, CALL)
+            if refusal is None:
+                described.update(self._call_of_object(path, cls))
+            else:
+                described["unsupported"] = {CALL: refusal, **described["unsupported"]}
         if not described["doc"]:
-            described["doc"] = _doc(inspect.getattr_static(cls, "__init__"))
-        described["abi_sha256"] = _sha256(
-            {key: _without_docs(described[key]) for key in _ABI if key in described}
-        )
-        described["doc_sha256"] = _sha256(list(_docs(described)))
+            described["doc"] = doc_of(inspect.getattr_static(cls, "__init__"))
+        described["abi_sha256"] = _sha256(abi_of(described))
+        described["doc_sha256"] = _sha256(list(docs_in(described)))
         return described
 
     def _constructor(self, cls: type) -> tuple[list[dict[str, Any]], bool]:
@@ -198,9 +235,12 @@ class Introspector:
             signature = inspect.signature(constructor(cls))
         except (TypeError, ValueError):
             return [], False
-        docs = {**_argument_docs(_doc(cls)), **_argument_docs(_doc(inspect.getattr_static(cls, "__init__")))}
+        docs = {
+            **argument_docs(doc_of(cls)),
+            **argument_docs(doc_of(inspect.getattr_static(cls, "__init__"))),
+        }
         owner = next((b.__module__ for b in cls.__mro__ if "__init__" in vars(b)), cls.__module__)
-        return self._parameters(signature, owner, docs)
+        return self._reader.parameters(signature, owner, docs, untold.of_method(cls, "__init__"))
 
     def _call_of_module(self, path: str, cls: Any, facts: ModuleFacts) -> dict[str, Any]:
         entry = cls.aforward if is_async_module(cls) else getattr(cls, "forward", None)
@@ -210,27 +250,26 @@ class Introspector:
                     "name": a.name,
                     "role": "value",
                     "required": a.required,
-                    "type": self._types.read(a.annotation, cls.__module__),
+                    "type": self._reader.read(a.annotation, cls.__module__),
                     "doc": a.doc,
                 }
                 for a in facts.call_extra
             ]
-            call = "inputs"
+            call, open_ended, returns = "inputs", False, self._reader.read(dspy.Prediction, cls.__module__)
         elif entry is None:
-            extra, call = [], "none"
+            extra, call, open_ended, returns = [], "none", False, ANY
         else:
-            extra, open_ended = self._parameters(_unbound(entry), cls.__module__, _argument_docs(_doc(entry)))
+            extra, open_ended, returns = self._entry(cls, entry)
             call = "inputs" if open_ended and not extra else "args"
         general = (reserved.INPUTS, reserved.OUTPUTS) if facts.from_signature else (frozenset[str](),) * 2
         return {
             "call": call,
             "call_extra": extra,
+            "call_open": open_ended and call == "args",
+            "call_returns": returns,
             "outputs": {
                 "from_signature": facts.from_signature,
-                "extra": [
-                    {"name": o.name, "type": self._types.read(o.annotation, cls.__module__), "doc": o.doc}
-                    for o in facts.extra_outputs
-                ],
+                "extra": self._outputs(facts.extra_outputs or roles.OUTPUTS.get(path, ()), cls),
             },
             "reserved": {
                 "inputs": sorted(general[0] | facts.reserved_inputs),
@@ -239,32 +278,40 @@ class Introspector:
             },
         }
 
+    def _call_of_object(self, path: str, cls: Any) -> dict[str, Any]:
+        """The call of an instance that is no module: with arguments of its own."""
+        extra, open_ended, returns = self._entry(cls, call_of(cls))
+        return {
+            "call": "args",
+            "call_extra": extra,
+            "call_open": open_ended,
+            "call_returns": returns,
+            "outputs": {"from_signature": False, "extra": self._outputs(roles.OUTPUTS.get(path, ()), cls)},
+        }
+
+    def _entry(self, cls: type, function: Any) -> tuple[list[dict[str, Any]], bool, Type]:
+        """What a call ends in: its parameters, whether it takes any other keyword, and its result."""
+        told = untold.of_method(cls, function.__name__)
+        described = self._reader.callable(function, skip_first=True, told=told, owner=cls)
+        return described["params"], described["params_extra"], described["returns"]
+
+    def _outputs(self, outputs: Iterable[roles.Output], cls: type) -> list[dict[str, Any]]:
+        return [
+            {"name": o.name, "type": self._reader.read(o.annotation, cls.__module__), "doc": o.doc}
+            for o in outputs
+        ]
+
     def _members(self, cls: type) -> list[dict[str, Any]]:
         """The methods and properties that the host can use, by name."""
         members = [
             self._method(cls, n) for n in public_methods(cls) if _own(cls, n) and refusal_of(cls, n) is None
         ]
         for name, getter in public_properties(cls).items():
-            if _own(cls, name):
-                described = self._callable(getter, skip_first=True)
+            if _own(cls, name) and refusal_of(cls, name) is None:
+                told = untold.of_method(cls, name)
+                described = self._reader.callable(getter, skip_first=True, told=told, owner=cls)
                 members.append({"name": name, "binding": "property", **described})
         return sorted(members, key=lambda member: str(member["name"]))
-
-    def _fields(self, cls: type[pydantic.BaseModel]) -> list[dict[str, Any]]:
-        """The fields of a type, as its JSON form has them."""
-        described = []
-        for name, info in cls.model_fields.items():
-            field = {
-                "name": name,
-                "role": "value",
-                "required": info.is_required(),
-                "type": self._types.read(Any if info.annotation is None else info.annotation, cls.__module__),
-                "doc": info.description or "",
-            }
-            if not info.is_required():
-                field["default"] = self._default(info.get_default(call_default_factory=False))
-            described.append(field)
-        return described
 
     def _method(self, cls: type, name: str) -> dict[str, Any]:
         raw = inspect.getattr_static(cls, name)
@@ -279,12 +326,17 @@ class Introspector:
         described = {
             "name": name,
             "binding": binding,
-            **self._callable(function, skip_first=binding != "static"),
+            **self._reader.callable(
+                function, skip_first=binding != "static", told=untold.of_method(cls, name), owner=cls
+            ),
         }
-        deprecated = source_facts.deprecation_of(function, described["doc"])
+        deprecated = self._deprecation_of(function, described["doc"])
         if deprecated is not None:
             described["deprecated"] = deprecated
         return described
+
+    def _deprecation_of(self, value: Any, doc: str) -> dict[str, str] | None:
+        return None if self._abi_alone else source_facts.deprecation_of(value, doc)
 
     # -------------------------------------------------------------------------------------------- functions
 
@@ -294,73 +346,14 @@ class Introspector:
             "name": path,
             "canonical": f"{function.__module__}.{function.__qualname__}",
             "exports": self._exports.get(id(function), [path]),
-            **self._callable(inspect.unwrap(function), skip_first=False),
+            **self._reader.callable(
+                inspect.unwrap(function), skip_first=False, told=untold.of_function(inspect.unwrap(function))
+            ),
         }
         described["abi_sha256"] = _sha256(
-            _without_docs({k: v for k, v in described.items() if k != "exports"})
+            without_docs({k: v for k, v in described.items() if k != "exports"})
         )
         return described
-
-    def _callable(self, function: Any, *, skip_first: bool) -> dict[str, Any]:
-        doc = _doc(function)
-        try:
-            signature = _unbound(function) if skip_first else inspect.signature(function)
-        except (TypeError, ValueError):
-            return {"async": False, "params": [], "params_extra": True, "returns": ANY, "doc": doc}
-        parameters, extra = self._parameters(signature, function.__module__, _argument_docs(doc))
-        returns = signature.return_annotation
-        return {
-            "async": inspect.iscoroutinefunction(function),
-            "params": parameters,
-            "params_extra": extra,
-            "returns": ANY if returns is signature.empty else self._types.read(returns, function.__module__),
-            "doc": doc,
-        }
-
-    # -------------------------------------------------------------------------------------------- parameters
-
-    def _parameters(
-        self, signature: inspect.Signature, module: str, docs: Mapping[str, str]
-    ) -> tuple[list[dict[str, Any]], bool]:
-        described = []
-        extra = False
-        for name, parameter in signature.parameters.items():
-            if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-                extra = extra or parameter.kind is parameter.VAR_KEYWORD
-                continue
-            described.append(self._parameter(name, parameter, module, docs.get(name, "")))
-        return described, extra
-
-    def _parameter(self, name: str, parameter: inspect.Parameter, module: str, doc: str) -> dict[str, Any]:
-        required = parameter.default is parameter.empty
-        annotation = parameter.annotation
-        if annotation is parameter.empty:
-            annotation = roles.PARAMETER_TYPES.get(name, Any if required else type(parameter.default))
-            if not required and parameter.default is None:
-                annotation = roles.PARAMETER_TYPES.get(name, Any)
-        kind = self._types.read(annotation, module)
-        described = {
-            "name": name,
-            "role": roles.role_of(name),
-            "required": required,
-            "type": kind,
-            "doc": doc,
-        }
-        if not required:
-            if parameter.default is None:
-                # Pythons before 3.11 read `x: int = None` as an option; the others have to be told.
-                described["type"] = union([kind, {"k": "none"}])
-            described["default"] = self._default(parameter.default)
-        return described
-
-    def _default(self, value: Any) -> dict[str, Any]:
-        try:
-            return {"json": json.loads(json.dumps(value, allow_nan=False))}
-        except (TypeError, ValueError):
-            pass
-        if inspect.isclass(value) or inspect.isfunction(value):
-            return {"py": self._name_of(value) or f"{value.__module__}.{value.__qualname__}"}
-        return {"repr": codec.safe_repr(value)}
 
 
 def _own(cls: type, name: str) -> bool:
@@ -380,63 +373,18 @@ def _is_python(function: Any) -> bool:
     return inspect.isfunction(inspect.unwrap(function))
 
 
-def _unbound(function: Any) -> inspect.Signature:
-    """The signature without the first parameter, which the binding gives."""
-    signature = inspect.signature(function)
-    return signature.replace(parameters=list(signature.parameters.values())[1:])
-
-
-def _doc(value: Any) -> str:
-    doc = vars(value).get("__doc__") if inspect.isclass(value) else getattr(value, "__doc__", None)
-    if not isinstance(doc, str):
-        return ""
-    # DSPy's decorator puts its notice before a text that is still indented, unless Python is 3.13 or later,
-    # which removes indentation and trailing spaces itself.
-    notice, found, rest = doc.partition("\n\n") if source_facts.is_experimental(doc) else ("", "", doc)
-    text = f"{notice.strip()}{found}{inspect.cleandoc(rest)}"
-    return "\n".join(line.rstrip() for line in text.strip().splitlines())
-
-
-_SECTION = re.compile(r"^(Args|Arguments|Parameters):?\s*$")
-_ENTRY = re.compile(r"^(\s*)[`*]{0,2}(\w+)[`*]{0,2}(?:\s*\([^)]*\))?\s*:\s*(.*)$")
-
-
-def _argument_docs(doc: str) -> dict[str, str]:
-    """The texts of an `Args:` section, by parameter."""
-    found: dict[str, str] = {}
-    indent: int | None = None
-    inside, current = False, ""
-    for line in doc.splitlines():
-        if _SECTION.match(line.strip()) and not line.startswith((" ", "\t")):
-            inside, indent, current = True, None, ""
-        elif inside and line and not line.startswith((" ", "\t")):
-            inside = False
-        elif inside and line.strip():
-            entry = _ENTRY.match(line)
-            if entry is not None and (indent is None or len(entry[1]) <= indent):
-                indent, current = len(entry[1]), entry[2]
-                found[current] = entry[3].strip()
-            elif current:
-                found[current] = f"{found[current]} {line.strip()}".strip()
-    return found
-
-
-def _without_docs(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_docs(item) for key, item in value.items() if key not in ("doc", "deprecated")}
-    return [_without_docs(item) for item in value] if isinstance(value, list) else value
-
-
-def _docs(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key in sorted(value):
-            if key == "doc" and isinstance(value[key], str):
-                yield value[key]
-            else:
-                yield from _docs(value[key])
-    elif isinstance(value, list):
-        for item in value:
-            yield from _docs(item)
+def _whoever_asks(value: Any) -> Any:
+    """The same whichever modules of the user were named: only classes of those have a public name."""
+    if isinstance(value, list):
+        return [_whoever_asks(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("k") == "ref" and not value["name"].startswith("dspy."):
+        return {"k": "opaque", "repr": value["name"]}
+    described = {key: _whoever_asks(item) for key, item in value.items()}
+    if "bases" in described:
+        described["bases"] = [base for base in described["bases"] if base.startswith("dspy.")]
+    return described
 
 
 def _sha256(value: Any) -> str:

@@ -4,7 +4,7 @@ DSPy's prompts and parsers know Python types. A field's schema becomes
 
 * a native annotation where DSPy has one that means the same (`str`, `int`, `list[str]`, `Literal`, ..):
   better prompts, more lenient parsing;
-* a type of DSPy for the formats `image`, `audio`, `file` and `history`;
+* a type of DSPy for the formats of `DSPY_FORMATS`, such as `image`;
 * else a `JsonType`: an empty class that validates with a pydantic core schema made from the JSON Schema. Its
   values are plain JSON in exactly the shape that the schema describes, so that demonstrations and states stay
   JSON, and DSPy derives its prompts and structured outputs from the same core schema.
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import dspy
+import dspy.experimental
 import pydantic
 from pydantic_core import CoreSchema, SchemaError, SchemaValidator, core_schema
 
@@ -38,6 +39,11 @@ DSPY_FORMATS: Mapping[str, Any] = {
     "audio": dspy.Audio,
     "file": dspy.File,
     "history": dspy.History,
+    "code": dspy.Code,
+    "reasoning": dspy.Reasoning,
+    "tool-calls": dspy.ToolCalls,
+    "document": dspy.experimental.Document,
+    "citations": dspy.experimental.Citations,
 }
 
 # What a model writes for "nothing" when it answers in text.

@@ -8,6 +8,8 @@ returns what a predictor answered, or a `dspy.Prediction` of named parts.
 from __future__ import annotations
 
 import ast
+import dataclasses
+import enum
 import inspect
 import textwrap
 import warnings
@@ -16,9 +18,13 @@ from typing import Any
 
 import dspy
 import pydantic
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from dspex_worker import roles
+from dspex_worker.docstrings import schema_without_docs
 from dspex_worker.surface import constructor, is_async_module
+from dspex_worker.type_ir import ADDRESS
 
 Field = dict[str, Any]
 Fields = dict[str, Field]
@@ -54,12 +60,7 @@ def describe_program(cls: type, name_of: Callable[[Any], str | None]) -> dict[st
     outputs = reader.outputs(program)
     return {
         "predictors": [
-            {
-                "name": name,
-                "instructions": predictor.signature.instructions,
-                "inputs": list(reader.fields(predictor.signature.input_fields).values()),
-                "outputs": list(reader.fields(predictor.signature.output_fields).values()),
-            }
+            {"name": name, **_signature(reader, predictor.signature)}
             for name, predictor in program.named_predictors()
         ],
         "program": {
@@ -69,20 +70,123 @@ def describe_program(cls: type, name_of: Callable[[Any], str | None]) -> dict[st
     }
 
 
+def describe_value(cls: type) -> dict[str, Any]:
+    """What a class of the user that is no program says of its fields.
+
+    `{"signature": {"instructions", "inputs", "outputs"}}` of a signature, `{"value": JSON Schema}` of a class
+    whose instances are data, else nothing.
+    """
+    if issubclass(cls, dspy.Signature):
+        return {"signature": _signature(_Reader(lambda _: None), cls)}
+    data = (
+        issubclass(cls, (pydantic.BaseModel, enum.Enum))
+        or dataclasses.is_dataclass(cls)
+        # `TypedDict` of `typing` and of `typing_extensions`, which do not know each other.
+        or hasattr(cls, "__required_keys__")
+    )
+    schema, _ = read_schema(cls) if data else (True, None)
+    return {} if schema is True else {"value": schema}
+
+
+def abi_of_program(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caller depends on: names, schemas and defaults; no instructions and descriptions.
+
+    Nothing where nothing could be found out.
+    """
+    if "predictors" not in described:
+        return {}
+    program = described["program"]
+    return {
+        "predictors": [
+            {"name": p["name"], "inputs": _abi(p["inputs"]), "outputs": _abi(p["outputs"])}
+            for p in described["predictors"]
+        ],
+        "program": {side: _abi(program[side]) for side in ("inputs", "outputs")},
+    }
+
+
+def _abi(fields: list[Field] | None) -> list[Field] | None:
+    if fields is None:
+        return None
+    return [
+        {
+            **{key: value for key, value in f.items() if key not in ("desc", "untyped")},
+            "schema": schema_without_docs(f["schema"]),
+        }
+        for f in fields
+    ]
+
+
 def json_schema(annotation: Any) -> Any:
     """The JSON Schema of the values of an annotation; True where anything goes or nothing is known."""
+    return read_schema(annotation)[0]
+
+
+def read_schema(annotation: Any) -> tuple[Any, str | None]:
+    """The JSON Schema of the values of an annotation, and why it is none where it is True."""
     if annotation is inspect.Parameter.empty:
-        return True
+        return True, "Python does not annotate it"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return pydantic.TypeAdapter(annotation).json_schema() or True
-    except Exception:
-        return True
+            schema = pydantic.TypeAdapter(annotation).json_schema(schema_generator=_SchemaWithNames)
+    except Exception as error:
+        text = (str(error).splitlines() or [""])[0].split(". ")[0].rstrip(".")
+        return True, f"`{_shown(annotation)}` has no JSON Schema ({type(error).__name__}: {text})"
+    if not schema:
+        return True, f"Python annotates it as `{_shown(annotation)}`"
+    return schema, None
+
+
+def _shown(annotation: Any) -> str:
+    if inspect.isclass(annotation) and not hasattr(annotation, "__args__"):
+        return annotation.__qualname__
+    return ADDRESS.sub("", repr(annotation)).replace("typing.", "").replace("`", "'")
+
+
+def _with_name(schema: JsonSchemaValue, cls: Any) -> JsonSchemaValue:
+    generic = getattr(cls, "__pydantic_generic_metadata__", {}).get("origin")
+    # A parametrised class is of the module that asked for it, says pydantic; what it is made of is elsewhere.
+    # Two keys, as a qualified name has dots of its own.
+    module = (generic or cls).__module__
+    schema["x-python"] = f"{module}.{cls.__qualname__}"
+    schema["x-python-module"] = module
+    return schema
+
+
+class _SchemaWithNames(GenerateJsonSchema):
+    """JSON Schemas that tell of which Python class each of their parts is."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        return _with_name(super().model_schema(schema), schema["cls"])
+
+    def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
+        return _with_name(super().dataclass_schema(schema), schema["cls"])
+
+    def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> JsonSchemaValue:
+        described = super().typed_dict_schema(schema)
+        return _with_name(described, schema["cls"]) if "cls" in schema else described
+
+    def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
+        return _with_name(super().enum_schema(schema), schema["cls"])
+
+
+def _signature(reader: _Reader, signature: Any) -> dict[str, Any]:
+    return {
+        "instructions": signature.instructions,
+        "inputs": list(reader.fields(signature.input_fields).values()),
+        "outputs": list(reader.fields(signature.output_fields).values()),
+    }
 
 
 def _entry(cls: Any) -> Any:
     return cls.aforward if is_async_module(cls) else getattr(cls, "forward", None)
+
+
+def _field(name: str, desc: str | None, annotation: Any) -> Field:
+    schema, untyped = read_schema(annotation)
+    field = {"name": name, "desc": desc, "schema": schema}
+    return field if untyped is None else {**field, "untyped": untyped}
 
 
 class _Reader:
@@ -94,12 +198,8 @@ class _Reader:
         found = {}
         for name, info in fields.items():
             desc = (info.json_schema_extra or {}).get("desc")
-            found[name] = {
-                "name": name,
-                # DSPy's stand-in for a missing description.
-                "desc": None if desc == f"${{{name}}}" else desc,
-                "schema": json_schema(info.annotation),
-            }
+            # DSPy's stand-in for a missing description.
+            found[name] = _field(name, None if desc == f"${{{name}}}" else desc, info.annotation)
         return found
 
     def parameters(self, entry: Any) -> Fields | None:
@@ -112,12 +212,7 @@ class _Reader:
             if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 return None
             required = parameter.default is parameter.empty
-            field: Field = {
-                "name": name,
-                "desc": None,
-                "schema": json_schema(hints.get(name, parameter.empty)),
-                "required": required,
-            }
+            field = {**_field(name, None, hints.get(name, parameter.empty)), "required": required}
             if not required:
                 try:
                     field["default"] = {
@@ -142,10 +237,7 @@ class _Reader:
                 return self.fields(module.predict.signature.output_fields)
             if held is None or not facts.from_signature:
                 return None
-            extra = {
-                o.name: {"name": o.name, "desc": o.doc or None, "schema": json_schema(o.annotation)}
-                for o in facts.extra_outputs
-            }
+            extra = {o.name: _field(o.name, o.doc or None, o.annotation) for o in facts.extra_outputs}
             return {**extra, **self.fields(held.output_fields)}
         entry = _entry(type(module))
         return None if entry is None else _Returns(self, module, entry, depth).read()
@@ -227,5 +319,11 @@ class _Returns(ast.NodeVisitor):
             if of is not None and node.attr in of:
                 return {**of[node.attr], "name": name}
         if isinstance(node, ast.Name) and node.id in self._inputs and node.id not in self._locals:
-            return {"name": name, "desc": None, "schema": self._inputs[node.id]["schema"]}
-        return {"name": name, "desc": None, "schema": True}
+            known = self._inputs[node.id]
+            return {"name": name, "desc": None, **{k: known[k] for k in ("schema", "untyped") if k in known}}
+        return {
+            "name": name,
+            "desc": None,
+            "schema": True,
+            "untyped": "`forward` computes it, and its source does not tell the type",
+        }

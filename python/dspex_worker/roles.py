@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import dspy
+
 # What a parameter is for, by its name; names not listed here are plain values.
 ROLES: Mapping[str, str] = {
     "signature": "signature",
@@ -25,6 +27,7 @@ ROLES: Mapping[str, str] = {
     "teacher": "handle:module",
     "program": "handle:module",
     "programs": "handle:module",
+    "exec_pairs": "pairs",
     "trainset": "examples",
     "valset": "examples",
     "devset": "examples",
@@ -46,6 +49,10 @@ ROLES: Mapping[str, str] = {
     "teacher_settings": "host_only",
     "rationale_field": "host_only",
     "rationale_field_type": "host_only",
+    "prompt_cache": "host_only",
+    "type_": "host_only",
+    "predict": "handle:module",
+    "dataset": "examples",
     "interpreter": "host_only",
     # Of `dspy.Image`: the worker would fetch an address that a caller names.
     "download": "host_only",
@@ -68,7 +75,7 @@ PARAMETER_TYPES: Mapping[str, Any] = {
 }
 
 # Roles whose values a spec can hold, because they are data.
-DATA_ROLES = frozenset({"value", "signature", "tools", "handle:module", "examples"})
+DATA_ROLES = frozenset({"value", "signature", "tools", "handle:module", "examples", "pairs"})
 
 
 def role_of(parameter: str) -> str:
@@ -117,6 +124,9 @@ _MAX_ITERS = Argument("max_iters", int, doc="The maximum number of iterations of
 _CONFIG = Argument(
     "config", dict[str, Any], doc="Keyword arguments for the language model, for this call alone."
 )
+_SCORE = Output("score", float, "How good the prediction is, from 0 to 1.")
+_PASSAGES = Output("passages", list[str], "The nearest passages, the nearest first.")
+_INDICES = Output("indices", list[int], "Where the passages stand in the corpus.")
 _REASONING = Output("reasoning", str, "The model's reasoning, which it wrote before the other outputs.")
 
 FACTS: Mapping[str, ModuleFacts] = {
@@ -149,11 +159,11 @@ FACTS: Mapping[str, ModuleFacts] = {
     ),
     "dspy.ReActV2": ModuleFacts(
         call_extra=(
-            Argument("history", Any, doc="The conversation so far."),
+            Argument("history", dspy.History, doc="The conversation so far."),
             _MAX_ITERS,
         ),
         extra_outputs=(
-            Output("history", Any, "The whole conversation, with tool calls and their results."),
+            Output("history", dspy.History, "The whole conversation, with tool calls and their results."),
             Output("termination_reason", str, 'Why the run ended: "submit" or "forced_submit".'),
         ),
         reserved_inputs=frozenset({"history", "max_iters", "tools"}),
@@ -188,6 +198,26 @@ FACTS: Mapping[str, ModuleFacts] = {
     ),
     "dspy.ProgramOfThought": ModuleFacts(flags=("deprecated",), requires=("deno",)),
     "dspy.CodeAct": ModuleFacts(flags=("deprecated",), requires=("deno",)),
+}
+
+# What the calls of other classes answer, beside modules that take the inputs of a signature.
+OUTPUTS: Mapping[str, tuple[Output, ...]] = {
+    "dspy.Evaluate": (
+        Output("score", float, "The average of the metric, as a percentage."),
+        Output(
+            "results",
+            list[tuple[dspy.Example, dspy.Prediction, Any]],
+            "The example, the prediction and the metric's score, for each example.",
+        ),
+    ),
+    "dspy.Embeddings": (_PASSAGES, _INDICES),
+    "dspy.EmbeddingsWithScores": (
+        _PASSAGES,
+        _INDICES,
+        Output("scores", list[float], "How near each passage is to the query."),
+    ),
+    "dspy.evaluate.CompleteAndGrounded": (_SCORE,),
+    "dspy.evaluate.SemanticF1": (_SCORE,),
 }
 
 _NO_FACTS = ModuleFacts(from_signature=False)

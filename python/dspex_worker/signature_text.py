@@ -28,8 +28,16 @@ _SCALARS: dict[str, Any] = {
     "Any": True,
 }
 _DSPY: dict[str, Any] = {
-    f"dspy.{name}": {"type": "object", "format": name.lower()}
-    for name in ("Image", "Audio", "File", "History")
+    f"dspy.{name}": {"type": "object", "format": form}
+    for name, form in {
+        "Image": "image",
+        "Audio": "audio",
+        "File": "file",
+        "History": "history",
+        "Code": "code",
+        "Reasoning": "reasoning",
+        "ToolCalls": "tool-calls",
+    }.items()
 }
 _GENERIC = ("list", "dict", "Optional", "Literal")
 

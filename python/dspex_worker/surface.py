@@ -1,4 +1,4 @@
-"""What a class shows in public: its constructor, methods and properties, and which of them the host may use.
+"""What a class shows in public: its constructor, methods and properties.
 
 Runs on every release of DSPy that has a snapshot, not on the locked one alone.
 """
@@ -14,27 +14,6 @@ from typing import Any
 import dspy
 import pydantic
 
-_FILES = "it reads files of the machine; send the content"
-_FETCHES = "the worker would fetch what a caller names; send the content"
-_OBJECTS = "it takes objects of Python, which have no form on the wire"
-
-# Methods of DSPy's classes that reach files or networks, run code, or need objects of Python.
-_REFUSED_METHODS: Mapping[str, str] = {
-    "from_path": _FILES,
-    "from_file": _FILES,
-    "from_url": _FETCHES,
-    "from_PIL": _OBJECTS,
-    "from_langchain": _OBJECTS,
-    "from_mcp_tool": _OBJECTS,
-    "inspect_history": "a worker keeps no history; the host sees every request of its own models",
-    "load": "it reads files of the machine; send the state in the spec",
-    "save": "it writes files of the machine; `dump_state` returns the state",
-    "set_lm": "the language model belongs to the session",
-    "map_named_predictors": "it takes a Python function",
-    "batch": "send the calls one by one; they run at the same time",
-    "load_state": "send the state in the spec",
-}
-
 
 def constructor(cls: type) -> Callable[..., Any]:
     """What takes the arguments of a class.
@@ -47,6 +26,26 @@ def constructor(cls: type) -> Callable[..., Any]:
         return cls
     # Bound to nothing in particular, so that `self` is gone from its parameters.
     return types.MethodType(init, cls)
+
+
+def by_position(target: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Named arguments as a callable takes them: by position where Python knows no name."""
+    named = dict(arguments)
+    positional = []
+    for name, parameter in inspect.signature(target).parameters.items():
+        if parameter.kind is not parameter.POSITIONAL_ONLY or name not in named:
+            break
+        positional.append(named.pop(name))
+    return positional, named
+
+
+def call_of(cls: type) -> Any:
+    """The function that the call of an instance ends in: the one with the parameters."""
+    entry: Any = inspect.unwrap(inspect.getattr_static(cls, "__call__"))
+    kinds = {parameter.kind for parameter in list(inspect.signature(entry).parameters.values())[1:]}
+    passes_on = kinds == {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    forward = inspect.getattr_static(cls, "forward", None)
+    return inspect.unwrap(forward) if passes_on and inspect.isfunction(forward) else entry
 
 
 def public_methods(cls: type) -> list[str]:
@@ -66,13 +65,6 @@ def public_methods(cls: type) -> list[str]:
             ):
                 names.add(name)
     return sorted(names)
-
-
-def refusal_of(cls: type, name: str) -> str | None:
-    """Why the host may not call a public method of the class; None if it may."""
-    if not any(base.__module__.startswith("dspy.") for base in cls.__mro__):
-        return None
-    return _REFUSED_METHODS.get(name)
 
 
 def is_async_module(cls: type) -> bool:

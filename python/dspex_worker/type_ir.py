@@ -40,9 +40,11 @@ _LISTS = (list, collections.abc.Sequence, collections.abc.Iterable, collections.
 _SETS = (set, frozenset, collections.abc.Set)
 _MAPS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 _AWAITABLE = (collections.abc.Awaitable, collections.abc.Coroutine)
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 MAX_DEPTH = 16
+
+_UNKNOWN = frozenset({"any", "opaque", "typevar", "unresolved"})
 
 
 class TypeReader:
@@ -75,7 +77,7 @@ class TypeReader:
             return {"k": "typevar"}
         if isinstance(annotation, type):
             return self._read_class(annotation)
-        return {"k": "opaque", "repr": _ADDRESS.sub("", repr(annotation))}
+        return {"k": "opaque", "repr": ADDRESS.sub("", repr(annotation))}
 
     def _read_text(self, text: str, module: str, depth: int) -> Type:
         import sys
@@ -118,7 +120,7 @@ class TypeReader:
             return {"k": "awaitable"}
         if isinstance(origin, type):
             return self._read_class(origin)
-        return {"k": "opaque", "repr": _ADDRESS.sub("", repr(annotation))}
+        return {"k": "opaque", "repr": ADDRESS.sub("", repr(annotation))}
 
     def _read_class(self, cls: type) -> Type:
         if issubclass(cls, enum.Enum):
@@ -133,6 +135,13 @@ class TypeReader:
 
 def _annotated(text: str) -> type:
     return type("_Annotated", (), {"__annotations__": {"value": text}, "__module__": "typing"})
+
+
+def is_known(kind: Type) -> bool:
+    """Whether a type says anything. A dictionary or list of anything does: it is JSON's own."""
+    if kind["k"] == "union":
+        return all(is_known(branch) for branch in kind["of"])
+    return is_known(kind["of"]) if kind["k"] == "option" else kind["k"] not in _UNKNOWN
 
 
 def union(branches: list[Type]) -> Type:

@@ -7,6 +7,7 @@ and constraints at the top level of an output are not looked at.
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import re
 import typing
@@ -14,9 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import dspy
 import pydantic
 from pydantic_core import SchemaValidator
 
+from dspex_worker import untold
 from dspex_worker.codec import describe
 from dspex_worker.problems import InvalidInput, InvalidOutput, Problem
 from dspex_worker.roles import role_of
@@ -124,7 +127,7 @@ def inputs_of_callable(target: Callable[..., Any]) -> Inputs:
     for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             open_ended = True
-        elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+        elif parameter.kind is not parameter.VAR_POSITIONAL:
             required = parameter.default is parameter.empty
             # Signatures, modules and the like were built from their specs, and are no data any more.
             check, expected = checker(hints.get(name, Any) if role_of(name) == "value" else Any)
@@ -148,6 +151,9 @@ def type_hints(target: Any) -> dict[str, Any]:
         except Exception:
             # Nothing is known, so nothing is checked.
             continue
+    for name, annotation in untold.hints_of(target).items():
+        if hints.get(name, Any) is Any:
+            hints[name] = annotation
     return hints
 
 
@@ -156,12 +162,28 @@ def checker(annotation: Any) -> tuple[Callable[[Any], Any] | None, str]:
     expected = annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
     if annotation is Any:
         return None, expected
+    if isinstance(annotation, type) and issubclass(annotation, dspy.Example):
+        return functools.partial(example_of, cls=annotation), "an object of the fields"
     try:
         validator = pydantic.TypeAdapter(annotation).validator
     except Exception:
         # Classes that pydantic does not know: what arrives is for the callable to judge.
         return None, expected
     return (validator.validate_python if isinstance(validator, SchemaValidator) else None), expected
+
+
+def example_of(value: Any, cls: type[dspy.Example] = dspy.Example) -> dspy.Example:
+    """An example of an object of its fields, or of `{"fields": {..}, "inputs": [names]}`.
+
+    Raises `TypeError` for anything else.
+    """
+    if isinstance(value, dspy.Example):
+        return value
+    if not isinstance(value, dict):
+        raise TypeError("it has to be an object")
+    if value.keys() == {"fields", "inputs"} and isinstance(value["fields"], dict):
+        return cls(**value["fields"]).with_inputs(*value["inputs"])
+    return cls(**value)
 
 
 class Outputs:

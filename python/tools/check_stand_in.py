@@ -16,6 +16,8 @@ import sys
 from typing import Annotated, Any
 
 import dspy
+import golden_prompts
+import golden_signatures
 import lm_goldens
 import pydantic
 
@@ -64,11 +66,11 @@ def problems(program: dspy.Module, prediction: dspy.Prediction) -> list[str]:
 
 def constraint_problems(case: str, prediction: dspy.Prediction) -> list[str]:
     """What the worker itself would refuse."""
-    outputs = lm_goldens.SCHEMAS.get(case.removeprefix("schema_"))
+    outputs = golden_signatures.SCHEMAS.get(case.removeprefix("schema_"))
     if not case.startswith("schema_") or outputs is None:
         return []
     found = []
-    for field in lm_goldens.worker_signature(outputs).outputs:
+    for field in golden_signatures.worker_signature(outputs).outputs:
         try:
             field.type.validator.validate_python(prediction[field.name])
         except ValueError as error:
@@ -78,12 +80,12 @@ def constraint_problems(case: str, prediction: dspy.Prediction) -> list[str]:
 
 def run(stand_in: StandIn, verbose: bool) -> tuple[list[dict[str, Any]], list[str]]:
     goldens, failures = [], []
-    for adapter_name, adapter in lm_goldens.ADAPTERS.items():
-        for engine in (lm_goldens.Recorder, lm_goldens.Plain):
-            if engine is lm_goldens.Plain and adapter_name != "json":
+    for adapter_name, adapter in golden_prompts.ADAPTERS.items():
+        for engine in (golden_prompts.Recorder, golden_prompts.Plain):
+            if engine is golden_prompts.Plain and adapter_name != "json":
                 continue
-            label = f"{adapter_name}_plain" if engine is lm_goldens.Plain else adapter_name
-            for case, build in lm_goldens.modules().items():
+            label = f"{adapter_name}_plain" if engine is golden_prompts.Plain else adapter_name
+            for case, build in golden_prompts.modules().items():
                 recorder = engine(stand_in)
                 lm = dspy.LM("rust/model", engine=recorder, cache=False)
                 program, inputs = build()

@@ -22,11 +22,15 @@
 //! that will answer.
 
 mod build;
+#[cfg(feature = "cli")]
+mod coverage;
 mod error;
 #[cfg(feature = "cli")]
 mod introspection;
 
 pub use build::{Config, configure};
+#[cfg(feature = "cli")]
+pub use coverage::{Coverage, Drift, Status};
 pub use error::Error;
 #[cfg(feature = "cli")]
 pub use introspection::Introspection;

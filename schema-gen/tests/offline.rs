@@ -14,7 +14,7 @@ fn an_untouched_schema_passes_the_offline_check_and_is_not_written() {
     snapshot(&schema, "3.4.1");
     let before = files(&schema);
     let output = ok(schema_gen(dir.path(), &["check", "--offline"]));
-    assert!(stdout(&output).contains("95 classes of DSPy 3.4.1, all hashes match"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("92 classes of DSPy 3.4.1, all hashes match"), "{}", stdout(&output));
     assert_eq!(files(&schema), before);
     let output = ok(schema_gen(dir.path(), &["check", "--offline", "--json"]));
     assert_eq!(json(&output)["ok"], json!(true));
@@ -41,8 +41,8 @@ fn every_edit_by_hand_is_found_and_named_with_the_next_command() {
         ("dspy.ReAct.json", "\"kind\": \"module\",", "\"kind\": \"module\"", "at line "),
         (
             "dspy.ReAct.json",
-            "\"name\": \"dspy.ReAct\"",
-            "\"name\": \"dspy.Act\"",
+            "\n  \"name\": \"dspy.ReAct\"",
+            "\n  \"name\": \"dspy.Act\"",
             "it describes `dspy.Act`, not `dspy.ReAct`",
         ),
     ] {
@@ -153,7 +153,15 @@ fn coverage_accounts_for_every_public_name() {
     assert_eq!(status("dspy.configure").as_deref(), Some("unsupported"));
     assert_eq!(status("dspy.Image.from_path").as_deref(), Some("unsupported"));
     assert_eq!(status("dspy.primitives.local_interpreter_worker").as_deref(), Some("unsupported"));
-    assert_eq!(status("dspy.majority").as_deref(), Some("untyped"));
+    assert_eq!(status("dspy.Parallel.__call__").as_deref(), Some("bound"));
+    assert_eq!(status("dspy.Retrieve.__call__").as_deref(), Some("unsupported"));
+    assert_eq!(status("dspy.History.messages").as_deref(), Some("bound"));
+    assert_eq!(status("dspy.Example.get").as_deref(), Some("untyped"));
+    let counts = &document["counts"];
+    assert!(
+        counts["untyped"].as_u64().unwrap() < 10,
+        "{counts}: types of results belong into the worker's table"
+    );
     for (name, symbol) in document["symbols"].as_object().unwrap() {
         assert!(symbol["status"] == "bound" || symbol["reason"].is_string(), "{name} has no reason");
     }
@@ -173,9 +181,63 @@ fn coverage_fails_where_a_name_is_lost_without_a_word() {
     let removed = removed.iter().chain(&["ToolResult", "User"]).map(|name| format!("dspy.{name}"));
     let lost: Vec<Value> = removed.map(Value::from).collect();
     assert_eq!(json(&output)["lost"], json!(lost));
-    assert!(stderr(&output).contains("`dspy.LMRequest` was in the earlier schema"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("`dspy.LMRequest` was there earlier"), "{}", stderr(&output));
     let allowed = lost.iter().flat_map(|name| ["--allow".to_owned(), name.as_str().unwrap().to_owned()]);
     let args = ["coverage", "--json", "--check", "--against", "3.3.1"].map(str::to_owned);
     let args: Vec<String> = args.into_iter().chain(allowed).collect();
     ok(schema_gen(dir.path(), &args.iter().map(String::as_str).collect::<Vec<_>>()));
+}
+
+#[test]
+fn a_checked_in_list_is_what_coverage_finds_and_says_what_changed() {
+    let dir = tempdir().unwrap();
+    snapshot(&dir.path().join("dspy-schema"), "3.4.1");
+    let list = dir.path().join("coverage.txt");
+    ok(schema_gen(dir.path(), &["coverage", "--write", "coverage.txt"]));
+    let checked_in = concat!(env!("CARGO_MANIFEST_DIR"), "/../dspex-schema/coverage/3.4.1.txt");
+    assert_eq!(std::fs::read_to_string(&list).unwrap(), std::fs::read_to_string(checked_in).unwrap());
+    let check = ["coverage", "--check", "--baseline", "coverage.txt"];
+    ok(schema_gen(dir.path(), &check));
+
+    edit(&list, "dspy.Example.keys  bound", "dspy.Example.keys  untyped  no type: the result");
+    let output = schema_gen(dir.path(), &check);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    for part in [
+        "- dspy.Example.keys  untyped  no type: the result\n",
+        "+ dspy.Example.keys  bound\n",
+        "`coverage.txt` is stale; review the lines above and run `schema-gen coverage --write coverage.txt`",
+    ] {
+        assert!(told.contains(part), "{part} is not in\n{told}");
+    }
+    ok(schema_gen(dir.path(), &["coverage", "--write", "coverage.txt"]));
+    ok(schema_gen(dir.path(), &check));
+}
+
+#[test]
+fn a_name_of_the_checked_in_list_is_not_dropped_without_a_word() {
+    let dir = tempdir().unwrap();
+    snapshot(&dir.path().join("dspy-schema"), "3.4.1");
+    let list = dir.path().join("coverage.txt");
+    ok(schema_gen(dir.path(), &["coverage", "--write", "coverage.txt"]));
+    let text = std::fs::read_to_string(&list).unwrap();
+    let with_more = text + "dspy.Gone  bound\ndspy.Gone.method  unsupported  it was not reachable\n";
+    std::fs::write(&list, &with_more).unwrap();
+    for args in [
+        ["coverage", "--check", "--baseline", "coverage.txt"].as_slice(),
+        &["coverage", "--write", "coverage.txt"],
+    ] {
+        let output = schema_gen(dir.path(), args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let told = stderr(&output);
+        assert!(
+            told.contains("`dspy.Gone` was there earlier") && !told.contains("`dspy.Gone.method` was"),
+            "{told}"
+        );
+    }
+    assert_eq!(std::fs::read_to_string(&list).unwrap(), with_more, "a refused list was written");
+    ok(schema_gen(dir.path(), &["coverage", "--write", "coverage.txt", "--allow", "dspy.Gone"]));
+    assert!(!std::fs::read_to_string(&list).unwrap().contains("dspy.Gone"));
+    let output = schema_gen(dir.path(), &["coverage", "--check", "--baseline", "nowhere.txt"]);
+    assert!(stderr(&output).contains("cannot read `nowhere.txt`"), "{}", stderr(&output));
 }

@@ -9,7 +9,15 @@ import dspy
 import pydantic
 
 # In dspex they are named by the format of their JSON Schema.
-_NATIVE = ("Image", "Audio", "File", "History")
+_FORMATS = {
+    "Image": "image",
+    "Audio": "audio",
+    "File": "file",
+    "History": "history",
+    "Code": "code",
+    "Reasoning": "reasoning",
+    "ToolCalls": "tool-calls",
+}
 
 
 def resolve(texts: list[str]) -> list[dict[str, Any]]:
@@ -44,6 +52,7 @@ def _inline(node: Any, definitions: dict[str, Any]) -> Any:
         return node
     if "$ref" in node:
         return _inline(definitions[node["$ref"].removeprefix("#/$defs/")], definitions)
-    if node.get("title") in _NATIVE and node.get("type") == "object":
-        return {"type": "object", "format": node["title"].lower()}
+    form = _FORMATS.get(node.get("title", ""))
+    if form is not None and node.get("type") == "object":
+        return {"type": "object", "format": form}
     return {key: _inline(value, definitions) for key, value in node.items() if key != "$defs"}

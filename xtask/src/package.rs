@@ -37,9 +37,11 @@ pub fn run(root: &Path) -> Result<()> {
         "--workspace",
         "--exclude",
         "xtask",
-        // A test that is a crate of its own, for its build script.
+        // Tests that are crates of their own, for their build scripts.
         "--exclude",
         "bindings-of-dspy",
+        "--exclude",
+        "bindings-of-a-team",
         "--no-verify",
         "--allow-dirty",
         "--target-dir",

@@ -5,10 +5,10 @@ use heck::ToUpperCamelCase;
 
 use super::method::{Begin, Callable, obstacle};
 use super::tree::Tree;
-use super::{Bindings, tree};
+use super::{Scope, tree};
 
 /// Writes a function, if everything that it requires can be given.
-pub(super) fn write(bindings: &Bindings, function: &Function, tree: &mut Tree) {
+pub(super) fn write(scope: &Scope<'_>, function: &Function, tree: &mut Tree) {
     if obstacle(&function.params).is_some() {
         return;
     }
@@ -22,9 +22,10 @@ pub(super) fn write(bindings: &Bindings, function: &Function, tree: &mut Tree) {
         params: &function.params,
         params_extra: function.params_extra,
         returns: &function.returns,
+        outputs: None,
         doc: function.doc.as_deref(),
     };
-    let (mut text, call_type) = callable.write(bindings);
+    let (mut text, call_type) = callable.write(scope);
     if let Some(call_type) = call_type {
         text.line("");
         text.lines(&call_type.into_text());

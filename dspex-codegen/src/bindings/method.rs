@@ -4,7 +4,7 @@ use dspex_schema::{Parameter, Type};
 
 use super::parameter::{Form, Given, form};
 use super::writer::Writer;
-use super::{Bindings, names};
+use super::{Scope, names};
 
 /// A method or a function.
 pub(super) struct Callable<'a> {
@@ -21,6 +21,8 @@ pub(super) struct Callable<'a> {
     pub(super) params: &'a [Parameter],
     pub(super) params_extra: bool,
     pub(super) returns: &'a Type,
+    /// The type of the outputs, where it returns a prediction.
+    pub(super) outputs: Option<String>,
     pub(super) doc: Option<&'a str>,
 }
 
@@ -40,12 +42,12 @@ pub(super) fn obstacle(params: &[Parameter]) -> Option<&Parameter> {
 
 impl Callable<'_> {
     /// The function, for an `impl` block or a module, and the type with setters for the module.
-    pub(super) fn write(&self, bindings: &Bindings) -> (Writer, Option<Writer>) {
+    pub(super) fn write(&self, scope: &Scope<'_>) -> (Writer, Option<Writer>) {
         const TAKEN: &[&str] = &["into_call", "keyword", "caller"];
         let given: Vec<_> =
-            self.params.iter().filter_map(|parameter| Given::new(bindings, parameter, TAKEN)).collect();
+            self.params.iter().filter_map(|parameter| Given::new(scope, parameter, TAKEN)).collect();
         let (required, optional): (Vec<_>, Vec<_>) = given.iter().partition(|given| given.parameter.required);
-        let result = self.result(bindings);
+        let result = self.result(scope);
         let call = format!("__b::Call<{result}>");
         let mut expression = self.begin(&result);
         for given in &required {
@@ -115,16 +117,17 @@ impl Callable<'_> {
     }
 
     /// What the call answers.
-    fn result(&self, bindings: &Bindings) -> String {
+    fn result(&self, scope: &Scope<'_>) -> String {
         if self.is_prediction() && matches!(self.begin, Begin::Method(_)) {
-            "__b::Prediction<__b::Value>".to_owned()
+            format!("__b::Prediction<{}>", self.outputs.as_deref().unwrap_or("__b::Value"))
         } else {
-            bindings.rust_type(self.returns)
+            scope.rust_type(self.returns)
         }
     }
 
     fn is_prediction(&self) -> bool {
-        matches!(self.returns, Type::Ref { name } if name == "dspy.Prediction")
+        const PREDICTIONS: [&str; 2] = ["dspy.Prediction", "dspy.evaluate.EvaluationResult"];
+        matches!(self.returns, Type::Ref { name } if PREDICTIONS.contains(&name.as_str()))
     }
 
     fn begin(&self, result: &str) -> String {

@@ -5,22 +5,29 @@
 
 mod class;
 mod function;
+mod layout;
 mod method;
 mod names;
 mod parameter;
+mod program;
+mod scope;
+mod signature;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use dspex_schema::{Class, Function, Kind, Type};
+use dspex_schema::{Class, Function, Kind};
+use heck::ToUpperCamelCase;
 use proc_macro2::TokenStream;
+use serde_json::Value;
 
-use self::tree::Tree;
+use self::scope::{Data, Scope};
+use self::tree::{Tree, last, parent};
 use crate::Root;
-use crate::types::rust_type_with;
+use crate::schema::SchemaTypes;
 
 /// What bindings are written with, beside the catalogue.
 #[derive(Clone, Debug, Default)]
@@ -72,16 +79,68 @@ impl Bindings {
         for function in functions {
             tree.reserve(&function.name);
         }
+        let (bound, data): (Vec<&Class>, Vec<&Class>) = classes
+            .iter()
+            .filter(|class| !self.type_paths.contains_key(&class.name))
+            .filter(|class| !matches!(reach(class), Reach::Runtime(_)))
+            .partition(|class| class.value.is_none());
+        let mut types = self.types(&bound, classes, functions, &mut tree);
+        let data = data_types(&data, &mut types);
+        let scope = |name: &'_ str| parent(name).to_owned();
+        for class in bound {
+            if let Some(own) = &class.signature {
+                signature::write(self, class, own, &mut tree, &mut types);
+                continue;
+            }
+            let module = scope(&class.name);
+            let scope = Scope { bindings: self, data: &data, module: &module };
+            class::write(&scope, class, &mut tree, &mut types);
+        }
+        for function in functions {
+            let module = scope(&function.name);
+            let scope = Scope { bindings: self, data: &data, module: &module };
+            function::write(&scope, function, &mut tree);
+        }
         for class in classes {
-            let own_type = self.type_paths.contains_key(&class.name);
-            if !own_type && !matches!(reach(class), Reach::Runtime(_)) {
-                class::write(self, class, &mut tree);
+            // Under its other paths only where it could keep its name.
+            if data.get(&class.name).is_some_and(|(_, ident)| ident == last(&class.name)) {
+                tree.export(&class.name, &class.canonical, &class.exports, &[""]);
+            }
+        }
+        for (module, _, item) in types.modules() {
+            tree.add_type(module, layout::layout(item.clone()));
+        }
+        Ok(tree.text(&self.root.path()))
+    }
+
+    /// The types of the bindings' own that other items are made of: none yet, with the names that are taken.
+    fn types(
+        &self,
+        bound: &[&Class],
+        classes: &[&Class],
+        functions: &[&Function],
+        tree: &mut Tree,
+    ) -> SchemaTypes {
+        let mut types = SchemaTypes::new(self.root.clone());
+        for (class, path) in &self.type_paths {
+            let Ok(tokens) = path.parse::<TokenStream>() else { continue };
+            // JSON Schemas name a class by where it is defined.
+            let canonical = classes.iter().find(|known| known.name == *class).map(|known| &known.canonical);
+            for name in canonical.into_iter().chain([class]) {
+                types.own(name, tokens.clone());
+            }
+        }
+        for class in bound {
+            let ident = tree.ident(&class.name);
+            for ident in class::idents(class, &ident) {
+                types.reserve(parent(&class.name), &ident);
             }
         }
         for function in functions {
-            function::write(self, function, &mut tree);
+            let name = last(&function.name).to_upper_camel_case();
+            types.reserve(parent(&function.name), &format!("{name}Call"));
         }
-        Ok(tree.text(&self.root.path()))
+        types
     }
 
     /// Parts of the text that a user gave must at least be made of Rust's tokens.
@@ -106,17 +165,38 @@ impl Bindings {
         }
         Ok(())
     }
+}
 
-    /// The Rust type for values of a Python type, as text.
-    fn rust_type(&self, ty: &Type) -> String {
-        let own = |name: &str| self.type_paths.get(name)?.parse::<TokenStream>().ok();
-        let text = rust_type_with(ty, &self.root, &own).to_string();
-        // Tokens are printed with spaces that people do not write.
-        text.replace(' ', "").replace(",)", ")").replace(',', ", ")
+/// Makes the types of classes of data.
+fn data_types(classes: &[&Class], types: &mut SchemaTypes) -> Data {
+    let data = classes.iter().filter_map(|class| {
+        let schema = class.value.as_ref()?;
+        Some((class.name.clone(), types.class(parent(&class.name), last(&class.name), schema)))
+    });
+    data.collect()
+}
+
+/// The classes of Python that JSON Schemas of a class speak of, by where they are defined.
+pub fn classes_in_schemas(class: &Class) -> BTreeSet<String> {
+    let program = class.program.iter().flat_map(|program| [&program.inputs, &program.outputs]).flatten();
+    let predictors = class.predictors.iter().map(|predictor| &predictor.signature);
+    let signatures = predictors.chain(&class.signature);
+    let signatures = signatures.flat_map(|signature| [&signature.inputs, &signature.outputs]);
+    let fields = program.chain(signatures).flatten().map(|field| &field.schema);
+    let mut names = BTreeSet::new();
+    for schema in fields.chain(&class.value) {
+        collect(schema, &mut names);
     }
+    names
+}
 
-    /// The type for JSON of any shape.
-    fn json(&self) -> String {
-        self.rust_type(&Type::Any)
+fn collect(schema: &Value, names: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(keys) => {
+            names.extend(keys.get("x-python").and_then(Value::as_str).map(str::to_owned));
+            keys.values().for_each(|value| collect(value, names));
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect(value, names)),
+        _ => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use dspex_schema::{Parameter, Role, Type};
 
-use super::{Bindings, names};
+use super::{Scope, names};
 use crate::rustdoc;
 
 /// What stands for a parameter.
@@ -13,6 +13,8 @@ pub(super) enum Form {
     Module,
     Modules,
     Examples,
+    /// Instances, each with the inputs of one call.
+    Pairs,
     /// A list that is empty for now.
     Tools,
     /// Nothing can be given: the name of the type without values that stands there where something is required.
@@ -37,6 +39,7 @@ pub(super) fn form(parameter: &Parameter) -> Form {
         }
         Role::Module => Form::Module,
         Role::Examples => Form::Examples,
+        Role::Pairs => Form::Pairs,
         Role::Tools if parameter.required => Form::Tools,
         // DSPy's own annotation is the better witness: `normalize` is a switch of `dspy.Embeddings`.
         Role::Callback if matches!(parameter.ty, Type::Bool) => Form::Nothing(""),
@@ -68,14 +71,18 @@ pub(super) struct Given<'a> {
 
 impl<'a> Given<'a> {
     /// None for an optional parameter that cannot be given.
-    pub(super) fn new(bindings: &Bindings, parameter: &'a Parameter, taken: &[&str]) -> Option<Self> {
+    pub(super) fn new(scope: &Scope<'_>, parameter: &'a Parameter, taken: &[&str]) -> Option<Self> {
         let form = form(parameter);
         let ty = match form {
-            Form::Value => value_type(bindings, parameter),
+            Form::Value => value_type(scope, parameter),
             Form::Signature => "impl __b::Into<__b::SignatureSpec>".to_owned(),
             Form::Module => "impl __b::Into<__b::ModuleSpec>".to_owned(),
             Form::Modules => "impl __b::IntoIterator<Item = impl __b::Into<__b::ModuleSpec>>".to_owned(),
             Form::Examples => "impl __b::IntoIterator<Item = __b::Example>".to_owned(),
+            Form::Pairs => {
+                "impl __b::IntoIterator<Item = (impl __b::Into<__b::ModuleSpec>, impl __b::Serialize)>"
+                    .to_owned()
+            }
             Form::Tools => "impl __b::IntoIterator<Item = __b::Unavailable>".to_owned(),
             Form::Nothing("") => return None,
             Form::Nothing(placeholder) => format!("__b::{placeholder}"),
@@ -102,6 +109,7 @@ impl<'a> Given<'a> {
             Form::Module => format!(".module({name:?}, {ident})"),
             Form::Modules => format!(".modules({name:?}, {ident})"),
             Form::Examples => format!(".examples({name:?}, {ident})"),
+            Form::Pairs => format!(".pairs({name:?}, {ident})"),
             Form::Tools => format!(".tools({name:?}, {ident})"),
             Form::Nothing(_) => format!(".value({name:?}, match {ident} {{}})"),
         }
@@ -131,16 +139,16 @@ fn one_line(doc: &str) -> String {
     rustdoc(&doc.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-fn value_type(bindings: &Bindings, parameter: &Parameter) -> String {
+fn value_type(scope: &Scope<'_>, parameter: &Parameter) -> String {
     // Leaving an argument out says `None` already, unless another value is what leaving it out means.
     let default = parameter.default.as_ref().and_then(|default| default.json());
     let ty = match &parameter.ty {
         Type::Option { of } if !parameter.required && default.is_none_or(serde_json::Value::is_null) => of,
         ty => ty,
     };
-    match bindings.rust_type(ty) {
+    match scope.rust_type(ty) {
         text if text == "::std::string::String" => "impl __b::Into<__b::String>".to_owned(),
-        text if text == bindings.json() => "impl __b::Serialize".to_owned(),
+        text if text == scope.json() => "impl __b::Serialize".to_owned(),
         text => text,
     }
 }

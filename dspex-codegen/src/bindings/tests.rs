@@ -156,3 +156,105 @@ fn the_same_catalogue_gives_the_same_text() {
     let text = || Bindings::default().text(&[&tiger, &lion], &[]).unwrap();
     assert_eq!(text(), text());
 }
+
+/// A program of a team with a class of data that is defined elsewhere.
+fn program() -> Vec<Class> {
+    let doc = json!({
+        "title": "Doc", "type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"],
+        "x-python": "team.models.Doc", "x-python-module": "team.models",
+    });
+    let docs = json!({"$defs": {"Doc": doc}, "type": "array", "items": {"$ref": "#/$defs/Doc"}});
+    let field = |name: &str, schema: &Value| json!({"name": name, "schema": schema});
+    let rag = class(|class| {
+        class["name"] = json!("team.rag.Rag");
+        class["exports"] = json!(["team.rag.Rag"]);
+        class["call"] = json!("args");
+        class["program"] = json!({
+            "inputs": [field("docs", &docs), {"name": "k", "schema": {"type": "integer"}, "required": false, "default": {"json": 3}}],
+            "outputs": [field("best", &doc), {"name": "size", "schema": true, "untyped": "nobody says"}],
+        });
+        class["predictors"] = json!([
+            {"name": "steps[0].predict", "instructions": "Find it.", "inputs": [field("docs", &docs)], "outputs": [field("best", &doc)]},
+        ]);
+        class["methods"] = json!([{"name": "first", "returns": {"k": "option", "of": {"k": "ref", "name": "team.models.Doc"}}}]);
+    });
+    let data = class(|class| {
+        class["name"] = json!("team.models.Doc");
+        class["canonical"] = json!("team.models.Doc");
+        class["exports"] = json!(["team.models.Doc"]);
+        class["kind"] = json!("class");
+        class["call"] = json!("none");
+        class["value"] = doc.clone();
+    });
+    vec![rag, data]
+}
+
+fn text_of_all(bindings: &Bindings, classes: &[Class]) -> String {
+    bindings.text(&classes.iter().collect::<Vec<_>>(), &[]).unwrap()
+}
+
+#[test]
+fn a_program_has_typed_inputs_and_outputs_and_so_have_its_predictors() {
+    let text = text_of_all(&Bindings::default(), &program());
+    for part in [
+        "pub fn execute(&self, inputs: RagInputs) -> __b::Call<__b::Prediction<RagOutputs>>",
+        "pub async fn call(caller: &impl __b::Caller, inputs: RagInputs) -> __b::Result<RagOutputs>",
+        "impl __b::Module for Rag {",
+        "pub docs: ::std::vec::Vec<super::models::Doc>,",
+        "pub fn k(mut self, k: ::core::primitive::i64) -> Self {",
+        "/// Any JSON: nobody says.",
+        "/// * `steps[0].predict`: [`RagSteps0Inputs`] to [`RagSteps0Outputs`]. Find it.",
+        "pub fn first(&self) -> __b::Call<::core::option::Option<super::models::Doc>>",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert_eq!(text.matches("pub struct Doc {").count(), 1, "{text}");
+    assert!(!text.contains("DocInstance"), "a value is no draft of an instance:\n{text}");
+}
+
+#[test]
+fn a_type_of_the_users_own_stands_for_a_class_of_data_everywhere() {
+    let mut bindings = Bindings::default();
+    bindings.type_paths.insert("team.models.Doc".into(), "crate::Doc".into());
+    let text = text_of_all(&bindings, &program());
+    for part in ["pub docs: ::std::vec::Vec<crate::Doc>,", "__b::Call<::core::option::Option<crate::Doc>>"] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(!text.contains("pub struct Doc {"), "{text}");
+}
+
+#[test]
+fn names_of_python_win_over_names_that_the_bindings_make() {
+    let mut classes = program();
+    classes[1].name = "team.rag.RagInputs".into();
+    let text = text_of_all(&Bindings::default(), &classes);
+    assert!(text.contains("pub struct RagInputs2 {"), "{text}");
+    assert!(text.contains("pub fn execute(&self, inputs: RagInputs2)"), "{text}");
+}
+
+#[test]
+fn a_program_that_could_not_be_looked_at_takes_json_and_says_why() {
+    let text = text_of(&class(|class| {
+        class["predictors_unknown"] =
+            json!("its constructor needs `index`; give them defaults to have types");
+    }));
+    assert!(text.contains("Its inputs and outputs have no types: its constructor needs `index`"), "{text}");
+    assert!(text.contains("pub fn execute(&self, inputs: impl __b::Serialize)"), "{text}");
+}
+
+#[test]
+fn a_signature_is_a_type_that_modules_can_share() {
+    let text = text_of(&class(|class| {
+        let field = |name: &str| json!({"name": name, "schema": {"type": "string"}});
+        class["signature"] =
+            json!({"instructions": "Say \"hi\".", "inputs": [field("who")], "outputs": [field("greeting")]});
+    }));
+    for part in [
+        "impl ::dspex::Signature for Tiger {",
+        "type Inputs = TigerInputs;",
+        "::core::option::Option::Some(\"Say \\\"hi\\\".\")",
+        "outputs: &[\"greeting\"],",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}

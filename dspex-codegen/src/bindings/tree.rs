@@ -16,6 +16,8 @@ struct Module {
     /// Names of Python that have an item here.
     names: BTreeSet<String>,
     items: Vec<String>,
+    /// Items that other items are made of.
+    types: Vec<String>,
     exports: BTreeSet<String>,
     modules: BTreeMap<String, Module>,
 }
@@ -25,7 +27,8 @@ pub(super) fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }
 
-fn parent(path: &str) -> &str {
+/// What stands before it.
+pub(super) fn parent(path: &str) -> &str {
     path.rsplit_once('.').map_or("", |(parent, _)| parent)
 }
 
@@ -46,6 +49,11 @@ impl Tree {
     /// Adds an item's text to the module that it belongs to.
     pub(super) fn add(&mut self, path: &str, text: String) {
         self.module(parent(path)).items.push(text);
+    }
+
+    /// Adds a type to a module.
+    pub(super) fn add_type(&mut self, module: &str, text: String) {
+        self.module(module).types.push(text);
     }
 
     /// Makes an item, and its namesakes with these suffixes, reachable by the other public paths that Python has for it.
@@ -100,10 +108,14 @@ impl Module {
             if !self.items.is_empty() {
                 out.line(format!("use {root}::bindings as __b;"));
             }
+            if !self.types.is_empty() {
+                // What is derived names things of it, and the crate around may go without.
+                out.line("use ::std::prelude::rust_2021::*;");
+            }
             for export in &self.exports {
                 out.line(export);
             }
-            for item in &self.items {
+            for item in self.items.iter().chain(&self.types) {
                 out.line("");
                 out.lines(item);
             }
@@ -118,6 +130,9 @@ impl Module {
     }
 
     fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.exports.is_empty() && self.modules.values().all(Self::is_empty)
+        self.items.is_empty()
+            && self.types.is_empty()
+            && self.exports.is_empty()
+            && self.modules.values().all(Self::is_empty)
     }
 }

@@ -29,6 +29,14 @@ impl Writer {
         self.line("}");
     }
 
+    /// A line that opens a pair of braces, and what stands between them; whoever calls closes it.
+    pub(super) fn nested(&mut self, head: impl AsRef<str>, body: impl FnOnce(&mut Self)) {
+        self.line(head);
+        self.depth += 1;
+        body(self);
+        self.depth -= 1;
+    }
+
     /// Documentation of dspex's own, as it is.
     pub(super) fn doc(&mut self, text: &str) {
         for line in text.lines() {

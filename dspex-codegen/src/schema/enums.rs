@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 use serde_json::Value;
 
-use super::{Kind, Place, SchemaTypes, Shape, distinct, docs, enumeration, names};
+use super::{Docs, Kind, Place, SchemaTypes, Shape, distinct, docs, enumeration, names};
 
 impl SchemaTypes {
     /// One of several values.
@@ -49,17 +49,18 @@ impl SchemaTypes {
     }
 
     fn choice(&mut self, schema: &Value, ident: &Ident, _: Place<'_>) -> TokenStream {
-        let (derives, docs) = (self.derives(), docs(schema, &format!("One of the values of `{ident}`.")));
+        let (derives, Docs { lines, description }) = (self.derives(), docs(schema));
         let variants = variants(&values_of(schema)).into_iter().map(|(value, variant)| {
-            let doc = format!(" `{}`", value.replace('`', "'").replace(['\n', '\r'], " "));
             let rename = (variant != value).then(|| quote!(#[serde(rename = #value)]));
-            quote!(#[doc = #doc] #rename #variant,)
+            quote!(#rename #variant,)
         });
-        quote!(#docs #derives #[derive(Copy, Eq, PartialOrd, Ord, Hash)] pub enum #ident { #(#variants)* })
+        quote!(#lines #derives #description #[derive(
+                ::core::marker::Copy, ::core::cmp::Eq, ::core::cmp::PartialOrd, ::core::cmp::Ord, ::core::hash::Hash
+            )] pub enum #ident { #(#variants)* })
     }
 
     fn numbers(&mut self, schema: &Value, ident: &Ident, _: Place<'_>) -> TokenStream {
-        let (derives, docs) = (self.derives(), docs(schema, &format!("One of the values of `{ident}`.")));
+        let (derives, Docs { lines, description }) = (self.derives(), docs(schema));
         let numbers: Vec<i64> = values_of(schema).iter().filter_map(Value::as_i64).collect();
         let names = numbers.iter().map(|number| match number {
             0.. => format!("N{number}"),
@@ -67,16 +68,18 @@ impl SchemaTypes {
         });
         let variants = distinct(names);
         let literals: Vec<Literal> = numbers.iter().map(|number| Literal::i64_unsuffixed(*number)).collect();
-        let variant_docs = numbers.iter().map(|number| format!(" {number}"));
         let expected = numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
         let problem = format!("expected one of {expected}, got {{value}}");
         quote! {
-            #docs
+            #lines
             #derives
-            #[derive(Copy, Eq, PartialOrd, Ord, Hash)]
+            #description
+            #[derive(
+                ::core::marker::Copy, ::core::cmp::Eq, ::core::cmp::PartialOrd, ::core::cmp::Ord, ::core::hash::Hash
+            )]
             #[serde(try_from = "i64", into = "i64")]
             #[schemars(extend("enum" = [#(#literals),*]))]
-            pub enum #ident { #(#[doc = #variant_docs] #variants,)* }
+            pub enum #ident { #(#variants,)* }
 
             impl ::core::convert::From<#ident> for ::core::primitive::i64 {
                 fn from(value: #ident) -> Self {

@@ -4,20 +4,28 @@
 //! serde's derives and the documentation of the schema. What JSON has of a value survives: reading and writing it
 //! gives the same value, up to defaults that Python would fill in as well.
 
+mod builder;
 mod defs;
 mod enums;
 mod names;
+mod record;
 mod structs;
 mod unions;
 
 use std::collections::BTreeMap;
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote};
 use serde_json::{Value, json};
 
 use crate::Root;
+use crate::ident::field_ident;
 use defs::Defs;
+pub use record::{Record, RecordField};
+
+/// Where introspection tells of which class of Python a schema is, and of which module.
+const CLASS: &str = "x-python";
+const MODULE: &str = "x-python-module";
 
 /// The type for a schema, and the items that it needs. `name` is for what the schema itself does not name.
 ///
@@ -36,15 +44,21 @@ pub fn types_from_schema(schema: &Value, name: &str, root: &Root) -> (TokenStrea
     (ty, types.items())
 }
 
-/// The types of several schemas that belong into one module. The same definition in several of them is one item;
-/// different ones of the same name are told apart by a number.
+/// The types of several schemas that belong together. The same definition in several of them is one item; different
+/// ones of the same name are told apart by a number.
+///
+/// A schema that says of which Python module it is (`x-python-module`) has its item in the Rust module of that path;
+/// others are where they are needed. Without any module, all items stand side by side.
 #[derive(Clone, Debug)]
 pub struct SchemaTypes {
     root: Root,
-    /// Names by what they stand for.
-    known: BTreeMap<String, Ident>,
-    /// Items by name, so that their order does not depend on that of the schemas. `None` while one is being made.
-    items: BTreeMap<String, Option<TokenStream>>,
+    /// Types that exist already, by the class of Python that they stand for.
+    own: BTreeMap<String, TokenStream>,
+    /// Modules and names by what they stand for.
+    known: BTreeMap<String, (String, Ident)>,
+    /// Items by module and name, so that their order does not depend on that of the schemas. `None` while one is being
+    /// made, and for names that are something else's.
+    items: BTreeMap<(String, String), Option<TokenStream>>,
 }
 
 /// A type, and what whoever contains it has to know of it.
@@ -72,6 +86,8 @@ enum Kind {
     /// A struct; how many of its fields are required and how many there are.
     Struct(usize, usize),
     Union,
+    /// A type that exists already.
+    Own,
     Any,
 }
 
@@ -79,6 +95,8 @@ enum Kind {
 #[derive(Clone, Copy)]
 struct Place<'a> {
     defs: &'a Defs<'a>,
+    /// The Python module whose Rust module the type stands in.
+    module: &'a str,
     /// The name for what has none.
     hint: &'a str,
     /// Whether the type that is being written holds this one in itself, not on the heap.
@@ -100,28 +118,69 @@ impl<'a> Place<'a> {
 impl SchemaTypes {
     /// No types yet.
     pub fn new(root: Root) -> Self {
-        Self { root, known: BTreeMap::new(), items: BTreeMap::new() }
+        Self { root, own: BTreeMap::new(), known: BTreeMap::new(), items: BTreeMap::new() }
     }
 
-    /// Keeps a name for something else in the module.
-    pub fn reserve(&mut self, name: &str) {
-        self.items.entry(name.to_owned()).or_default();
+    /// A type that exists already for a class of Python. It needs `Clone`, `Debug`, `PartialEq`, serde and schemars.
+    pub fn own(&mut self, class: &str, ty: TokenStream) {
+        self.own.insert(class.to_owned(), ty);
+    }
+
+    /// Keeps a name of a module for something else.
+    pub fn reserve(&mut self, module: &str, name: &str) {
+        self.items.entry((module.to_owned(), name.to_owned())).or_default();
     }
 
     /// The type for a schema, which has its own `$defs`. `name` is for what the schema itself does not name.
     pub fn ty(&mut self, schema: &Value, name: &str) -> TokenStream {
-        let defs = Defs::of(schema);
-        let hint = names::type_name(name);
-        self.shape(schema, Place { defs: &defs, hint: &hint, inline: false, titled: true }).tokens
+        self.ty_in("", schema, name)
     }
 
-    /// The items of all schemas so far, sorted by name.
+    /// As [`ty`](Self::ty), as it is written in the Rust module for a module of Python.
+    pub fn ty_in(&mut self, module: &str, schema: &Value, name: &str) -> TokenStream {
+        self.shape_in(module, schema, name).tokens
+    }
+
+    fn shape_in(&mut self, module: &str, schema: &Value, name: &str) -> Shape {
+        let defs = Defs::of(schema);
+        let hint = names::type_name(name);
+        self.shape(schema, Place { defs: &defs, module, hint: &hint, inline: false, titled: true })
+    }
+
+    /// Gives a class of data its type, under its own name where that is free: its module and identifier.
+    pub(crate) fn class(&mut self, module: &str, name: &str, schema: &Value) -> (String, Ident) {
+        let shape = self.shape_in(module, schema, name);
+        let item = matches!(shape.kind, Kind::Choice(_) | Kind::Numbers | Kind::Struct(..) | Kind::Union);
+        let tokens = shape.tokens;
+        if item && let Some(ident) = only_ident(&tokens) {
+            return (module.to_owned(), ident);
+        }
+        let ident = self.claim(module, &names::type_name(name));
+        let doc = format!(" Values of Python's `{name}`.");
+        self.items.insert(
+            (module.to_owned(), ident.to_string()),
+            Some(quote!(#[doc = #doc] pub type #ident = #tokens;)),
+        );
+        (module.to_owned(), ident)
+    }
+
+    /// The items of all schemas so far, sorted by module and name.
     pub fn items(&self) -> TokenStream {
         let items = self.items.values().flatten();
         quote!(#(#items)*)
     }
 
+    /// The items of all schemas so far, each with its module and name, sorted.
+    pub fn modules(&self) -> impl Iterator<Item = (&str, &str, &TokenStream)> {
+        self.items.iter().filter_map(|((module, name), item)| Some((&**module, &**name, item.as_ref()?)))
+    }
+
     fn shape(&mut self, schema: &Value, place: Place<'_>) -> Shape {
+        if let Some(class) = schema.get(CLASS).and_then(Value::as_str)
+            && let Some(tokens) = self.own.get(class).cloned().or_else(|| self.root.runtime_type(class))
+        {
+            return Shape { tokens, kind: Kind::Own };
+        }
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
             return self.reference(reference, place);
         }
@@ -241,27 +300,32 @@ impl SchemaTypes {
         make: fn(&mut Self, &Value, &Ident, Place<'_>) -> TokenStream,
     ) -> Shape {
         let kind = structs::kind_of(schema).unwrap_or(Kind::Union);
-        let title = schema.get("title").and_then(Value::as_str).filter(|_| place.titled);
+        let text = |key| schema.get(key).and_then(Value::as_str);
+        let module = text(MODULE).unwrap_or(place.module);
+        // The name of the class within its module, or its title, which may be another.
+        let class = text(CLASS).and_then(|class| class.strip_prefix(module)?.strip_prefix('.'));
+        let title = class.or_else(|| text("title").filter(|_| place.titled));
         let wanted = title.map_or_else(|| place.hint.to_owned(), names::type_name);
-        let key = format!("{wanted} {}", place.defs.key(schema));
-        if let Some(ident) = self.known.get(&key) {
-            return Shape { tokens: quote!(#ident), kind };
+        let key = format!("{module} {wanted} {}", place.defs.key(schema));
+        if let Some((module, ident)) = self.known.get(&key) {
+            return Shape { tokens: path(place.module, module, ident), kind };
         }
-        let ident = self.claim(&wanted);
-        self.known.insert(key, ident.clone());
+        let ident = self.claim(module, &wanted);
+        self.known.insert(key, (module.to_owned(), ident.clone()));
         let hint = ident.to_string();
-        let item = make(self, schema, &ident, Place { hint: &hint, inline: true, titled: false, ..place });
-        self.items.insert(hint.clone(), Some(item));
-        Shape { tokens: quote!(#ident), kind }
+        let inner = Place { module, hint: &hint, inline: true, titled: false, ..place };
+        let item = make(self, schema, &ident, inner);
+        self.items.insert((module.to_owned(), hint.clone()), Some(item));
+        Shape { tokens: path(place.module, module, &ident), kind }
     }
 
-    /// A name that no other item has.
-    fn claim(&mut self, wanted: &str) -> Ident {
-        let free = |name: &String| !self.items.contains_key(name);
+    /// A name that no other item of the module has.
+    fn claim(&mut self, module: &str, wanted: &str) -> Ident {
+        let free = |name: &String| !self.items.contains_key(&(module.to_owned(), name.clone()));
         let numbered = (2..).map(|number| format!("{wanted}{number}"));
         let name = std::iter::once(wanted.to_owned()).chain(numbered).find(free);
         let name = name.unwrap_or_else(|| wanted.to_owned());
-        self.items.insert(name.clone(), None);
+        self.items.insert((module.to_owned(), name.clone()), None);
         Ident::new(&name, Span::call_site())
     }
 
@@ -270,19 +334,73 @@ impl SchemaTypes {
         let (serde, schemars) = (self.root.private(&quote!(serde)), self.root.private(&quote!(schemars)));
         let (serde_text, schemars_text) = (self.root.crate_text("serde"), self.root.crate_text("schemars"));
         quote! {
-            #[derive(Clone, Debug, PartialEq, #serde::Serialize, #serde::Deserialize, #schemars::JsonSchema)]
+            #[derive(
+                ::core::clone::Clone, ::core::fmt::Debug, ::core::cmp::PartialEq,
+                #serde::Serialize, #serde::Deserialize, #schemars::JsonSchema
+            )]
             #[serde(crate = #serde_text)]
             #[schemars(crate = #schemars_text)]
+            #[allow(missing_docs)]
         }
     }
 }
 
-/// The documentation of a schema as attributes, or a sentence in its place.
-fn docs(schema: &Value, otherwise: &str) -> TokenStream {
+/// A type that is a name of its own module.
+fn only_ident(tokens: &TokenStream) -> Option<Ident> {
+    let mut tokens = tokens.clone().into_iter();
+    match (tokens.next(), tokens.next()) {
+        (Some(TokenTree::Ident(ident)), None) => Some(ident),
+        _ => None,
+    }
+}
+
+/// The path of an item of a Rust module as it is written in another one: up to where both begin, and down again.
+pub(crate) fn path(from: &str, to: &str, ident: &Ident) -> TokenStream {
+    if from == to {
+        return quote!(#ident);
+    }
+    let parts = |module: &str| -> Vec<String> {
+        module.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    };
+    let (from, to) = (parts(from), parts(to));
+    let common = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
+    let up = from.iter().skip(common).map(|_| quote!(super::));
+    let down = to.iter().skip(common).map(|part| field_ident(part).0);
+    quote!(#(#up)* #(#down::)* #ident)
+}
+
+/// The documentation of a schema as attributes. What Python does not describe stays without a description: an invented one
+/// would reach the prompt of a signature that is made of the type.
+fn docs(schema: &Value) -> Docs {
     let text = schema.get("description").and_then(Value::as_str).filter(|text| !text.trim().is_empty());
-    let text = text.map_or_else(|| otherwise.to_owned(), crate::rustdoc);
-    let lines = text.lines().map(|line| format!(" {line}"));
-    quote!(#(#[doc = #lines])*)
+    text.map(|text| Docs::new(&crate::rustdoc(text), text)).unwrap_or_default()
+}
+
+/// Documentation, and the text that JSON Schemas should have where that is another. The attribute for the latter has to
+/// come after the derive that knows it.
+#[derive(Clone, Debug, Default)]
+struct Docs {
+    lines: TokenStream,
+    description: Option<TokenStream>,
+}
+
+impl Docs {
+    fn new(doc: &str, description: &str) -> Self {
+        let lines = doc.lines().map(|line| if line.is_empty() { String::new() } else { format!(" {line}") });
+        let differs = doc != description;
+        Self {
+            lines: quote!(#(#[doc = #lines])*),
+            description: differs.then(|| quote!(#[schemars(description = #description)])),
+        }
+    }
+}
+
+/// On a field, both.
+impl ToTokens for Docs {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.lines.to_tokens(tokens);
+        self.description.to_tokens(tokens);
+    }
 }
 
 fn with_type(schema: &Value, ty: &Value) -> Value {

@@ -4,7 +4,8 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 use serde_json::{Map, Value};
 
-use super::{Kind, Place, SchemaTypes, Shape, distinct, docs, names};
+use super::builder::{Part, builder};
+use super::{Docs, Kind, Place, SchemaTypes, Shape, distinct, docs, names};
 
 /// What is known of an object before its fields are.
 pub(super) fn kind_of(schema: &Value) -> Option<Kind> {
@@ -26,6 +27,8 @@ struct Member {
     absent: Option<TokenStream>,
     /// Whether it tells null from nothing.
     present: bool,
+    /// What `new` and a setter know of it.
+    part: Part,
 }
 
 impl SchemaTypes {
@@ -48,7 +51,7 @@ impl SchemaTypes {
         let rest = self.rest(schema, &members, place);
         let strict = (schema.get("additionalProperties") == Some(&Value::Bool(false)))
             .then(|| quote!(#[serde(deny_unknown_fields)]));
-        let (derives, docs) = (self.derives(), docs(schema, &format!("`{ident}` of Python.")));
+        let (derives, Docs { lines, description }) = (self.derives(), docs(schema));
         let tokens = members.iter().map(|member| &member.tokens);
         let defaults = members.iter().filter_map(|member| member.default.as_ref());
         let functions = defaults.map(|(name, ty, value)| quote!(fn #name() -> #ty { #value }));
@@ -64,6 +67,9 @@ impl SchemaTypes {
             });
         }
         let inherent = (!functions.is_empty()).then(|| quote!(impl #ident { #(#functions)* }));
+        let parts: Vec<Part> = members.iter().map(|member| member.part.clone()).collect();
+        let builder = builder(ident, &parts, rest.as_ref().map(|(name, _)| name));
+        let rest = rest.map(|(_, field)| field);
         let complete = members.iter().all(|member| member.absent.is_some()) && rest.is_none();
         let default = complete.then(|| {
             let names = members.iter().map(|member| &member.ident);
@@ -77,11 +83,13 @@ impl SchemaTypes {
             }
         });
         quote! {
-            #docs
+            #lines
             #derives
+            #description
             #strict
             pub struct #ident { #(#tokens)* #rest }
             #inherent
+            #builder
             #default
         }
     }
@@ -99,23 +107,34 @@ impl SchemaTypes {
         let shape = self.shape(field, place.inner(&hint));
         let plain = ident.to_string();
         let rename = (plain.trim_start_matches("r#") != name).then(|| quote!(#[serde(rename = #name)]));
-        let docs = docs(field, &format!("The field `{name}`."));
+        let docs = docs(field);
         let ty = &shape.tokens;
         let none = quote!(::core::option::Option::None);
-        let (ty, attribute, default, absent) = if required {
-            (ty.clone(), None, None, None)
+        let text = matches!(shape.kind, Kind::Text);
+        let part = |ty: &TokenStream, text: bool, some: bool, absent: Option<&TokenStream>| Part {
+            ident: ident.clone(),
+            ty: ty.clone(),
+            text,
+            some,
+            absent: absent.cloned(),
+        };
+        let inner = |absent: &TokenStream| match &shape.kind {
+            Kind::Option(of) => part(&of.tokens, matches!(of.kind, Kind::Text), true, Some(absent)),
+            _ => part(ty, text, false, Some(absent)),
+        };
+        let (ty, attribute, default, absent, part) = if required {
+            (ty.clone(), None, None, None, part(ty, text, false, None))
         } else if let Some(value) = field.get("default").and_then(|value| literal(value, &shape)) {
             let function = format_ident!("default_{}", plain.trim_start_matches("r#"));
             let path = format!("{owner}::{function}");
-            let absent = Some(quote!(Self::#function()));
-            (ty.clone(), Some(quote!(#[serde(default = #path)])), Some((function, ty.clone(), value)), absent)
+            let absent = quote!(Self::#function());
+            let part = part(ty, text, false, Some(&absent));
+            let function = Some((function, ty.clone(), value));
+            (ty.clone(), Some(quote!(#[serde(default = #path)])), function, Some(absent), part)
         } else if field.get("default").is_some_and(|value| is_empty(value, &shape.kind)) {
-            (
-                ty.clone(),
-                Some(quote!(#[serde(default)])),
-                None,
-                Some(quote!(::core::default::Default::default())),
-            )
+            let absent = quote!(::core::default::Default::default());
+            let part = inner(&absent);
+            (ty.clone(), Some(quote!(#[serde(default)])), None, Some(absent), part)
         } else if matches!(shape.kind, Kind::Option(_) | Kind::Any) && field.get("default").is_some() {
             // Null is a value of it, and not the default.
             let path = format!("{owner}::present");
@@ -126,27 +145,31 @@ impl SchemaTypes {
                     deserialize_with = #path
                 )]
             };
+            let part = part(ty, false, true, Some(&none));
             return Member {
                 tokens: quote!(#docs #rename #skip pub #ident: ::core::option::Option<#ty>,),
                 ident,
                 default: None,
                 absent: Some(none),
                 present: true,
+                part,
             };
         } else {
             let skip = quote!(#[serde(default, skip_serializing_if = "::core::option::Option::is_none")]);
-            let ty = match shape.kind {
-                Kind::Option(_) => ty.clone(),
-                _ => quote!(::core::option::Option<#ty>),
-            };
-            (ty, Some(skip), None, Some(none))
+            match shape.kind {
+                Kind::Option(_) => (ty.clone(), Some(skip), None, Some(none.clone()), inner(&none)),
+                _ => {
+                    let part = part(ty, text, true, Some(&none));
+                    (quote!(::core::option::Option<#ty>), Some(skip), None, Some(none), part)
+                }
+            }
         };
         let tokens = quote!(#docs #rename #attribute pub #ident: #ty,);
-        Member { ident, tokens, default, absent, present: false }
+        Member { ident, tokens, default, absent, present: false, part }
     }
 
     /// The field for those that have no names.
-    fn rest(&mut self, schema: &Value, members: &[Member], place: Place<'_>) -> Option<TokenStream> {
+    fn rest(&mut self, schema: &Value, members: &[Member], place: Place<'_>) -> Option<(Ident, TokenStream)> {
         let values = schema.get("additionalProperties")?;
         if values == &Value::Bool(false) {
             return None;
@@ -156,7 +179,8 @@ impl SchemaTypes {
         let taken = members.iter().any(|member| member.ident == "additional");
         let ident = if taken { format_ident!("additional_properties") } else { format_ident!("additional") };
         let map = quote!(::std::collections::BTreeMap<::std::string::String, #of>);
-        Some(quote!(#[doc = " All other fields."] #[serde(flatten)] pub #ident: #map,))
+        let field = quote!(#[doc = " All other fields."] #[serde(flatten)] pub #ident: #map,);
+        Some((ident, field))
     }
 }
 

@@ -6,7 +6,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use serde_json::{Value, json};
 
-use super::{Kind, Place, SchemaTypes, Shape, distinct, docs};
+use super::{Docs, Kind, Place, SchemaTypes, Shape, distinct, docs};
 
 impl SchemaTypes {
     pub(super) fn union(&mut self, branches: &[Value], schema: &Value, place: Place<'_>) -> Shape {
@@ -41,8 +41,16 @@ impl SchemaTypes {
         if let [only] = shapes.as_slice() {
             return only.clone();
         }
-        // The title of a field is no name for its type.
-        self.item(union, Place { titled: false, ..place }, Self::untagged)
+        // The title of a field is no name for its type. What has names makes one, which all fields share; the description
+        // of one of them is not that of the type.
+        let place = Place { titled: false, ..place };
+        match names_of(&shapes, hint) {
+            Some(name) => {
+                let plain = json!({"anyOf": union["anyOf"]});
+                self.item(&plain, Place { hint: &name, ..place }, Self::untagged)
+            }
+            None => self.item(union, place, Self::untagged),
+        }
     }
 
     /// The branches, each once, the most particular first.
@@ -60,23 +68,34 @@ impl SchemaTypes {
     }
 
     fn untagged(&mut self, schema: &Value, ident: &Ident, place: Place<'_>) -> TokenStream {
-        let (derives, docs) = (self.derives(), docs(schema, "One of several types."));
+        let (derives, Docs { lines, description }) = (self.derives(), docs(schema));
         let hint = ident.to_string();
         let shapes = self.shapes(schema, place, &hint);
         let variants = distinct(shapes.iter().map(|shape| variant(shape, &hint)));
         let types: Vec<&TokenStream> = shapes.iter().map(|shape| &shape.tokens).collect();
-        let variant_docs = variants.iter().map(|variant| format!(" As `{variant}`."));
         quote! {
-            #docs
+            #lines
             #derives
+            #description
             #[serde(untagged)]
-            pub enum #ident { #(#[doc = #variant_docs] #variants(#types),)* }
+            pub enum #ident { #(#variants(#types),)* }
         }
     }
 }
 
 fn is_null(schema: &Value) -> bool {
     schema.get("type") == Some(&json!("null")) || schema.get("const") == Some(&Value::Null)
+}
+
+/// `ClaimOrRefusal`, where all branches have names that do not come from this place.
+fn names_of(shapes: &[Shape], hint: &str) -> Option<String> {
+    let mut names = Vec::new();
+    for shape in shapes {
+        let unnamed = matches!(shape.kind, Kind::Null | Kind::List | Kind::Map | Kind::Option(_) | Kind::Any);
+        names.push(Some(variant(shape, "")).filter(|name| !unnamed && !name.starts_with(hint))?);
+    }
+    names.sort();
+    Some(names.join("Or"))
 }
 
 /// What tells the type of a branch without a name from that of the whole.
@@ -100,10 +119,10 @@ fn variant(shape: &Shape, whole: &str) -> String {
         Kind::List => "List".to_owned(),
         Kind::Map | Kind::Any => "Object".to_owned(),
         Kind::Option(_) => "Optional".to_owned(),
-        Kind::Choice(_) | Kind::Numbers | Kind::Struct(..) | Kind::Union => {
+        Kind::Choice(_) | Kind::Numbers | Kind::Struct(..) | Kind::Union | Kind::Own => {
             let text = shape.tokens.to_string().replace(' ', "");
             let name = text.rsplit("::").next().unwrap_or(&text);
-            let name = name.trim_start_matches("Box<").trim_end_matches('>');
+            let name = name.trim_start_matches("Box<").trim_end_matches('>').trim_start_matches("r#");
             name.strip_prefix(whole).filter(|rest| !rest.is_empty()).unwrap_or(name).to_owned()
         }
     }
@@ -120,7 +139,7 @@ fn rank(kind: &Kind) -> (u8, i64) {
         Kind::Text => (6, 0),
         // A struct with more fields fits fewer objects.
         Kind::Struct(required, all) => (7, -(1000 * (*required as i64) + *all as i64)),
-        Kind::Union => (8, 0),
+        Kind::Union | Kind::Own => (8, 0),
         Kind::List => (9, 0),
         Kind::Map => (10, 0),
         Kind::Option(_) => (11, 0),

@@ -1,13 +1,22 @@
 //! The item, and the copy of it that the derives are put on.
 
+use darling::FromAttributes;
 use dspex_codegen::Root;
 use proc_macro2::{Group, TokenTree};
 use quote::format_ident;
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Data, DeriveInput, Field, Meta, Token};
 
-use crate::context;
+use crate::attribute::{self, Facade};
 use crate::prelude::*;
+
+/// `#[field(..)]` on the item.
+#[derive(Default, FromAttributes)]
+#[darling(attributes(field), default)]
+struct Options {
+    #[darling(rename = "crate")]
+    facade: Option<Facade>,
+}
 
 /// A type that is to be usable as the type of a field.
 pub(crate) struct Model {
@@ -19,12 +28,8 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn new(input: DeriveInput, errors: &mut Errors) -> Self {
-        let mut root = Root::default();
-        for attr in input.attrs.iter().filter(|attr| attr.path().is_ident("field")) {
-            if let Some(Some(path)) = errors.handle(facade(attr)) {
-                root = path;
-            }
-        }
+        let options: Options = attribute::read("field", "`crate = ::path`", &input.attrs, errors);
+        let root = options.facade.map(|Facade(root)| root).unwrap_or_default();
         Self { input, root }
     }
 
@@ -105,18 +110,4 @@ pub(super) fn replace_self(tokens: TokenStream, ident: &Ident) -> TokenStream {
             other => other,
         })
         .collect()
-}
-
-/// The facade that `#[field(crate = ::path)]` names.
-fn facade(attr: &Attribute) -> Result<Option<Root>> {
-    let mut root = None;
-    attr.parse_nested_meta(|meta| {
-        if !meta.path.is_ident("crate") {
-            let name = meta.path.to_token_stream();
-            bail!(&meta.path, "`#[field]` takes no `{name}`; it takes `crate = ::path`");
-        }
-        root = Some(context::root(&meta.value()?.call(context::path)?)?);
-        Ok(())
-    })?;
-    Ok(root)
 }

@@ -2,6 +2,7 @@
 //! `options.rs` reads.
 
 use dspex_codegen::Root;
+use dspex_schema::closest;
 use proc_macro2::TokenTree;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
@@ -33,20 +34,6 @@ pub(crate) struct Keyword {
     pub(crate) value: Expr,
 }
 
-/// Arguments that have a meaning in dspex but are not there yet, and what to do until they are.
-const LATER: &[(&str, &str)] =
-    &[("tools", "use `dspy.ChainOfThought`, or build the class through `session.dspy()`")];
-
-/// Whether a keyword is an argument of a later release.
-fn is_later(name: &str) -> bool {
-    LATER.iter().any(|(key, _)| *key == name)
-}
-
-/// Whether a keyword means something to the macro, so that it cannot be a bare class.
-fn is_known(name: &str) -> bool {
-    is_later(name) || options::NAMES.contains(&name)
-}
-
 impl Args {
     /// Parses the arguments one by one, so that an error in one does not hide those in others.
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
@@ -58,12 +45,14 @@ impl Args {
             errors.push(Error::new(Span::call_site(), text));
         }
         for (position, argument) in split(tokens).into_iter().enumerate() {
-            let is_signature = matches!(argument.clone().into_iter().next(), Some(TokenTree::Ident(key)) if key == "signature");
+            let first = argument.clone().into_iter().next();
+            let is = |name: &str| matches!(&first, Some(TokenTree::Ident(key)) if key == name);
             let parsed = match argument_parser(position).parse2(argument) {
                 Ok(parsed) => parsed,
                 Err(error) => {
                     errors.push(error);
-                    args.options.signature_lost |= is_signature;
+                    args.options.signature_lost |= is("signature");
+                    args.options.tools_lost |= is("tools");
                     continue;
                 }
             };
@@ -92,22 +81,30 @@ impl Args {
                 }
                 Argument::Keyword(key, value) => {
                     let name = key.unraw().to_string();
-                    if let Some((_, instead)) = LATER.iter().find(|(later, _)| *later == name) {
-                        errors.push(err!(&key, "`{name}` is not supported yet; {instead}"));
-                        continue;
-                    }
                     if args.keywords.iter().any(|given| given.name == name) {
                         errors.push(err!(&key, "`{name}` is given twice; remove one"));
                         continue;
                     }
                     match value {
                         Some(value) => args.keywords.push(Keyword { key, name, value }),
-                        None => errors.push(err!(&key, "`{name}` needs a value; write `{name} = value`")),
+                        None => {
+                            let (error, tools) = without_value(&key, &name);
+                            args.options.tools_lost |= tools;
+                            errors.push(error);
+                        }
                     }
                 }
             }
         }
         args
+    }
+}
+
+/// A word alone, or with parentheses: nearly an option, or a keyword without its value. Also whether tools were meant.
+fn without_value(key: &Ident, name: &str) -> (Error, bool) {
+    match closest(name, options::NAMES.iter().copied().filter(|option| *option != name)) {
+        Some(other) => (err!(key, "there is no option `{name}`; did you mean `{other}`?"), other == "tools"),
+        None => (err!(key, "`{name}` needs a value; write `{name} = value`"), false),
     }
 }
 
@@ -138,7 +135,10 @@ fn argument_parser(position: usize) -> impl Parser<Output = Argument> {
             ahead.is_empty() || ahead.peek(Token![=]) || ahead.peek(syn::token::Paren)
         };
         let bare_class = position == 0 && !(named && input.peek2(Token![=]));
-        if !named || (bare_class && !is_known(&input.fork().call(Ident::parse_any)?.to_string())) {
+        if !named
+            || (bare_class
+                && !options::NAMES.contains(&input.fork().call(Ident::parse_any)?.to_string().as_str()))
+        {
             let rest: TokenStream = input.parse()?;
             return Err(syn::Error::new_spanned(
                 &rest,
@@ -152,7 +152,9 @@ fn argument_parser(position: usize) -> impl Parser<Output = Argument> {
             ));
         }
         let key = Ident::parse_any(input)?;
-        if options::NAMES.contains(&key.to_string().as_str()) {
+        // A class may have a keyword `config`, which is no list.
+        let keyword = key == "config" && input.peek(Token![=]);
+        if !keyword && options::NAMES.contains(&key.to_string().as_str()) {
             let option = options::Given::parse(key, input)?;
             end(input)?;
             return Ok(Argument::Option(option));
@@ -161,11 +163,6 @@ fn argument_parser(position: usize) -> impl Parser<Output = Argument> {
             let equals = input.parse::<Token![=]>()?;
             if input.is_empty() {
                 return Err(syn::Error::new_spanned(equals, format!("`{key}` needs a value after `=`")));
-            }
-            if is_later(&key.to_string()) {
-                // Whatever the value will be, the key is what there is to say something about.
-                input.parse::<TokenStream>()?;
-                return Ok(Argument::Keyword(key, None));
             }
             let value = input.parse()?;
             end(input)?;

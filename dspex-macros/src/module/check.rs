@@ -8,7 +8,7 @@ use syn::ext::IdentExt;
 use super::args::{Args, Keyword};
 use super::literal;
 use super::model::{Field, Model, settings};
-use super::{options, setting};
+use super::{options, setting, tools};
 use crate::prelude::*;
 use crate::types;
 
@@ -39,6 +39,10 @@ pub(crate) fn check(model: &Model, args: &Args, class: Option<&Class>, errors: &
         {
             errors.handle(check_keyword(keyword, &value, class));
         }
+    }
+    setting::check_config(args, class, errors);
+    if let Some(given) = &args.options.tools {
+        tools::check(given, class, args.options.unchecked.is_some(), errors);
     }
     if let (Some(class), Some(name)) = (class, &args.class)
         && errors.handle(check_class(class, name)).is_some()
@@ -92,7 +96,7 @@ fn check_options(model: &Model, args: &Args, class: Option<&Class>, errors: &mut
     if let (Some(execute), Some(class)) = (&args.options.execute, class) {
         errors.handle(method_of(class, execute, &execute.value()).and_then(|found| {
             if let Some(options::Signature::Type(_)) = &args.options.signature {
-                // Its inputs are known to the compiler only.
+                // Its inputs are known to the compiler only, which gets the same check.
                 return Ok(());
             }
             let inputs: Vec<&str> = match &model.text {
@@ -109,19 +113,23 @@ fn check_options(model: &Model, args: &Args, class: Option<&Class>, errors: &mut
                 .iter()
                 .find(|parameter| parameter.required && !inputs.contains(&parameter.name.as_str()));
             match missing {
-                Some(parameter) => Err(err!(
-                    execute,
-                    "`{}` of `{}` needs `{}`, which is no input of `{}`; add the input, or use `methods({})`",
-                    found.name,
-                    class.name,
-                    parameter.name,
-                    model.ident(),
-                    found.name
-                )),
+                Some(parameter) => {
+                    let signature = format!("`{}`", model.ident());
+                    Err(err!(execute, "{}", not_an_input(&found.name, class, &parameter.name, &signature)))
+                }
                 None => Ok(()),
             }
         }));
     }
+}
+
+/// That a method needs what the signature does not have.
+pub(super) fn not_an_input(method: &str, class: &Class, parameter: &str, signature: &str) -> String {
+    format!(
+        "`{method}` of `{}` needs `{parameter}`, which is no input of {signature}; add the input, or use \
+         `methods({method})`",
+        class.name
+    )
 }
 
 /// The method of the class, or an error that proposes another.
@@ -149,9 +157,6 @@ fn check_item(model: &Model, errors: &mut Errors) {
         errors.push(err!(clause, "`{}` cannot have a where clause; remove it", model.ident()));
     }
     for attr in &model.item.attrs {
-        if attr.path().is_ident("cfg") {
-            errors.push(err!(attr, "`#[cfg]` has to come first; move it above `#[dspy_module]`"));
-        }
         if let Some((name, _)) = settings(attr) {
             errors.push(err!(
                 attr,
@@ -267,8 +272,11 @@ fn check_class(class: &Class, name: &LitStr) -> Result {
 fn check_keyword(keyword: &Keyword, value: &serde_json::Value, class: &Class) -> Result {
     let Keyword { key, name, value: expr } = keyword;
     let Some(parameter) = class.parameter(name) else {
+        if name == "config" {
+            bail!(key, "`config` needs settings in parentheses; write `config(top_k = 40)`");
+        }
         if class.init_extra {
-            return setting::check(key, name, expr, value, class);
+            return setting::check(keyword, value, class);
         }
         let settable: Vec<&str> = settable(class).map(|parameter| parameter.name.as_str()).collect();
         // Options of the macro are parsed before, so that a near miss arrives here.
@@ -310,6 +318,7 @@ fn check_required(class: &Class, name: &LitStr, args: &Args, errors: &mut Errors
     for parameter in class.init.iter().filter(|parameter| parameter.required) {
         match &parameter.role {
             Role::Signature => {}
+            Role::Tools if args.options.tools.is_some() || args.options.tools_lost => {}
             Role::Value => {
                 if !args.keywords.iter().any(|keyword| keyword.name == parameter.name) {
                     let Parameter { name: missing, ty, .. } = parameter;

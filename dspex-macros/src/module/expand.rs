@@ -1,5 +1,7 @@
 //! The generated code: the struct again, and the items that `dspex-codegen` writes.
 
+use std::sync::Arc;
+
 use dspex_codegen::{
     ExtraOutput, Field as CodegenField, Method, Module, Shared, TextFields, TextOwner, Transform, text_fields,
 };
@@ -10,6 +12,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::args::Args;
+use super::check::not_an_input;
 use super::literal;
 use super::model::{Field, Model, settings};
 use super::options;
@@ -41,12 +44,12 @@ pub(crate) fn items(model: &Model, args: &Args, class: Option<&Class>) -> TokenS
 
 /// What an incorrect struct expands to beside its errors: the same items, as far as they can be made without causing
 /// errors of their own, so that code which uses them is not reported too.
-pub(crate) fn stand_ins(model: &Model, args: &Args, class: Option<Class>) -> TokenStream {
+pub(crate) fn stand_ins(model: &Model, args: &Args, class: Option<Arc<Class>>) -> TokenStream {
     let mut item = model.item.clone();
     item.attrs.retain(|attr| settings(attr).is_none());
     // Of a misspelt class the outputs are probably those of the class that was meant.
     let class = class.or_else(|| crate::index::meant(&args.class.as_ref()?.value()));
-    let mut module = module(model, args, class.as_ref());
+    let mut module = module(model, args, class.as_deref());
     let declared: Vec<String> = module.outputs.iter().map(|field| field.name.clone()).collect();
     module.extra_outputs.retain(|extra| !declared.contains(&extra.name));
     let can_be_a_module = model.generics().params.is_empty()
@@ -92,8 +95,9 @@ pub(crate) fn module(model: &Model, args: &Args, class: Option<&Class>) -> Modul
                 ident: model.ident(),
                 span: text.literal.span(),
                 attrs: &model.data_attrs,
+                conversions: false,
             };
-            let TextFields { inputs, outputs, types } = text_fields(&text.signature, &owner);
+            let TextFields { inputs, outputs, types, .. } = text_fields(&text.signature, &owner);
             (inputs, outputs, types)
         }
     };
@@ -162,7 +166,21 @@ fn shared(args: &Args, class: Option<&Class>) -> Option<Shared> {
             }
         }
     }
-    Some(Shared { path: path.to_token_stream(), span: path.span(), refused })
+    Some(Shared { path: path.to_token_stream(), span: path.span(), refused, required: required(args, class) })
+}
+
+/// The inputs that the method of `execute` cannot be called without, and what to say if one is missing.
+fn required(args: &Args, class: Option<&Class>) -> Vec<(String, String)> {
+    let (Some(execute), Some(class)) = (&args.options.execute, class) else { return Vec::new() };
+    let name = execute.value();
+    let method = class.methods.iter().find(|method| method.name == name);
+    let parameters =
+        method.into_iter().flat_map(|method| &method.params).filter(|parameter| parameter.required);
+    parameters
+        .map(|parameter| {
+            (parameter.name.clone(), not_an_input(&name, class, &parameter.name, "the shared signature"))
+        })
+        .collect()
 }
 
 fn methods(args: &Args, class: Option<&Class>) -> Vec<Method> {
@@ -196,6 +214,7 @@ fn arguments(args: &Args) -> Map<String, serde_json::Value> {
     let mut pairs: Vec<_> = args
         .keywords
         .iter()
+        .chain(&args.options.config)
         .filter_map(|keyword| Some((keyword.name.clone(), literal::json(&keyword.value).ok()?)))
         .collect();
     pairs.sort_by(|left, right| left.0.cmp(&right.0));

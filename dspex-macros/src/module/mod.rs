@@ -8,6 +8,7 @@ pub(crate) mod model;
 pub(crate) mod options;
 mod setting;
 pub(crate) mod text;
+mod tools;
 
 use crate::fallback;
 use crate::prelude::*;
@@ -33,12 +34,12 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     };
     let class = args.class.as_ref().and_then(|name| errors.handle(lookup(name))).flatten();
     if let Some(options::Signature::Text(text)) = &args.options.signature {
-        model.text = Some(text::Text::parse(text, class.as_ref(), &mut errors));
+        model.text = Some(text::Text::parse(text, class.as_deref(), &mut errors));
     }
-    check::check(&model, &args, class.as_ref(), &mut errors);
+    check::check(&model, &args, class.as_deref(), &mut errors);
     let errors = report(errors);
     if errors.is_empty() {
-        expand::items(&model, &args, class.as_ref())
+        expand::items(&model, &args, class.as_deref())
     } else {
         let item = expand::stand_ins(&model, &args, class);
         quote!(#item #errors)

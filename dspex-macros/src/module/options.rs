@@ -5,10 +5,12 @@ use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
 use syn::{LitStr, Path, Token, Type};
 
+use super::args::Keyword;
 use crate::prelude::*;
 
 /// The names of all options; no constructor has a keyword of one of these names that a literal could be given for.
-pub(crate) const NAMES: &[&str] = &["signature", "execute", "methods", "transform", "unchecked"];
+pub(crate) const NAMES: &[&str] =
+    &["signature", "execute", "methods", "tools", "transform", "config", "unchecked"];
 
 /// The options that were given.
 #[derive(Default)]
@@ -21,8 +23,14 @@ pub(crate) struct Options {
     pub(crate) execute: Option<LitStr>,
     /// Further methods.
     pub(crate) methods: Vec<Ident>,
+    /// Functions that the class may call.
+    pub(crate) tools: Option<Tools>,
+    /// Whether some were given and could not be read.
+    pub(crate) tools_lost: bool,
     /// What makes the answer of the outputs.
     pub(crate) transform: Option<Box<Transform>>,
+    /// Settings that are passed on to the language model whatever their names are.
+    pub(crate) config: Vec<Keyword>,
     /// The word itself: the class is not looked up.
     pub(crate) unchecked: Option<Ident>,
 }
@@ -33,6 +41,14 @@ pub(crate) enum Signature {
     Text(LitStr),
     /// As a type that derives `Signature`.
     Type(Path),
+}
+
+/// `tools(lookup, billing::refund)`
+pub(crate) struct Tools {
+    /// The word itself.
+    pub(crate) key: Ident,
+    /// The functions, at least one.
+    pub(crate) paths: Vec<Path>,
 }
 
 /// `transform = path -> Type`
@@ -46,6 +62,8 @@ pub(crate) enum Given {
     Signature(Ident, Signature),
     Execute(Ident, LitStr),
     Methods(Vec<Ident>),
+    Tools(Tools),
+    Config(Vec<Keyword>),
     Transform(Ident, Box<Transform>),
     Unchecked(Ident),
 }
@@ -98,20 +116,22 @@ impl Given {
                 Ok(Self::Transform(key, Box::new(Transform { path, ty })))
             }
             "methods" => {
-                if !input.peek(syn::token::Paren) {
-                    input.parse::<TokenStream>()?;
-                    bail!(&key, "`methods` needs names in parentheses; write `methods(reset, dump_state)`");
-                }
-                let inner;
-                syn::parenthesized!(inner in input);
-                let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&inner, Ident::parse_any)
-                    .map_err(|error| {
-                    expected(&error, "the name of a method", "methods(reset, dump_state)")
-                })?;
-                if names.is_empty() {
-                    bail!(&key, "`methods` without names; write `methods(reset, dump_state)`, or remove it");
-                }
-                Ok(Self::Methods(names.into_iter().collect()))
+                let example = "methods(reset, dump_state)";
+                let names = list(&key, input, "names", example, Ident::parse_any)
+                    .map_err(|error| error.unless_said("the name of a method", example))?;
+                Ok(Self::Methods(names))
+            }
+            "tools" => {
+                let example = "tools(lookup, billing::refund)";
+                let paths = list(&key, input, "paths of functions", example, Path::parse_mod_style)
+                    .map_err(|error| error.unless_said("the path of a function", example))?;
+                Ok(Self::Tools(Tools { key, paths }))
+            }
+            "config" => {
+                let example = "config(top_k = 40)";
+                let settings = list(&key, input, "settings", example, setting)
+                    .map_err(|error| error.unless_said("a setting", example))?;
+                Ok(Self::Config(settings))
             }
             _ => {
                 if !input.is_empty() {
@@ -138,9 +158,60 @@ impl Options {
             Given::Transform(_, transform) => self.transform = Some(transform),
             Given::Unchecked(key) => self.unchecked = Some(key),
             Given::Methods(names) => self.methods.extend(names),
+            Given::Config(settings) => self.config.extend(settings),
+            Given::Tools(tools) if self.tools.is_some() => return Err(twice(&tools.key)),
+            Given::Tools(tools) => self.tools = Some(tools),
         }
         Ok(())
     }
+}
+
+/// Why a list could not be read.
+enum ListError {
+    /// With words of our own.
+    Said(Error),
+    /// In the words of the parser.
+    Parser(Error),
+}
+
+impl ListError {
+    fn unless_said(self, what: &str, example: &str) -> Error {
+        match self {
+            Self::Said(error) => error,
+            Self::Parser(error) => expected(&error, what, example),
+        }
+    }
+}
+
+/// What stands in parentheses behind the name of an option; at least one.
+fn list<T>(
+    key: &Ident,
+    input: ParseStream<'_>,
+    what: &str,
+    example: &str,
+    item: fn(ParseStream<'_>) -> Result<T>,
+) -> Result<Vec<T>, ListError> {
+    if !input.peek(syn::token::Paren) {
+        input.parse::<TokenStream>().map_err(ListError::Parser)?;
+        return Err(ListError::Said(err!(key, "`{key}` needs {what} in parentheses; write `{example}`")));
+    }
+    let parse = || {
+        let inner;
+        syn::parenthesized!(inner in input);
+        Punctuated::<T, Token![,]>::parse_terminated_with(&inner, item)
+    };
+    let items = parse().map_err(ListError::Parser)?;
+    if items.is_empty() {
+        return Err(ListError::Said(err!(key, "`{key}` without {what}; write `{example}`, or remove it")));
+    }
+    Ok(items.into_iter().collect())
+}
+
+/// `name = value`
+fn setting(input: ParseStream<'_>) -> Result<Keyword> {
+    let key = Ident::parse_any(input)?;
+    input.parse::<Token![=]>()?;
+    Ok(Keyword { name: key.unraw().to_string(), key, value: input.parse()? })
 }
 
 /// Goes over the `=` to a value that has to be there.

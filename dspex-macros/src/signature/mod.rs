@@ -1,16 +1,28 @@
 //! `#[derive(Signature)]`: the fields of a struct as a signature that several modules share; `signature!` in
 //! `expression.rs`.
 
+mod args;
 pub(crate) mod expression;
 
+use darling::FromAttributes;
+use darling::util::PathList;
 use dspex_codegen::SignatureItems;
-use syn::punctuated::Punctuated;
-use syn::{Attribute, Data, DeriveInput, Fields, Path, Token};
+use syn::{Data, DeriveInput, Fields};
 
-use crate::context;
+use crate::attribute::{self, Facade};
 use crate::module::args::Args;
 use crate::module::{check, expand as items, model};
 use crate::prelude::*;
+
+/// `#[signature(..)]` on the struct.
+#[derive(Default, FromAttributes)]
+#[darling(attributes(signature), default)]
+struct Options {
+    /// Derives for the inputs and outputs.
+    derive: PathList,
+    #[darling(rename = "crate")]
+    facade: Option<Facade>,
+}
 
 /// Expands the derive. Errors become `compile_error!`s, with inputs and outputs all the same.
 pub(crate) fn expand(item: TokenStream) -> TokenStream {
@@ -26,12 +38,16 @@ pub(crate) fn expand(item: TokenStream) -> TokenStream {
     }
     let mut args = Args::parse(quote!(""), &mut Errors::default());
     args.class = None;
-    let derives = settings(&input.attrs, &mut args, &mut errors);
+    let takes = "`derive(..)` and `crate = ::path`";
+    let options: Options = attribute::read("signature", takes, &input.attrs, &mut errors);
+    let derives = &options.derive;
+    args.root = options.facade.map(|Facade(root)| root).unwrap_or_default();
     let Ok(mut model) = model::Model::parse(item, &args.options, &mut errors) else {
         return errors.finish(()).err().map(Error::into_compile_error).unwrap_or_default();
     };
     model.item.attrs.retain(|attr| !attr.path().is_ident("signature"));
     if !derives.is_empty() {
+        let derives = derives.iter();
         model.data_attrs.push(quote!(#[derive(#(#derives),*)]));
     }
     check::check(&model, &args, None, &mut errors);
@@ -43,29 +59,4 @@ pub(crate) fn expand(item: TokenStream) -> TokenStream {
             quote!(#errors #data)
         }
     }
-}
-
-/// Reads `#[signature(derive(..), crate = ::path)]`; gives the derives.
-fn settings(attrs: &[Attribute], args: &mut Args, errors: &mut Errors) -> Vec<Path> {
-    let mut derives = Vec::new();
-    for attr in attrs.iter().filter(|attr| attr.path().is_ident("signature")) {
-        let parsed = attr.parse_nested_meta(|meta| {
-            if meta.path.is_ident("crate") {
-                args.root = context::root(&meta.value()?.call(context::path)?)?;
-            } else if meta.path.is_ident("derive") {
-                let inner;
-                syn::parenthesized!(inner in meta.input);
-                derives.extend(Punctuated::<Path, Token![,]>::parse_terminated(&inner)?);
-            } else {
-                let name = meta.path.to_token_stream();
-                bail!(
-                    &meta.path,
-                    "`#[signature]` takes no `{name}`; it takes `derive(..)` and `crate = ::path`"
-                );
-            }
-            Ok(())
-        });
-        errors.handle(parsed);
-    }
-    derives
 }

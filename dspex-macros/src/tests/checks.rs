@@ -133,6 +133,33 @@ fn roles_that_no_literal_can_fill_are_named() {
 }
 
 #[test]
+fn a_class_that_runs_the_source_of_its_tools_gets_none() {
+    let mut act = class(json!([{"name": "tools", "role": "tools", "required": true}]), json!({}));
+    assert!(errors(&act, quote!("zoo.Tiger", tools(lookup)))[0].starts_with("functions of Rust"));
+    act.bases = vec!["dspy.CodeAct".to_owned()];
+    let found = errors(&act, quote!("zoo.Tiger", tools(lookup)));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("`zoo.Tiger` runs the source of its tools in an interpreter of Python"));
+}
+
+#[test]
+fn a_method_that_needs_more_than_json_is_refused() {
+    let tamed = json!({"methods": [{"name": "tame", "params": [{"name": "tamer", "role": "callback", "required": true}]}]});
+    let found = errors(&class(json!([]), tamed), quote!("zoo.Tiger", methods(tame)));
+    assert_eq!(
+        found,
+        ["`tame` of `zoo.Tiger` needs `tamer`, a function, which cannot cross to Python; remove it"]
+    );
+}
+
+#[test]
+fn a_keyword_of_the_class_called_config_is_one() {
+    let init = json!([{"name": "config", "role": "value", "type": {"k": "str"}}]);
+    let tiger = class(init, json!({"init_extra": true}));
+    assert!(errors(&tiger, quote!("zoo.Tiger", config = "a", config(other = 1))).is_empty());
+}
+
+#[test]
 fn a_deprecated_class_warns_where_it_is_named() {
     let deprecated = json!({"flags": ["deprecated"], "deprecated": {"use": "zoo.Lion"}});
     let text = expansion(&class(json!([]), deprecated));

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dspex_state::store::{StateStore, StoreError};
+use dspex_state::{Quotas, SqliteStore, State};
 use secrecy::SecretString;
 
 use super::Dspex;
 use super::dspex::Runtime;
-use super::session::{Adapter, Registry};
+use super::session::{Adapter, Registry, SessionLimits, start_sweeping};
 use crate::bridge::Bridge;
 use crate::error::{Error, Result};
 use crate::lm::Lm;
@@ -46,6 +48,16 @@ pub struct DspexBuilder {
     endpoints: Vec<Endpoint>,
     token: Option<SecretString>,
     unencrypted: bool,
+    store: Store,
+    limits: SessionLimits,
+}
+
+/// Where sessions are kept.
+#[derive(Clone, Debug)]
+enum Store {
+    Ephemeral,
+    File(PathBuf),
+    Other(Arc<dyn StateStore>),
 }
 
 impl DspexBuilder {
@@ -59,6 +71,8 @@ impl DspexBuilder {
             endpoints: Vec::new(),
             token: None,
             unencrypted: false,
+            store: Store::Ephemeral,
+            limits: SessionLimits::default(),
         }
     }
 
@@ -171,13 +185,44 @@ impl DspexBuilder {
         self
     }
 
+    /// Keeps sessions, variables and instances in a file, so that they are there when the program starts again. What was
+    /// answered survives a crash and the loss of power. Without this, they end with the program.
+    pub fn durable(mut self, file: impl Into<PathBuf>) -> Self {
+        self.store = Store::File(file.into());
+        self
+    }
+
+    /// Keeps sessions, variables and instances in a store of yours, such as one that several hosts share.
+    pub fn store(mut self, store: impl StateStore) -> Self {
+        self.store = Store::Other(Arc::new(store));
+        self
+    }
+
+    /// The most sessions that there may be. Not limited if nothing is said.
+    pub fn max_sessions(mut self, sessions: u64) -> Self {
+        self.limits.sessions = Some(sessions);
+        self
+    }
+
+    /// How much each session may hold that does not say otherwise. Not limited if nothing is said.
+    pub fn session_quotas(mut self, quotas: Quotas) -> Self {
+        self.limits.quotas = quotas;
+        self
+    }
+
+    /// About how often sessions whose time is over are removed from the store; until then nobody reaches them. Default: 20 s.
+    pub fn sweep_every(mut self, interval: Duration) -> Self {
+        self.limits.sweep = interval.max(Duration::from_millis(10));
+        self
+    }
+
     /// Provides the Python environment where it is missing, starts the workers, and completes when the first one is
     /// ready.
     ///
     /// # Errors
     ///
     /// [`Error::Env`] where Python or the environment cannot be provided, [`Error::Pool`] where no worker starts,
-    /// [`Error::Lm`] for a language model that is set up wrongly.
+    /// [`Error::Lm`] for a language model that is set up wrongly, [`Error::Store`] where the store cannot be opened.
     ///
     /// # Panics
     ///
@@ -190,6 +235,8 @@ impl DspexBuilder {
         if let Some(far) = self.endpoints.iter().find(|endpoint| !self.unencrypted && !endpoint.is_local()) {
             return Err(PoolError::Unencrypted(far.to_string()).into());
         }
+        // First what is quick to fail.
+        let state = open(self.store).await?;
         let fleet = if self.endpoints.is_empty() {
             local_fleet(self.env).await?
         } else {
@@ -199,12 +246,28 @@ impl DspexBuilder {
         let runtime = Runtime {
             bridge: Bridge::new(pool),
             sessions: Registry::default(),
+            state,
+            limits: self.limits,
             lm: self.lm,
             adapter: self.adapter,
             deadline: self.deadline,
         };
-        Ok(Dspex { runtime: Arc::new(runtime) })
+        let runtime = Arc::new(runtime);
+        start_sweeping(&runtime);
+        Ok(Dspex { runtime })
     }
+}
+
+async fn open(store: Store) -> Result<State> {
+    let open = move || {
+        Ok(match store {
+            Store::Ephemeral => State::new(SqliteStore::ephemeral()?),
+            Store::File(file) => State::new(SqliteStore::open(file)?),
+            Store::Other(store) => State::shared(store),
+        })
+    };
+    let opened = tokio::task::spawn_blocking(open).await;
+    opened.map_err(|error| Error::Store(StoreError::Unavailable { doing: "open", source: error.into() }))?
 }
 
 async fn local_fleet(env: EnvConfig) -> Result<FleetConfig> {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::dspex::Runtime;
 use super::session::{Adapter, SessionState};
+use super::steering::{Steered, Steering};
 use crate::bridge::{Request, Spec, Target};
 use crate::error::{Error, Result};
 use crate::lm::Lm;
@@ -45,6 +46,8 @@ pub(crate) struct CallOptions {
     pub(crate) idempotent: bool,
     pub(crate) lm: Option<Lm>,
     pub(crate) adapter: Option<Adapter>,
+    /// What variables steer the call; only for calls in a session.
+    pub(crate) steering: Option<Arc<Steering>>,
 }
 
 impl CallContext {
@@ -53,22 +56,33 @@ impl CallContext {
         let session = self.session.as_deref();
         if let Some(session) = session {
             session.ensure_open()?;
+            session.used();
         }
-        let lm = options.lm.clone().or_else(|| session.and_then(SessionState::lm));
+        let lm = match (&options.lm, session) {
+            (Some(lm), _) => Some(lm.clone()),
+            (None, Some(session)) => session.lm()?,
+            (None, None) => None,
+        };
         let adapter = options.adapter.or_else(|| session.and_then(SessionState::adapter));
+        let mut call = Steered { target, inputs, lm: lm.or_else(|| self.runtime.lm.clone()) };
+        if let (Some(steering), Some(session)) = (&options.steering, &self.session) {
+            call = steering.apply(&session.variables(), call).await?;
+        }
+        let Steered { target, inputs, lm } = call;
         let request = Request {
             target,
             inputs,
             session: session.map(|session| session.id().to_owned()).unwrap_or_default(),
-            lm: lm.or_else(|| self.runtime.lm.clone()),
+            lm,
             adapter: adapter.unwrap_or(self.runtime.adapter).name(),
             deadline: options.deadline.unwrap_or(self.runtime.deadline),
             idempotent: options.idempotent,
+            tracker: session.map(|session| session.tracker().clone()),
         };
         match session {
             Some(session) => tokio::select! {
                 biased;
-                () = session.closed() => Err(Error::Cancelled(format!("the session `{}` was deleted", session.id()))),
+                () = session.closed() => Err(Error::Cancelled(format!("the session `{}` ended", session.id()))),
                 result = self.runtime.bridge.run(&request) => result,
             },
             None => self.runtime.bridge.run(&request).await,

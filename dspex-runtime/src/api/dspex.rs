@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dspex_state::State;
 use serde_json::{Value, json};
 
 use super::caller::{CallContext, Caller};
 use super::dspy::{Dspy, InstanceSpec};
 use super::health::Health;
-use super::session::{Adapter, Registry, Session, SessionConfig, Sessions};
+use super::session::{Adapter, Registry, Session, SessionConfig, SessionLimits, Sessions};
 use super::{DspexBuilder, Prediction};
 use crate::bridge::Bridge;
 use crate::error::Result;
@@ -38,6 +39,8 @@ pub struct Dspex {
 pub(crate) struct Runtime {
     pub(crate) bridge: Bridge,
     pub(crate) sessions: Registry,
+    pub(crate) state: State,
+    pub(crate) limits: SessionLimits,
     pub(crate) lm: Option<Lm>,
     pub(crate) adapter: Adapter,
     pub(crate) deadline: Duration,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Prediction;
 use super::caller::{CallContext, CallOptions, decode_document, encode_document};
+use super::steering::{Binding, Steering};
 use crate::bridge::{Spec, Target};
 use crate::error::{Error, Result};
 use crate::pool::PoolError;
@@ -72,9 +73,18 @@ impl InstanceSpec {
 #[derive(Clone, Debug)]
 pub struct DynInstance {
     spec: Arc<Spec>,
+    steering: Arc<Steering>,
 }
 
 impl DynInstance {
+    pub(crate) fn new(spec: Arc<Spec>, steering: Arc<Steering>) -> Self {
+        Self { spec, steering }
+    }
+
+    fn options(&self) -> CallOptions {
+        CallOptions { steering: Some(self.steering.clone()), ..CallOptions::default() }
+    }
+
     pub(crate) fn spec(&self) -> &Spec {
         &self.spec
     }
@@ -124,7 +134,7 @@ impl Dspy {
     pub async fn create_instance(&self, spec: InstanceSpec) -> Result<DynInstance> {
         let spec = Arc::new(spec.into_spec());
         self.context.check(&spec).await?;
-        Ok(DynInstance { spec })
+        Ok(DynInstance::new(spec, Arc::default()))
     }
 
     /// Calls an instance itself.
@@ -134,7 +144,7 @@ impl Dspy {
     /// Whatever the call ends with; see [`Error`](crate::Error).
     pub async fn execute(&self, instance: &DynInstance, inputs: &Value) -> Result<Prediction<Value>> {
         let target = Target::Instance { spec: instance.spec.clone(), method: String::new() };
-        let payload = self.context.run(target, encode_document(inputs)?, &CallOptions::default()).await?;
+        let payload = self.context.run(target, encode_document(inputs)?, &instance.options()).await?;
         prediction(&payload, &instance.spec.class)
     }
 
@@ -150,8 +160,22 @@ impl Dspy {
         args: &Value,
     ) -> Result<Value> {
         let target = Target::Instance { spec: instance.spec.clone(), method: method.to_owned() };
-        let payload = self.context.run(target, encode_document(args)?, &CallOptions::default()).await?;
+        let payload = self.context.run(target, encode_document(args)?, &instance.options()).await?;
         answer(&payload, &instance.spec.class)
+    }
+
+    /// Has a variable of the session steer the instance's calls; see [`Instance::bind`](crate::Instance::bind).
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`Error::Binding`] outside of a session.
+    pub async fn bind(&self, instance: &DynInstance, binding: impl Into<Binding>) -> Result<()> {
+        let Some(session) = &self.context.session else {
+            let problem =
+                "variables belong to sessions, and this is `Dspex::dspy`; use `Session::dspy`".to_owned();
+            return Err(Error::Binding { class: instance.class().to_owned(), problem });
+        };
+        instance.steering.bind(binding.into(), &session.variables(), &instance.spec).await
     }
 
     /// Which versions run in the workers.
@@ -202,7 +226,7 @@ impl Dspy {
     /// Builds, calls and forgets: one round trip.
     pub(crate) async fn predict_once(&self, spec: InstanceSpec, inputs: &Value) -> Result<Prediction<Value>> {
         let spec = Arc::new(spec.into_spec());
-        self.execute(&DynInstance { spec }, inputs).await
+        self.execute(&DynInstance::new(spec, Arc::default()), inputs).await
     }
 }
 

@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::caller::{CallContext, CallOptions, Caller, decode, encode, encode_document};
+use super::session::Instances;
+use super::steering::{Binding, Steering};
 use super::{Adapter, Module, Prediction, Session};
 use crate::bridge::{Spec, Target};
 use crate::error::Result;
@@ -35,12 +37,13 @@ use crate::lm::Lm;
 pub struct Instance<M> {
     session: Session,
     spec: Arc<Spec>,
+    steering: Arc<Steering>,
     module: PhantomData<fn() -> M>,
 }
 
 impl<M: Module> Instance<M> {
-    pub(crate) fn new(session: Session, spec: Arc<Spec>) -> Self {
-        Self { session, spec, module: PhantomData }
+    pub(crate) fn new(session: Session, spec: Arc<Spec>, steering: Arc<Steering>) -> Self {
+        Self { session, spec, steering, module: PhantomData }
     }
 
     /// Calls the module.
@@ -54,7 +57,43 @@ impl<M: Module> Instance<M> {
 
     /// Calls the module with settings for this one call, and answers with what came along: `.await` it.
     pub fn run(&self, inputs: M::Inputs) -> Run<M> {
-        Run::new(self.session.context(), self.spec.clone(), inputs)
+        let mut run = Run::new(self.session.context(), self.spec.clone(), inputs);
+        run.options.steering = Some(self.steering.clone());
+        run
+    }
+
+    /// Has a variable of the session steer the instance's calls: the next one uses the value that the variable has then, in
+    /// whichever worker it runs, and a call that runs keeps its own. All handles of the instance share its bindings.
+    ///
+    /// A bare name steers the input of that name, or the language model's keyword; a [`Binding`] says it in full.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Variable`](crate::Error::Variable) if there is no such variable, [`Error::Binding`](crate::Error::Binding) if it
+    /// cannot steer that.
+    pub async fn bind(&self, binding: impl Into<Binding>) -> Result<()> {
+        self.steering.bind(binding.into(), &self.session.variables(), &self.spec).await
+    }
+
+    /// Takes all bindings of a variable back. False if there was none.
+    pub fn unbind(&self, variable: &str) -> bool {
+        self.steering.unbind(variable)
+    }
+
+    /// What steers the instance's calls.
+    #[must_use]
+    pub fn bindings(&self) -> Vec<Binding> {
+        self.steering.bindings().to_vec()
+    }
+
+    /// Keeps the instance in its session under a name, with its bindings as they are now, in the place of an earlier one of
+    /// that name. [`Instances::open`](crate::Instances::open) finds it again, in a later process too if the store is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SessionNotFound`](crate::Error::SessionNotFound) if the session ended.
+    pub async fn keep(&self, id: &str) -> Result<()> {
+        Instances::put(&self.session, id, &self.spec, &self.steering).await
     }
 
     pub(crate) fn spec(&self) -> &Spec {
@@ -69,7 +108,8 @@ impl<M: Module> Instance<M> {
     ) -> Result<T> {
         let target = Target::Instance { spec: self.spec.clone(), method: method.to_owned() };
         let context = self.session.context();
-        let payload = context.run(target, encode_document(arguments)?, &CallOptions::default()).await?;
+        let options = CallOptions { steering: Some(self.steering.clone()), ..CallOptions::default() };
+        let payload = context.run(target, encode_document(arguments)?, &options).await?;
         Ok(decode::<Returned<T>>(&payload, &self.spec.class)?.value)
     }
 
@@ -88,7 +128,12 @@ impl<M: Module> Instance<M> {
 
 impl<M> Clone for Instance<M> {
     fn clone(&self) -> Self {
-        Self { session: self.session.clone(), spec: self.spec.clone(), module: PhantomData }
+        Self {
+            session: self.session.clone(),
+            spec: self.spec.clone(),
+            steering: self.steering.clone(),
+            module: PhantomData,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod prediction;
 mod predictor;
 mod session;
 mod signature;
+mod steering;
 
 pub use builder::DspexBuilder;
 pub(crate) use caller::CallContext;
@@ -26,5 +27,9 @@ pub use instance::{Instance, Run};
 pub use module::{Definition, FieldType, IntoAnswer, Module, call, call_method, create};
 pub use prediction::{Prediction, TokenUsage};
 pub use predictor::{ChainOfThought, Predict, Reasoned};
-pub use session::{Adapter, Session, SessionConfig, Sessions};
-pub use signature::{Both, Signature, SignatureDefinition, contains};
+pub use session::{
+    Adapter, Deleted, InstanceInfo, Instances, Session, SessionConfig, SessionFilter, SessionId, SessionInfo,
+    SessionStats, Sessions,
+};
+pub use signature::{Both, IntoOptional, ReasoningIsFree, Signature, SignatureDefinition, contains};
+pub use steering::Binding;

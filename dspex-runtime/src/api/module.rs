@@ -41,6 +41,10 @@ pub trait Module: Sized + Send + Sync + 'static {
     #[doc(hidden)]
     fn definition() -> &'static Definition;
 
+    /// Whether the class takes the signature that the fields make. A program of a team's own has its predictors'.
+    #[doc(hidden)]
+    const TAKES_SIGNATURE: bool = true;
+
     /// Makes the answer of the outputs.
     #[doc(hidden)]
     fn answer(outputs: Self::Outputs) -> Result<Self::Answer>;
@@ -103,12 +107,15 @@ pub(crate) fn spec_of<M: Module>() -> Result<Arc<Spec>> {
         return Ok(spec.clone());
     }
     let definition = M::definition();
-    let signature = signature_of::<M::Inputs, M::Outputs>(definition)?;
+    let signature = match M::TAKES_SIGNATURE {
+        true => Some(signature_of::<M::Inputs, M::Outputs>(definition)?),
+        false => None,
+    };
     let args: Map<String, Value> = serde_json::from_str(definition.args).map_err(|error| Error::Schema {
         module: definition.name.to_owned(),
         problem: format!("its constructor arguments are no JSON object: {error}"),
     })?;
-    let spec = Spec::new(definition.class, Some(signature), args).with_fingerprint(definition.fingerprint);
+    let spec = Spec::new(definition.class, signature, args).with_fingerprint(definition.fingerprint);
     let spec = Arc::new(spec);
     specs.write().unwrap_or_else(PoisonError::into_inner).insert(TypeId::of::<M>(), spec.clone());
     Ok(spec)
@@ -119,7 +126,7 @@ pub(crate) fn spec_of<M: Module>() -> Result<Arc<Spec>> {
 pub async fn create<M: Module>(session: &Session) -> Result<Instance<M>> {
     let spec = spec_of::<M>()?;
     session.context().check(&spec).await?;
-    Ok(Instance::new(session.clone(), spec))
+    Ok(Instance::new(session.clone(), spec, Arc::default()))
 }
 
 /// `Module::call` of generated code.

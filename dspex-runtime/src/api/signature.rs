@@ -61,6 +61,45 @@ const fn equal(left: &[u8], right: &[u8]) -> bool {
     true
 }
 
+/// What a setter of `signature!` takes for an input that may be missing: the value, or an `Option` of it. The marker
+/// `M` says which, and is always inferred.
+#[doc(hidden)]
+pub trait IntoOptional<T, M> {
+    /// The value as it is kept.
+    fn into_optional(self) -> T;
+}
+
+/// An `Option`.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Wrapped {}
+
+/// The value itself.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Bare {}
+
+impl<T> IntoOptional<Option<T>, Wrapped> for Option<T> {
+    fn into_optional(self) -> Option<T> {
+        self
+    }
+}
+
+impl<T, V: Into<T>> IntoOptional<Option<T>, Bare> for V {
+    fn into_optional(self) -> Option<T> {
+        Some(self.into())
+    }
+}
+
+/// Implemented by nothing: the bound of `chain_of_thought` on a signature with a field `reasoning`.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a field of this signature is called `reasoning`, which `dspy.ChainOfThought` adds itself",
+    label = "cannot reason into a field of the signature",
+    note = "rename the field, or call `predict`"
+)]
+pub trait ReasoningIsFree<C> {}
+
 /// Two structs read from one object.
 #[doc(hidden)]
 #[derive(Debug, Deserialize)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::{Spec, callbacks, errors};
 use crate::error::{Error, Phase, Result};
@@ -82,6 +83,8 @@ pub(crate) struct Request {
     pub(crate) deadline: Duration,
     /// May be run again if its worker was lost.
     pub(crate) idempotent: bool,
+    /// Knows the call until Python has ended it.
+    pub(crate) tracker: Option<TaskTracker>,
 }
 
 /// Runs calls on a pool.
@@ -125,7 +128,10 @@ impl Bridge {
     }
 
     async fn attempt(&self, lease: Lease, request: &Request, deadline: Instant) -> Result<Attempt> {
-        let Lease { link, permit } = lease;
+        let Lease { link, mut permit } = lease;
+        if let Some(tracker) = &request.tracker {
+            permit.track(tracker.token());
+        }
         let remaining = deadline.saturating_duration_since(Instant::now());
         let open = Open {
             target: Some(request.target.to_wire()),

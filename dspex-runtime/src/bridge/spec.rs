@@ -32,6 +32,31 @@ impl Spec {
         Self { hash: hex::encode(Sha256::digest(&json)), json, ..self }
     }
 
+    /// A spec that was kept, byte for byte.
+    pub(crate) fn kept(class: String, json: String, fingerprint: Option<&'static str>) -> Self {
+        let json = json.into_bytes();
+        Self { hash: hex::encode(Sha256::digest(&json)), json, class, fingerprint }
+    }
+
+    /// Whether both are of one class with one signature, whatever the arguments and the state.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        let signature = |spec: &Self| {
+            let document: Value = serde_json::from_slice(&spec.json).unwrap_or_default();
+            document["signature"].clone()
+        };
+        self.class == other.class && signature(self) == signature(other)
+    }
+
+    /// The same with other instructions, demonstrations and configuration of its predictors, as `worker.proto` describes them
+    /// at `Spec`.
+    pub(crate) fn with_overrides(&self, overrides: Value) -> Self {
+        let mut document: Map<String, Value> = serde_json::from_slice(&self.json).unwrap_or_default();
+        document.insert("overrides".to_owned(), overrides);
+        let json = Value::Object(document).to_string().into_bytes();
+        let hash = hex::encode(Sha256::digest(&json));
+        Self { hash, json, class: self.class.clone(), fingerprint: self.fingerprint }
+    }
+
     /// The same with the class's fingerprint from the schema that the code was compiled with.
     pub(crate) fn with_fingerprint(mut self, fingerprint: Option<&'static str>) -> Self {
         self.fingerprint = fingerprint;

@@ -218,6 +218,21 @@ impl Lm {
         self.inner.host.as_ref().map(|host| &host.model)
     }
 
+    /// The same model under another name: another model of the same provider's client, or what a host model is asked for.
+    pub(crate) fn renamed(self, model: &str) -> Self {
+        self.changed(|inner| inner.model = model.to_owned())
+    }
+
+    /// The keywords of `dspy.LM`.
+    pub(super) fn kwargs(&self) -> &BTreeMap<String, Value> {
+        &self.inner.kwargs
+    }
+
+    /// Whether it has a key of its own.
+    pub(super) fn has_key(&self) -> bool {
+        self.inner.api_key.is_some()
+    }
+
     fn changed(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         let inner = Arc::make_mut(&mut self.inner);
         inner.spec = OnceLock::new();
@@ -258,23 +273,25 @@ impl From<&str> for Lm {
     }
 }
 
-/// Keywords may hold secrets too, in headers and the like: only the plain settings are shown.
+/// Keywords that hold no secrets. All others may, in headers and the like.
+pub(super) const PLAIN: [&str; 9] = [
+    "temperature",
+    "max_tokens",
+    "num_retries",
+    "timeout",
+    "top_p",
+    "seed",
+    "stop",
+    "reasoning_effort",
+    "model_type",
+];
+
+/// The keywords with the plain ones shown.
 fn redacted(kwargs: &BTreeMap<String, Value>) -> BTreeMap<&str, Value> {
-    const SHOWN: [&str; 9] = [
-        "temperature",
-        "max_tokens",
-        "num_retries",
-        "timeout",
-        "top_p",
-        "seed",
-        "stop",
-        "reasoning_effort",
-        "model_type",
-    ];
     kwargs
         .iter()
         .map(|(name, value)| {
-            let shown = SHOWN.contains(&name.as_str());
+            let shown = PLAIN.contains(&name.as_str());
             (name.as_str(), if shown { value.clone() } else { json!("[redacted]") })
         })
         .collect()

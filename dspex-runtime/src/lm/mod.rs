@@ -15,6 +15,7 @@ mod model;
 mod request;
 mod response;
 mod spec;
+mod stored;
 
 pub use error::{LmError, LmErrorDetails, LmErrorWire};
 pub use handle::Lm;
@@ -29,3 +30,4 @@ pub use request::{
 pub use response::{FinishReason, LmResponse, Usage};
 pub use secrecy::SecretString;
 pub use spec::LmSpecDoc;
+pub(crate) use stored::StoredLm;

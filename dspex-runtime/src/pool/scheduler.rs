@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::transport::Link;
 
@@ -50,6 +51,15 @@ pub(crate) struct Permit {
     scheduler: Arc<Scheduler>,
     slot: usize,
     generation: u64,
+    /// Tells whoever tracks the call that Python has ended it.
+    tracked: Option<TaskTrackerToken>,
+}
+
+impl Permit {
+    /// Tells a tracker when the place is given back.
+    pub(crate) fn track(&mut self, token: TaskTrackerToken) {
+        self.tracked = Some(token);
+    }
 }
 
 impl Drop for Permit {
@@ -164,7 +174,8 @@ impl Scheduler {
             .min_by_key(|(_, slot)| slot.in_flight)?;
         let link = slot.link.clone()?;
         slot.in_flight += 1;
-        let permit = Permit { scheduler: self.clone(), slot: index, generation: slot.generation };
+        let permit =
+            Permit { scheduler: self.clone(), slot: index, generation: slot.generation, tracked: None };
         Some(Lease { link, permit })
     }
 

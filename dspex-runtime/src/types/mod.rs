@@ -1,4 +1,5 @@
-//! DSPy's own types of fields, as Rust values: [`Image`], [`Audio`], [`File`], [`History`].
+//! DSPy's own types of fields, as Rust values: [`Image`], [`Audio`], [`File`], [`History`], [`Code`], [`Reasoning`],
+//! [`ToolCalls`], [`Document`], [`Citations`].
 //!
 //! As the type of a field each becomes the type of the same name in DSPy, so that a model that can see gets an image
 //! and not a text about one. They also stand in `Option`, `Vec` and maps, and in signatures written as text
@@ -14,21 +15,35 @@
 //! ```
 
 mod audio;
+mod citations;
+mod code;
 mod file;
 mod history;
 mod image;
+mod reasoning;
+mod tool_calls;
 
 pub use audio::Audio;
+pub use citations::{Citation, Citations, Document};
+pub use code::Code;
 pub use file::File;
 pub use history::History;
 pub use image::Image;
+pub use reasoning::Reasoning;
+pub use tool_calls::{ToolCall, ToolCalls};
 
 /// The JSON Schema by which the worker knows the type.
 macro_rules! json_schema {
     ($name:ident, $format:literal) => {
+        json_schema!($name, "object", $format, "");
+    };
+    ($name:ident, $type:literal, $format:literal) => {
+        json_schema!($name, $type, $format, "");
+    };
+    ($name:ident, $type:literal, $format:literal, $module:literal) => {
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
-                concat!("dspy.", stringify!($name)).into()
+                concat!("dspy.", $module, stringify!($name)).into()
             }
 
             fn inline_schema() -> bool {
@@ -36,7 +51,7 @@ macro_rules! json_schema {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({"type": "object", "format": $format})
+                schemars::json_schema!({"type": $type, "format": $format})
             }
         }
     };

@@ -36,6 +36,11 @@ pub(crate) static ALL: &[&Builtin] = &[
 ];
 
 impl Builtin {
+    /// Reads the index.
+    pub(crate) fn index(&self) -> crate::Result<crate::Index> {
+        crate::Index::parse(self.index, &format!("the built-in index of DSPy {}", self.dspy))
+    }
+
     /// The document of a class by its public name.
     pub(crate) fn document(&self, name: &str) -> Option<&'static str> {
         find(self.classes, name)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Parameter, Type, lenient, words};
+use super::{OwnSignature, Parameter, Predictor, Program, Type, lenient, words};
 use crate::Result;
 
 /// A class of DSPy (or of a team's own Python module) as a snapshot describes it.
@@ -48,9 +48,15 @@ pub struct Class {
     /// Whether the constructor takes any other keyword as well (as `dspy.Predict` does, for its configuration).
     #[serde(default)]
     pub init_extra: bool,
-    /// Keywords that a call takes in addition to the inputs of the signature.
+    /// Keywords that a call takes: all of them, or those in addition to the inputs of the signature.
     #[serde(default)]
     pub call_extra: Vec<Parameter>,
+    /// Whether a call takes any other keyword as well.
+    #[serde(default)]
+    pub call_open: bool,
+    /// What a call returns.
+    #[serde(default)]
+    pub call_returns: Type,
     /// What a call returns.
     #[serde(default)]
     pub outputs: Outputs,
@@ -60,9 +66,24 @@ pub struct Class {
     /// Its public methods.
     #[serde(default)]
     pub methods: Vec<Method>,
-    /// The fields of its JSON form, where it is a type such as `dspy.Image`.
+    /// The fields of its JSON form, where it is a type such as `dspy.Image`, or a dataclass.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Parameter>,
+    /// The JSON Schema of its instances, where it is a class of data of a team's own, such as a pydantic model or an enum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<serde_json::Value>,
+    /// Its fields, where it is a signature of a team's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<OwnSignature>,
+    /// What a call takes and answers, where it is a program of a team's own that could be built and looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Program>,
+    /// The predictors of such a program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub predictors: Vec<Predictor>,
+    /// Why a program of a team's own could not be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictors_unknown: Option<String>,
     /// Its docstring.
     #[serde(default, deserialize_with = "lenient::text")]
     pub doc: Option<String>,

@@ -7,11 +7,13 @@
 mod class;
 mod function;
 mod parameter;
+mod program;
 mod ty;
 
 pub use class::{Call, Class, Deprecated, Kind, Method, Outputs, Reserved};
 pub use function::Function;
 pub use parameter::{Default, Parameter, Role};
+pub use program::{OwnSignature, Predictor, Program, ProgramField};
 pub use ty::Type;
 
 /// Readings of values that have several ways to say nothing.

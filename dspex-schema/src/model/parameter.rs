@@ -51,6 +51,8 @@ words! {
         Embedder = "handle:embedder",
         /// A list of examples.
         Examples = "examples",
+        /// A list of pairs: an instance of a module, and the inputs of one of its calls.
+        Pairs = "pairs",
         /// A class or function that makes something.
         Factory = "factory",
         /// Something that only makes sense inside Python.

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 /// The type of a parameter or output. In a snapshot it is an object whose `k` names the kind.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Value", tag = "k", rename_all = "lowercase")]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(tag = "k", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Type {
     /// `str`
@@ -136,6 +137,109 @@ impl From<Value> for Type {
     }
 }
 
+impl<'de> Deserialize<'de> for Type {
+    /// As [`Type::from`] a value, without making the value first: macros read classes without optimisation.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// Reads a type from a document.
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Type;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a type")
+    }
+
+    fn visit_unit<E>(self) -> Result<Type, E> {
+        Ok(Type::Any)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Type, E> {
+        Ok(Type::from(Value::from(value)))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Type, E> {
+        Ok(Type::from(Value::from(value)))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Type, E> {
+        Ok(Type::from(Value::from(value)))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Type, E> {
+        Ok(Type::from(Value::from(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Type, E> {
+        Ok(Type::from(Value::from(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Type, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = items.next_element()? {
+            values.push(value);
+        }
+        Ok(Type::from(Value::Array(values)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Type, A::Error> {
+        let mut read = Map::new();
+        if let Some(key) = map.next_key::<String>()? {
+            let value = map.next_value::<Value>()?;
+            // The kind stands first in every document that this crate has written.
+            let plain = if key == "k" { value.as_str().and_then(plain) } else { None };
+            match plain {
+                Some(Plain::Whole(ty)) => {
+                    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                    return Ok(ty);
+                }
+                Some(Plain::Of(container)) => {
+                    let mut of = Type::Any;
+                    while let Some(key) = map.next_key::<String>()? {
+                        match key.as_str() {
+                            "of" => of = map.next_value()?,
+                            _ => drop(map.next_value::<IgnoredAny>()?),
+                        }
+                    }
+                    return Ok(container(Box::new(of)));
+                }
+                None => drop(read.insert(key, value)),
+            }
+        }
+        while let Some((key, value)) = map.next_entry()? {
+            read.insert(key, value);
+        }
+        Ok(Type::from(Value::Object(read)))
+    }
+}
+
+/// A kind that can be read as it comes.
+enum Plain {
+    Whole(Type),
+    Of(fn(Box<Type>) -> Type),
+}
+
+fn plain(kind: &str) -> Option<Plain> {
+    Some(match kind {
+        "str" => Plain::Whole(Type::Str),
+        "int" => Plain::Whole(Type::Int),
+        "float" => Plain::Whole(Type::Float),
+        "bool" => Plain::Whole(Type::Bool),
+        "any" => Plain::Whole(Type::Any),
+        "none" => Plain::Whole(Type::None),
+        "class" => Plain::Whole(Type::Class),
+        "callable" => Plain::Whole(Type::Callable),
+        "list" => Plain::Of(|of| Type::List { of }),
+        "set" => Plain::Of(|of| Type::Set { of }),
+        "option" => Plain::Of(|of| Type::Option { of }),
+        _ => return None,
+    })
+}
+
 impl Type {
     /// Whether a JSON value is acceptable where this type is asked for. As in Python an integer does for a float,
     /// and a boolean is no integer here although it is one in Python, where that is nearly always a mistake. Types
@@ -242,6 +346,29 @@ mod tests {
             json!({"k": "unresolved", "expr": "PIL.Image"}),
         ] {
             assert_eq!(serde_json::to_value(ty(value.clone())).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn a_type_is_the_same_read_from_text_and_from_a_value() {
+        for text in [
+            r#"{"k": "str", "more": [1]}"#,
+            r#"{"k": "list", "of": {"k": "option", "of": {"k": "int"}}}"#,
+            r#"{"of": {"k": "int"}, "k": "list"}"#,
+            r#"{"k": "set"}"#,
+            r#"{"k": "list", "of": null}"#,
+            r#"{"k": "map", "key": {"k": "str"}, "value": {"k": "list", "of": 3}}"#,
+            r#"{"k": "literal", "values": ["\u00e9", -1]}"#,
+            r#"{"k": 3}"#,
+            "{}",
+            "null",
+            "[1, null]",
+            "-1.5",
+            "\"str\"",
+            "true",
+        ] {
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::from_str::<Type>(text).unwrap(), Type::from(value), "{text}");
         }
     }
 

@@ -101,24 +101,28 @@ impl Parser<'_> {
 
     /// A name that is none of the types listed.
     fn other(&mut self, name: &str, at: Range<usize>) -> Attempt<Type> {
-        let is_rust = name.contains("::")
-            || (!name.contains('.')
-                && name.starts_with(char::is_uppercase)
-                && names::unsupported(name).is_none());
-        if self.options.rust_types && is_rust {
-            return Ok(Type { kind: Kind::Rust(name.to_owned()), range: at });
+        let rust = || Type { kind: Kind::Rust(name.to_owned()), range: at.clone() };
+        if self.options.rust_types && name.contains("::") {
+            return Ok(rust());
         }
         if let Some(advice) = names::unsupported(name) {
             let text = format!("the type `{name}` cannot be the type of a field");
             return self.fail(Rule::UnsupportedType, at, text, Some(advice.to_owned()));
         }
-        let advice = match names::meant(name).or_else(|| names::nearest(name)) {
-            Some(other) => format!("did you mean `{other}`?"),
-            None if self.options.rust_types => {
-                format!("known are {}, and Rust types by path, such as `crate::Person`", names::KNOWN)
-            }
-            None => format!("known are {}", names::KNOWN),
-        };
+        if self.options.rust_types && !name.contains('.') && name.starts_with(char::is_uppercase) {
+            let Some(other) = names::mistaken(name) else { return Ok(rust()) };
+            let advice =
+                format!("did you mean `{other}`? A Rust type of this name is written `self::{name}`");
+            return self.fail(Rule::UnknownType, at, format!("the type `{name}` is unknown"), Some(advice));
+        }
+        let advice =
+            match names::meant(name).or_else(|| names::nearest(name)).or_else(|| names::mistaken(name)) {
+                Some(other) => format!("did you mean `{other}`?"),
+                None if self.options.rust_types => {
+                    format!("known are {}, and Rust types by path, such as `crate::Person`", names::known())
+                }
+                None => format!("known are {}", names::known()),
+            };
         self.fail(Rule::UnknownType, at, format!("the type `{name}` is unknown"), Some(advice))
     }
 
@@ -142,7 +146,7 @@ impl Parser<'_> {
                     return self.fail(Rule::UnsupportedType, at, text, Some(advice.to_owned()));
                 }
                 (None, Some(other)) => format!("did you mean `{other}`?"),
-                (None, None) => format!("known are {}", names::KNOWN),
+                (None, None) => format!("known are {}", names::known()),
             };
             return self.fail(Rule::UnknownType, at, format!("the type `{name}` is unknown"), Some(advice));
         };

@@ -73,14 +73,15 @@ impl<'a> Parser<'a> {
                 }
                 _ => {}
             }
+            let begun = self.next;
             if self.field(side).is_err() {
-                self.recover();
+                self.recover(begun);
             }
             if !self.take(',') && !matches!(self.peek().kind, TokenKind::Arrow | TokenKind::End) {
                 let (shown, range) = (self.shown(), self.peek().range.clone());
                 let text = format!("expected `,` or `->`, found {shown}");
                 self.note(Rule::Syntax, range, text, None);
-                self.recover();
+                self.recover(self.next);
                 self.take(',');
             }
         }
@@ -98,19 +99,22 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Goes to the end of the field: the next comma outside of brackets, or the arrow.
-    fn recover(&mut self) {
+    /// Goes to the end of the field that begun at this token: the next comma outside of brackets, or the arrow.
+    fn recover(&mut self, begun: usize) {
         let mut depth = 0_usize;
+        let mut at = begun;
         loop {
-            match self.peek().kind {
-                TokenKind::End | TokenKind::Arrow => return,
-                TokenKind::Mark(',') if depth == 0 => return,
+            let kind = &self.tokens[at.min(self.tokens.len() - 1)].kind;
+            match kind {
+                TokenKind::End | TokenKind::Arrow if at >= self.next => break,
+                TokenKind::Mark(',') if at >= self.next && depth == 0 => break,
                 TokenKind::Mark('[' | '(' | '{') => depth += 1,
                 TokenKind::Mark(']' | ')' | '}') => depth = depth.saturating_sub(1),
                 _ => {}
             }
-            self.next += 1;
+            at += 1;
         }
+        self.next = at;
     }
 
     fn field(&mut self, side: Side) -> Attempt<()> {
@@ -161,7 +165,7 @@ impl<'a> Parser<'a> {
         }
         if self.peek().kind == TokenKind::Mark('=') {
             let start = self.peek().range.start;
-            self.recover();
+            self.recover(self.next);
             let end = self.tokens[self.next - 1].range.end;
             let advice = "give the value where you call, or make the type `Optional[..]`".to_owned();
             self.note(Rule::Default, start..end, "DSPy drops the default of a field", Some(advice));

@@ -61,48 +61,46 @@ pub enum Value {
     None,
 }
 
-/// Types with a form of their own in Rust, all in `dspex::types`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Native {
-    /// `dspy.Image`
-    Image,
-    /// `dspy.Audio`
-    Audio,
-    /// `dspy.File`
-    File,
-    /// `dspy.History`
-    History,
+/// Declares the types of DSPy that have a Rust type: one line each, and everything that knows them follows.
+macro_rules! natives {
+    ($( $name:ident = $python:literal as $format:literal, )+) => {
+        /// Types with a form of their own in Rust, all in `dspex::types`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Native {
+            $( #[doc = concat!("`", $python, "`")] $name, )+
+        }
+
+        impl Native {
+            /// All of them.
+            pub const ALL: &[Self] = &[$( Self::$name, )+];
+
+            /// The name in Python.
+            pub fn python(self) -> &'static str {
+                match self { $( Self::$name => $python, )+ }
+            }
+
+            /// The name in `dspex::types`.
+            pub fn rust(self) -> &'static str {
+                match self { $( Self::$name => stringify!($name), )+ }
+            }
+
+            /// The `format` of its JSON Schema, by which the worker knows it.
+            pub fn format(self) -> &'static str {
+                match self { $( Self::$name => $format, )+ }
+            }
+        }
+    };
 }
 
-impl Native {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Image, Self::Audio, Self::File, Self::History];
-
-    /// The name in Python.
-    pub fn python(self) -> &'static str {
-        match self {
-            Self::Image => "dspy.Image",
-            Self::Audio => "dspy.Audio",
-            Self::File => "dspy.File",
-            Self::History => "dspy.History",
-        }
-    }
-
-    /// The name in `dspex::types`.
-    pub fn rust(self) -> &'static str {
-        &self.python()["dspy.".len()..]
-    }
-
-    /// The `format` of its JSON Schema.
-    pub fn format(self) -> &'static str {
-        match self {
-            Self::Image => "image",
-            Self::Audio => "audio",
-            Self::File => "file",
-            Self::History => "history",
-        }
-    }
+natives! {
+    Image = "dspy.Image" as "image",
+    Audio = "dspy.Audio" as "audio",
+    File = "dspy.File" as "file",
+    History = "dspy.History" as "history",
+    Code = "dspy.Code" as "code",
+    Reasoning = "dspy.Reasoning" as "reasoning",
+    ToolCalls = "dspy.ToolCalls" as "tool-calls",
 }
 
 impl Type {

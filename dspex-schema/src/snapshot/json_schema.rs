@@ -125,6 +125,10 @@ impl Writer<'_> {
             Role::Factory => role("a class or function that makes something"),
             Role::HostOnly => role("something of Python"),
             Role::Examples => json!({"type": ["array", "null"], "items": {"type": "object"}}),
+            Role::Pairs => {
+                let pair = json!({"type": "array", "prefixItems": [role("a module"), {"type": "object"}]});
+                json!({"type": ["array", "null"], "items": pair})
+            }
             Role::Value | Role::Other(_) => self.ty(&parameter.ty),
         };
         let Value::Object(mut schema) = schema else {

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::catalog::read;
-use crate::index::{FUNCTIONS_FILE, check_format};
+use crate::index::{FUNCTIONS_FILE, INDEX_FILE, check_format};
 use crate::{Catalog, Class, Entry, Error, Result, fingerprint};
 
 /// Checks a snapshot in a directory without any Python, and gives the catalogue and everything that is wrong with the
@@ -31,7 +31,13 @@ pub fn verify(dir: &Path) -> Result<(Catalog, Vec<Error>)> {
 fn check_class(dir: &Path, name: &str, entry: &Entry) -> Result<()> {
     let path = dir.join(&entry.file);
     let origin = path.display().to_string();
-    let text = read(&path)?;
+    let text = read(&path).map_err(|error| match error {
+        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            let index = dir.join(INDEX_FILE).display().to_string();
+            Error::invalid(index, format!("it names `{}`, which is not there", entry.file))
+        }
+        other => other,
+    })?;
     let class = Class::parse(&text, &origin)?;
     if class.name != name {
         return Err(Error::invalid(origin, format!("it describes `{}`, not `{name}`", class.name)));
@@ -74,7 +80,7 @@ fn strays(dir: &Path, catalog: &Catalog) -> Result<Vec<Error>> {
         let name = entry.map_err(Error::io("read", dir))?.file_name();
         let Some(name) = name.to_str() else { continue };
         let ours = name.ends_with(".json") && !name.ends_with(".schema.json") && !name.starts_with('.');
-        if ours && !["index.json", FUNCTIONS_FILE].contains(&name) && !known.contains(&name) {
+        if ours && ![INDEX_FILE, FUNCTIONS_FILE].contains(&name) && !known.contains(&name) {
             names.push(name.to_owned());
         }
     }

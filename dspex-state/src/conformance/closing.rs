@@ -27,6 +27,7 @@ pub(super) async fn a_closed_store_says_so(fixture: &dyn Fixture) {
     closed(store.totals().await);
     closed(write(&*store, key, vec![put("x", Value::Integer(1))]).await);
     closed(store.read(key, "x").await);
+    closed(store.read_together(key, &["x".to_owned()]).await);
     closed(store.variable(key, "x").await);
     closed(store.variables(key, &VariableQuery { limit: 9, ..Default::default() }).await);
     closed(store.history(key, "x", 9).await);

@@ -94,6 +94,11 @@ pub(super) async fn readers_see_whole_batches(fixture: &dyn Fixture) {
                     assert_eq!((*a, x.version), (-b, y.version), "half a batch");
                     assert!(x.version >= seen, "an earlier revision came after a later one");
                     seen = x.version;
+                    let names = ["x", "y"].map(str::to_owned);
+                    let together = store.read_together(key, &names).await.unwrap();
+                    let versions: Vec<Revision> =
+                        together.into_iter().flatten().map(|(_, version)| version).collect();
+                    assert!(versions.len() == 2 && versions[0] == versions[1], "half a batch: {versions:?}");
                     let (_, version) = store.read(key, "x").await.unwrap().unwrap();
                     assert!(version >= seen, "whoever reads a revision reads all before it");
                     seen = version;

@@ -34,6 +34,7 @@ pub(super) async fn a_session_whose_time_is_over_is_not_there_before_it_is_swept
     sleep(Duration::from_millis(750)).await;
     missing(store.read(key, "x").await);
     missing(write(&*store, key, vec![put("x", Value::Integer(2))]).await);
+    missing(store.read_together(key, &["x".to_owned()]).await);
     missing(store.variable(key, "x").await);
     missing(store.history(key, "x", 9).await);
     missing(store.changes(key, Revision(0), 9).await);

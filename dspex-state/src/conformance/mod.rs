@@ -174,6 +174,7 @@ cases! { $
         an_update_without_a_spec_keeps_the_spec_and_its_version,
         a_new_spec_has_a_version_of_its_own,
         a_deleted_variable_is_gone,
+        variables_are_read_together_in_the_order_that_was_asked_for,
         names_are_compared_as_they_are_written,
         a_description_may_be_longer_than_a_page,
     }

@@ -162,6 +162,7 @@ pub(super) async fn every_method_misses_a_session_that_is_not_there(fixture: &dy
     missing(write(&*store, key, vec![put("x", Value::Integer(1))]).await);
     missing(write(&*store, key, vec![]).await);
     missing(store.read(key, "x").await);
+    missing(store.read_together(key, &["x".to_owned()]).await);
     missing(store.variable(key, "x").await);
     missing(store.variables(key, &VariableQuery { limit: 9, ..Default::default() }).await);
     missing(store.history(key, "x", 9).await);

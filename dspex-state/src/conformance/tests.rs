@@ -165,6 +165,13 @@ impl StateStore for Flawed {
     fn read<'a>(&'a self, key: SessionKey, name: &'a str) -> Answer<'a, Option<(Value, Revision)>> {
         self.inner.read(self.key(key), name)
     }
+    fn read_together<'a>(
+        &'a self,
+        key: SessionKey,
+        names: &'a [String],
+    ) -> Answer<'a, Vec<Option<(Value, Revision)>>> {
+        self.inner.read_together(self.key(key), names)
+    }
     fn variable<'a>(&'a self, key: SessionKey, name: &'a str) -> Answer<'a, Option<VariableRecord>> {
         self.inner.variable(self.key(key), name)
     }

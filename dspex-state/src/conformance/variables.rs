@@ -89,6 +89,18 @@ pub(super) async fn a_deleted_variable_is_gone(fixture: &dyn Fixture) {
     refused(&*store, key, vec![delete("x")], 0, Refusal::NotFound).await;
 }
 
+pub(super) async fn variables_are_read_together_in_the_order_that_was_asked_for(fixture: &dyn Fixture) {
+    let (store, key) = store_and_session(fixture).await;
+    written(&*store, key, vec![create("x", Value::Integer(1)), create("y", text("a"))]).await;
+    written(&*store, key, vec![update("y", text("b"))]).await;
+    let names = ["y", "none", "x", "y"].map(str::to_owned);
+    let (x, y) = ((Value::Integer(1), Revision(1)), (text("b"), Revision(2)));
+    let wanted = [Some(y.clone()), None, Some(x), Some(y)];
+    assert_eq!(store.read_together(key, &names).await.unwrap(), wanted);
+    assert_eq!(store.read_together(key, &names[1..2]).await.unwrap(), [None]);
+    assert_eq!(store.read_together(key, &[]).await.unwrap(), []);
+}
+
 pub(super) async fn names_are_compared_as_they_are_written(fixture: &dyn Fixture) {
     let (store, key) = store_and_session(fixture).await;
     // A letter with its accent as one code point and as two, capitals, and blanks are all different.

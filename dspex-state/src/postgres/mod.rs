@@ -20,7 +20,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
-use serde_json::{Map, Value as Json};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{PgPool, Row};
 use tokio::sync::{Notify, broadcast};
@@ -102,29 +101,6 @@ struct Database {
     has_temporary: AtomicBool,
 }
 
-/// RFC 7396.
-fn merge(target: &mut Map<String, Json>, patch: &Map<String, Json>) {
-    for (key, value) in patch {
-        match value {
-            Json::Null => {
-                target.shift_remove(key);
-            }
-            Json::Object(patch) => {
-                let entry = target.entry(key.as_str()).or_insert(Json::Null);
-                if !entry.is_object() {
-                    *entry = Json::Object(Map::new());
-                }
-                if let Json::Object(inner) = entry {
-                    merge(inner, patch);
-                }
-            }
-            other => {
-                target.insert(key.clone(), other.clone());
-            }
-        }
-    }
-}
-
 impl Database {
     async fn check(&self) -> Result<Vec<String>, StoreError> {
         const CHECK: &str = "SELECT format('session %s: it has %s variables of %s bytes, and says %s of %s', s.id, \
@@ -199,6 +175,14 @@ impl StateStore for PostgresStore {
 
     fn read<'a>(&'a self, key: SessionKey, name: &'a str) -> Answer<'a, Option<(Value, Revision)>> {
         self.database.read(key, name).boxed()
+    }
+
+    fn read_together<'a>(
+        &'a self,
+        key: SessionKey,
+        names: &'a [String],
+    ) -> Answer<'a, Vec<Option<(Value, Revision)>>> {
+        self.database.read_together(key, names).boxed()
     }
 
     fn variable<'a>(&'a self, key: SessionKey, name: &'a str) -> Answer<'a, Option<VariableRecord>> {

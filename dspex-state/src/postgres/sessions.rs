@@ -3,11 +3,11 @@
 use serde_json::{Map, Value as Json};
 use sqlx::Row;
 
+use super::Database;
 use super::failure::{Failure, attempt};
 use super::rows::{self, session_columns};
-use super::{Database, merge};
 use crate::record::{NewSession, SessionKey, SessionRecord};
-use crate::store::{Hint, SessionChange, SessionQuery, StoreError, Totals};
+use crate::store::{Hint, SessionChange, SessionQuery, StoreError, Totals, merge_patch};
 
 /// So many sessions are looked through at once for their metadata.
 const PAGE: i64 = 500;
@@ -197,10 +197,10 @@ impl Database {
             session.metadata = metadata.clone();
         }
         if let Some(patch) = &change.merge_metadata {
-            merge(&mut session.metadata, patch);
+            merge_patch(&mut session.metadata, patch.clone());
         }
         if let Some(patch) = &change.merge_settings {
-            merge(&mut session.settings, patch);
+            merge_patch(&mut session.settings, patch.clone());
         }
         session.quotas = change.quotas.unwrap_or(session.quotas);
         session.lifetime = change.lifetime.unwrap_or(session.lifetime);

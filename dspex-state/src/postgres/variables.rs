@@ -1,5 +1,7 @@
 //! Reading variables, their histories and the log; instances.
 
+use std::collections::HashMap;
+
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
@@ -62,6 +64,26 @@ impl Database {
                 None => Ok(None),
             }
         })
+    }
+
+    pub(super) async fn read_together(
+        &self,
+        key: SessionKey,
+        names: &[String],
+    ) -> Result<Vec<Option<(Value, Revision)>>, StoreError> {
+        const READ: &str = "SELECT v.name, v.type, v.form, v.data, v.version FROM session s \
+            LEFT JOIN variable v ON v.session = s.key AND v.name = ANY($2) \
+            WHERE s.key = $1 AND lives(s.expires_at, s.leased_until)";
+        let found: HashMap<String, (Value, Revision)> = attempt!(self, "read variables", {
+            let rows = sqlx::query(READ).bind(key.to_string()).bind(names).fetch_all(&self.pool).await?;
+            let read = |row: &PgRow| {
+                let value = rows::value(row)?
+                    .ok_or_else(|| Failure::Stored("a variable without a value".to_owned()))?;
+                Ok((row.try_get("name")?, (value, rows::revision(row, "version")?)))
+            };
+            Ok(joined(key, &rows, "name", read)?.into_iter().collect())
+        })?;
+        Ok(names.iter().map(|name| found.get(name).cloned()).collect())
     }
 
     pub(super) async fn variable(

@@ -4,6 +4,7 @@
 //! its variable is decided above it. The conformance suite holds a store against this contract.
 
 mod error;
+mod patch;
 mod retention;
 mod write;
 
@@ -16,6 +17,7 @@ use serde_json::{Map, Value as Json};
 use tokio::sync::broadcast;
 
 pub use error::{Refusal, StoreError};
+pub use patch::merge_patch;
 pub use retention::Retention;
 pub use write::{Action, Batch, Committed, Expect, Write};
 
@@ -70,6 +72,14 @@ pub trait StateStore: fmt::Debug + Send + Sync + 'static {
 
     /// What a variable holds, with its version. The way that calls take, so it should be fast.
     fn read<'a>(&'a self, key: SessionKey, name: &'a str) -> Answer<'a, Option<(Value, Revision)>>;
+
+    /// What variables hold, with their versions, all at one revision; none for those that are not there. The way of calls that
+    /// variables steer, so it should be fast as well.
+    fn read_together<'a>(
+        &'a self,
+        key: SessionKey,
+        names: &'a [String],
+    ) -> Answer<'a, Vec<Option<(Value, Revision)>>>;
 
     /// A variable with its spec.
     fn variable<'a>(&'a self, key: SessionKey, name: &'a str) -> Answer<'a, Option<VariableRecord>>;

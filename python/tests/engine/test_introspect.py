@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import subprocess
@@ -14,8 +15,8 @@ from typing import Any, Literal, Optional, Union
 import dspy
 import pytest
 
+from dspex_worker import docstrings, introspect, reserved
 from dspex_worker import engine as engine_module
-from dspex_worker import introspect, reserved
 from dspex_worker.catalogue import Catalogue
 from dspex_worker.config import ConfigError, WorkerConfig
 from dspex_worker.engine import Engine
@@ -97,6 +98,70 @@ def test_a_module_of_the_user_tells_what_its_call_takes(document: dict[str, Any]
     assert [m["name"] for m in echo["methods"] if m["async"]] == ["execute", "fail", "wait", "where"]
 
 
+def test_no_public_member_of_a_class_is_lost(document: dict[str, Any]) -> None:
+    """Each of them is a method, a property or a field, or has a reason why it is none."""
+    catalogue = Catalogue()
+    for described in document["classes"]:
+        cls = catalogue.resolve(described["name"]) if described["name"].startswith("dspy.") else object
+        told = {*described["unsupported"], *(m["name"] for m in described["methods"])}
+        fields = {f["name"] for f in described.get("fields", [])}
+        for name in dir(cls):
+            value = inspect.getattr_static(cls, name)
+            owner = next((base for base in cls.__mro__ if name in vars(base)), object)
+            is_member = callable(getattr(value, "__func__", value)) or isinstance(value, property)
+            if name.startswith("_") or isinstance(value, type) or not is_member:
+                continue
+            if owner.__module__.split(".")[0] == "dspy":
+                assert name in told | fields, f"{described['name']}.{name}"
+        callable_itself = any("__call__" in vars(base) for base in cls.__mro__) and cls is not object
+        assert (
+            described["call"] != "none"
+            or not callable_itself
+            or "__call__" in told
+            or (described["name"] == "dspy.Module")
+        ), described["name"]
+
+
+def test_a_method_tells_whether_it_takes_any_other_keyword(document: dict[str, Any]) -> None:
+    open_ended = {
+        f"{c['name']}.{m['name']}" for c in document["classes"] for m in c["methods"] if m["params_extra"]
+    }
+    assert {"dspy.Predict.update_config", "dspy.Example.copy"} <= open_ended
+    assert "dspy.Predict.get_config" not in open_ended
+
+
+def test_a_call_of_a_class_that_is_no_module_is_described(document: dict[str, Any]) -> None:
+    evaluate = class_of(document, "dspy.Evaluate")
+    assert (evaluate["call"], evaluate["call_open"]) == ("args", False)
+    assert [(p["name"], p["role"]) for p in evaluate["call_extra"]][:3] == [
+        ("program", "handle:module"),
+        ("metric", "callback"),
+        ("devset", "examples"),
+    ]
+    assert evaluate["call_returns"] == {"k": "ref", "name": "dspy.evaluate.EvaluationResult"}
+    assert [o["name"] for o in evaluate["outputs"]["extra"]] == ["score", "results"]
+    # Its own call passes everything on, so the parameters are those of `forward`.
+    pairs = class_of(document, "dspy.Parallel")["call_extra"][0]
+    assert (pairs["name"], pairs["role"], pairs["required"]) == ("exec_pairs", "pairs", True)
+    assert class_of(document, "dspy.KNN")["call_open"]
+    assert "retrieval model" in class_of(document, "dspy.Retrieve")["unsupported"]["__call__"]
+    assert class_of(document, "dspy.Predict")["call_returns"] == {"k": "ref", "name": "dspy.Prediction"}
+
+
+def test_data_that_a_class_shows_is_described_with_types(document: dict[str, Any]) -> None:
+    def fields(name: str) -> dict[str, Any]:
+        return {f["name"]: f["type"] for f in class_of(document, name)["fields"]}
+
+    assert fields("dspy.Image") == {"url": {"k": "str"}}
+    assert fields("dspy.History")["messages"]["k"] == "list"
+    assert fields("dspy.streaming.StatusMessage") == {"message": {"k": "str"}}
+    assert fields("dspy.streaming.StreamResponse")["is_last_chunk"] == {"k": "bool"}
+    assert fields("dspy.ToolCalls")["tool_call_results"] == {
+        "k": "option",
+        "of": {"k": "ref", "name": "dspy.ToolCallResults"},
+    }
+
+
 def test_functions_are_described_too(document: dict[str, Any]) -> None:
     add = next(f for f in document["functions"] if f["name"] == "dspex_worker.testing.add")
     assert [(p["name"], p["type"], p.get("default")) for p in add["params"]] == [
@@ -108,7 +173,7 @@ def test_functions_are_described_too(document: dict[str, Any]) -> None:
 
 def test_the_hash_is_of_what_programs_depend_on_and_not_of_docs(document: dict[str, Any]) -> None:
     react = class_of(document, "dspy.ReAct")
-    held = {key: introspect._without_docs(react[key]) for key in introspect._ABI if key in react}
+    held = {key: docstrings.without_docs(react[key]) for key in introspect._ABI if key in react}
     assert react["abi_sha256"] == hashlib.sha256(introspect.canonical(held)).hexdigest()
     assert react["doc"]
     assert '"doc"' not in introspect.canonical(held).decode()
@@ -119,14 +184,30 @@ def test_the_fingerprints_are_the_same_on_every_python(document: dict[str, Any])
     assert found == KNOWN
 
 
+def test_the_snapshot_that_programs_are_built_with_is_what_this_python_finds(
+    document: dict[str, Any],
+) -> None:
+    """Whichever Python runs the tests: 3.10 to 3.13 write the same documents."""
+    snapshot = ROOT.parent / "dspex-schema" / "schemas" / dspy.__version__
+    held = {path.name: json.loads(path.read_text()) for path in snapshot.glob("dspy.*.json")}
+    found = {f"{c['name']}.json": c for c in document["classes"] if c["name"].startswith("dspy.")}
+    assert found == held
+    functions = [f for f in document["functions"] if f["name"].startswith("dspy.")]
+    assert functions == json.loads((snapshot / "functions.json").read_text())["functions"]
+
+
 def test_the_document_does_not_depend_on_hashing_places_or_languages() -> None:
     program = (
         "from dspex_worker import introspect; from dspex_worker.catalogue import Catalogue; import hashlib;"
         "print(hashlib.sha256(introspect.document_json(Catalogue(), ['dspy'])).hexdigest())"
     )
-    digests = set()
-    for seed, home, zone in (("1", "/nonexistent", "UTC"), ("2", "/tmp", "Asia/Tokyo")):
-        env = {**os.environ, "PYTHONHASHSEED": seed, "HOME": home, "TZ": zone, "PYTHONPATH": str(ROOT)}
+    digests = {hashlib.sha256(introspect.document_json(Catalogue(), ["dspy"])).hexdigest()}
+    for seed, home, zone, language in (
+        ("1", "/nonexistent", "UTC", "C"),
+        ("2", "/tmp", "Asia/Tokyo", "de_DE.UTF-8"),
+    ):
+        places = {"HOME": home, "TZ": zone, "LANG": language, "LC_ALL": language}
+        env = {**os.environ, **places, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
             [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
         )
@@ -157,6 +238,11 @@ def test_hello_tells_versions_and_fingerprints(config: WorkerConfig) -> None:
     assert hello["python_version"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}")
     assert hello["fingerprints"]["dspy.Predict"] == KNOWN["dspy.Predict"]
     assert "dspex_worker.testing.SyncAnswer" in hello["fingerprints"]
+
+
+def test_a_worker_tells_the_fingerprints_that_schemas_have(document: dict[str, Any]) -> None:
+    told = introspect.fingerprints(Catalogue(("dspex_worker.testing",)))
+    assert told == {c["name"]: c["abi_sha256"] for c in document["classes"] if c["kind"] == "module"}
 
 
 def test_warming_starts_no_threads_and_opens_no_cache(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import cloudpickle
 import dspy
+import dspy.experimental
 import pydantic
 import pytest
 
@@ -146,6 +147,11 @@ def test_what_schemars_writes_means_what_serde_reads(document: dict[str, Any], a
         ({"type": "object", "format": "audio"}, dspy.Audio),
         ({"type": "object", "format": "file"}, dspy.File),
         ({"type": "object", "format": "history"}, dspy.History),
+        ({"type": "object", "format": "code"}, dspy.Code),
+        ({"type": "string", "format": "reasoning"}, dspy.Reasoning),
+        ({"type": "object", "format": "tool-calls"}, dspy.ToolCalls),
+        ({"type": "object", "format": "document"}, dspy.experimental.Document),
+        ({"type": "object", "format": "citations"}, dspy.experimental.Citations),
         ({"type": "array", "items": {"type": "object", "format": "image"}}, list[dspy.Image]),
         ({"anyOf": [{"type": "object", "format": "image"}, {"type": "null"}]}, dspy.Image | None),
     ],

@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
+import inspect
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Any, Generic, Literal, Optional, TypeVar
 
 import dspy
 import pydantic
 import pytest
+import typing_extensions
 
 from dspex_worker import source_facts
 from dspex_worker.catalogue import Catalogue
-from dspex_worker.programs import describe_program
+from dspex_worker.introspect import fingerprints
+from dspex_worker.programs import describe_program, describe_value, read_schema
+from dspex_worker.refusals import refusal_of
 from dspex_worker.signature import describe_signature
-from dspex_worker.surface import public_properties, refusal_of
+from dspex_worker.surface import public_properties
 from dspex_worker.unreached import unreached
 
 ROOT = Path(__file__).parents[2]
+T = TypeVar("T")
 
 
 class Passage(pydantic.BaseModel):
     text: str
     page: Optional[int] = None  # noqa: UP045
+
+
+class Page(pydantic.BaseModel, Generic[T]):
+    items: list[T]
+
+
+class Mood(enum.Enum):
+    CALM = "calm"
+
+
+@dataclasses.dataclass
+class Piece:
+    start: int
+
+
+class Row(typing_extensions.TypedDict):
+    id: int
 
 
 class Respond(dspy.Signature):
@@ -104,6 +128,8 @@ def test_outputs_are_followed_through_programs_within_programs() -> None:
     assert outputs["answer"] == {"enum": ["yes", "no"], "type": "string"}
     assert outputs["passages"]["items"] == {"$ref": "#/$defs/Passage"}
     assert outputs["size"] is True
+    size = next(field for field in program["outputs"] if field["name"] == "size")
+    assert size["untyped"] == "`forward` computes it, and its source does not tell the type"
 
 
 @pytest.mark.parametrize("cls", [Undecided, AnyInputs])
@@ -113,6 +139,59 @@ def test_outputs_that_nobody_can_tell_are_not_guessed(cls: type) -> None:
 
 def test_a_program_that_takes_anything_has_no_inputs() -> None:
     assert described(AnyInputs)["program"]["inputs"] is None
+
+
+def test_schemas_tell_of_which_class_their_parts_are() -> None:
+    (passages,) = described(Inner)["program"]["inputs"]
+    passage = passages["schema"]["$defs"]["Passage"]
+    assert passage["x-python"] == f"{__name__}.Passage"
+    assert passage["x-python-module"] == __name__
+    whole = read_schema(Page[int])[0]
+    assert (whole["x-python"], whole["x-python-module"]) == (f"{__name__}.Page[int]", __name__)
+
+
+@pytest.mark.parametrize("cls", [Passage, Mood, Piece, Row])
+def test_classes_of_data_have_the_schema_of_their_values(cls: type) -> None:
+    assert describe_value(cls)["value"]["x-python"] == f"{__name__}.{cls.__name__}"
+
+
+def test_a_signature_of_the_team_tells_its_fields() -> None:
+    signature = describe_value(Respond)["signature"]
+    assert signature["instructions"] == "Respond."
+    assert [*names(signature["inputs"]), *names(signature["outputs"])] == ["passages", "verdict"]
+
+
+@pytest.mark.parametrize("cls", [Inner, object])
+def test_other_classes_are_no_data(cls: type) -> None:
+    assert describe_value(cls) == {}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "reason"),
+    [
+        (inspect.Parameter.empty, "Python does not annotate it"),
+        (Any, "Python annotates it as `Any`"),
+        (dspy.Prediction, "`Prediction` has no JSON Schema (PydanticSchemaGenerationError: "),
+    ],
+)
+def test_an_annotation_without_a_schema_says_why(annotation: Any, reason: str) -> None:
+    schema, untyped = read_schema(annotation)
+    assert schema is True
+    assert (untyped or "").startswith(reason)
+
+
+def test_a_fingerprint_does_not_depend_on_which_modules_were_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of_models.py").write_text("class Doc:\n    pass\n")
+    (tmp_path / "of_programs.py").write_text(
+        "import dspy\nimport of_models\n\n\nclass Program(dspy.Module):\n"
+        "    def forward(self, doc: of_models.Doc):\n        return dspy.Prediction(doc=doc)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = "of_programs.Program"
+    alone = fingerprints(Catalogue(["of_programs"]))[path]
+    assert fingerprints(Catalogue(["of_programs", "of_models"]))[path] == alone
 
 
 def test_a_program_that_cannot_be_built_says_why() -> None:

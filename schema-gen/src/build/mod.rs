@@ -6,7 +6,7 @@ mod write;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use dspex_codegen::Bindings;
+use dspex_codegen::{Bindings, classes_in_schemas};
 use dspex_schema::{Catalog, Class, Function};
 
 use self::select::Selection;
@@ -55,7 +55,9 @@ impl Config {
         self
     }
 
-    /// A type of yours, with serde, for values of a Python class: `.type_path("dspy.Image", "crate::media::Image")`. The class gets no bindings.
+    /// A type of yours for values of a Python class: `.type_path("my_team.rag.Passage", "crate::Passage")`. It needs
+    /// `Clone`, `Debug`, `PartialEq` and `#[derive(FieldType)]` where inputs or outputs of a program hold it, else serde
+    /// alone. The class gets no bindings.
     pub fn type_path(mut self, class: impl Into<String>, path: impl Into<String>) -> Self {
         self.bindings.type_paths.insert(class.into(), path.into());
         self
@@ -97,7 +99,7 @@ impl Config {
         let out_file = self.out_file.clone().unwrap_or_else(|| out.join("dspy.rs"));
         match directory {
             Some(dir) => {
-                let catalog = Catalog::open(dir)?;
+                let catalog = verified(&dir)?;
                 let digest = catalog.digest()?;
                 let text = self.text(&catalog)?;
                 write::digest(&out, &digest)?;
@@ -126,8 +128,12 @@ impl Config {
         let functions = catalog.functions()?;
         let paths = classes.iter().flat_map(class_paths).chain(functions.iter().flat_map(function_paths));
         self.selection.check(paths)?;
+        // A class of data may have a type although its module was not introspected: a program of one that was uses it.
+        let used = |name: &String| classes.iter().any(|class| classes_in_schemas(class).contains(name));
         for name in self.bindings.type_paths.keys().chain(self.bindings.attributes.keys()) {
-            if !classes.iter().any(|class| class.name == *name) {
+            let paths = self.bindings.type_paths.contains_key(name);
+            let known = classes.iter().any(|class| class.name == *name) || (paths && used(name));
+            if !known {
                 let near = catalog.suggest(name).map(|near| format!("; did you mean `{near}`?"));
                 let hint = near.unwrap_or_default();
                 return Err(Error::Option(format!("the schema has no class `{name}`{hint}")));
@@ -138,6 +144,20 @@ impl Config {
         let functions: Vec<_> =
             functions.iter().filter(|function| self.selection.selects(function_paths(function))).collect();
         self.bindings.text(&classes, &functions).map_err(Error::Option)
+    }
+}
+
+/// The catalogue of a directory none of whose files was edited, lost or left over. All that is wrong is told, the first
+/// as the error.
+fn verified(dir: &Path) -> Result<Catalog, Error> {
+    let (catalog, problems) = dspex_schema::verify(dir)?;
+    let mut problems = problems.into_iter().map(Error::from);
+    match problems.next() {
+        None => Ok(catalog),
+        Some(first) => {
+            problems.for_each(|problem| println!("cargo::error={}", problem.line()));
+            Err(first)
+        }
     }
 }
 

@@ -97,13 +97,29 @@ async fn methods_are_called_with_and_without_their_optional_arguments() {
     let (_dspex, session) = start(StandInLm::new()).await;
     let module = dspy::ChainOfThought::new("question -> answer").create(&session).await.unwrap();
     let named = module.named_predictors().await.unwrap();
-    assert_eq!(named[0][0], "predict");
+    assert_eq!(named[0].0, "predict");
     let (with, without) =
         (module.dump_state().json_mode(true).await.unwrap(), module.dump_state().await.unwrap());
     assert_eq!(with, without);
-    assert!(with["predict"]["signature"]["fields"].is_array(), "{with}");
+    assert!(with["predict"]["signature"]["fields"].is_array(), "{with:?}");
     let call = module.dump_state().into_call().deadline(std::time::Duration::from_secs(60)).idempotent(true);
     assert_eq!(call.await.unwrap(), with);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_with_arguments_of_its_own_takes_them_one_by_one() {
+    let (_dspex, session) = start(InstantLm::text(chat(&[("answer", "4")]))).await;
+    let parallel = dspy::Parallel::new().disable_progress_bar(true).create(&session).await.unwrap();
+    let ask = || dspy::Predict::new("question -> answer: int");
+    let pairs = [(ask(), json!({"question": "2 + 2"})), (ask(), json!({"question": "1 + 3"}))];
+    let answers = parallel.execute(pairs).num_threads(2).await.unwrap();
+    assert_eq!(answers, [json!({"answer": 4}), json!({"answer": 4})]);
+
+    let nothing: [(ModuleSpec, ()); 0] = [];
+    let evaluate = dspy::Evaluate::new([]).create(&session).await.unwrap();
+    let error = evaluate.execute(ask()).display_progress(false).await.unwrap_err();
+    assert!(matches!(error, Error::Python(_)), "an evaluation wants examples: {error:?}");
+    assert!(parallel.execute(nothing).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,6 +16,9 @@ struct Fits;
 #[dspy_module("dspy.ChainOfThought", signature = WithReasoning)]
 struct Added;
 
+#[dspy_module("dspy.Predict", signature = WithReasoning, execute = "get_criteria")]
+struct Execute;
+
 struct Plain;
 
 #[dspy_module("dspy.Predict", signature = Plain)]

@@ -15,6 +15,24 @@ struct RelativeCrate {
 }
 
 #[derive(FieldType)]
+#[field(crate = ::dspex, crate = ::dspex)]
+struct Twice {
+    value: String,
+}
+
+#[derive(FieldType)]
+#[field(crate)]
+struct NoValue {
+    value: String,
+}
+
+#[derive(FieldType)]
+#[field]
+struct NoList {
+    value: String,
+}
+
+#[derive(FieldType)]
 enum Misplaced {
     #[field(crate = ::dspex)]
     A,

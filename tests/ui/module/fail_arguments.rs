@@ -42,4 +42,13 @@ struct CrateTwice {
     answer: String,
 }
 
+macro_rules! module {
+    ($name:ident) => {
+        #[dspy_module("dspy.Predict", signature = "q -> a", crate = $crate)]
+        struct $name;
+    };
+}
+
+module!(DollarCrate);
+
 fn main() {}

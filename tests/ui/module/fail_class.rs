@@ -34,6 +34,22 @@ struct Function {
     answer: String,
 }
 
+#[dspy_module("dspy.ProgramOfThought")]
+struct Unsupported {
+    #[input]
+    question: String,
+    #[output]
+    answer: String,
+}
+
+#[dspy_module("dspy.majorty")]
+struct MisspeltFunction {
+    #[input]
+    question: String,
+    #[output]
+    answer: String,
+}
+
 #[dspy_module("dspy.Image")]
 struct NoModule {
     #[input]

@@ -41,4 +41,13 @@ struct UncheckedClass;
 #[dspy_module("dspy.Predict", signature = "q -> a", unchecked, unchecked, execute = "a", execute = "b")]
 struct Twice;
 
+#[dspy_module("dspy.Predict", signature = )]
+struct SignatureNoValue;
+
+#[dspy_module("dspy.Predict", signature = "q -> a", transform)]
+struct TransformNoValue;
+
+#[dspy_module("dspy.Predict", signature = "q -> a", transform = a -> u8, transform = b -> u8)]
+struct TransformTwice;
+
 fn main() {}

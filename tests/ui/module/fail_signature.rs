@@ -26,6 +26,15 @@ struct Lax;
 #[dspy_module("dspy.Predict", signature = "a: bytes, b: dict[float, int], c: person -> d: list[int, e: Vec[int]")]
 struct Types;
 
+#[dspy_module("dspy.Predict", signature = "a: Strng, b: Image, c: Datetime, d: Flaot -> e: String, f: list[Optionl], g: crate::Strng, h: Images")]
+struct Capitals;
+
+#[dspy_module("dspy.Predict", signature = "a: date, b: uuid.UUID, c: decimal.Decimal -> d: datetime.datetime")]
+struct Unsupported;
+
+#[dspy_module("dspy.Predict", signature = "ﬁeld -> b²")]
+struct NotNormal;
+
 #[dspy_module("dspy.Predict", signature = "größe: itn -> b")]
 struct Unicode;
 
@@ -61,6 +70,12 @@ struct Misspelt {
     #[output]
     b: String,
 }
+
+#[derive(dspex::FieldType)]
+struct Strng {
+    value: u8,
+}
+type Images = String;
 
 // What is generated is there all the same, so that only the errors above are reported.
 async fn uses(session: &dspex::Session) {

@@ -26,4 +26,23 @@ struct Unmarked {
     fields: &'static str,
 }
 
+#[derive(Signature)]
+#[signature(derive = Debug, crate = dspex)]
+struct Values {
+    #[input]
+    question: String,
+    #[output]
+    answer: String,
+}
+
+#[derive(Signature)]
+#[signature(crate = ::dspex)]
+#[signature(crate = ::dspex, derive("Debug"))]
+struct Twice {
+    #[input]
+    question: String,
+    #[output]
+    answer: String,
+}
+
 fn main() {}

@@ -65,6 +65,21 @@ impl Args {
         self.fail(problems.into_iter().flatten().next());
     }
 
+    /// Pairs of an instance and the inputs of one of its calls.
+    pub(crate) fn pairs<T: Serialize>(&mut self, name: &str, pairs: impl Iterator<Item = (ModuleSpec, T)>) {
+        let mut documents = Vec::new();
+        for (module, inputs) in pairs {
+            let (module, problem) = module.into_parts();
+            self.fail(problem);
+            let mut given = Self::default();
+            given.value(name, &inputs);
+            let (mut given, problem) = given.into_parts();
+            self.fail(problem);
+            documents.push(Value::Array(vec![module, given.remove(name).unwrap_or_default()]));
+        }
+        self.document(name, Value::Array(documents));
+    }
+
     /// Keeps the first problem.
     pub(crate) fn fail(&mut self, problem: Option<Problem>) {
         if self.problem.is_none() {

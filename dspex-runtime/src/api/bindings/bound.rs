@@ -6,19 +6,41 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Call;
+use crate::api::session::Instances;
+use crate::api::steering::{Binding, Steering};
 use crate::api::{Caller, Prediction, Session};
 use crate::bridge::Spec;
+use crate::error::Result;
 
 /// An instance in a session. It is data, as every instance of dspex is; cheap to clone.
 #[derive(Clone)]
 pub struct Bound {
     session: Session,
     spec: Arc<Spec>,
+    steering: Arc<Steering>,
 }
 
 impl Bound {
     pub(crate) fn new(session: Session, spec: Arc<Spec>) -> Self {
-        Self { session, spec }
+        Self { session, spec, steering: Arc::default() }
+    }
+
+    /// Has a variable of the session steer the instance's calls; see [`Instance::bind`](crate::Instance::bind).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn bind(&self, binding: impl Into<Binding>) -> Result<()> {
+        self.steering.bind(binding.into(), &self.session.variables(), &self.spec).await
+    }
+
+    /// Keeps the instance in its session under a name; see [`Instance::keep`](crate::Instance::keep).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn keep(&self, id: &str) -> Result<()> {
+        Instances::put(&self.session, id, &self.spec, &self.steering).await
     }
 
     pub(crate) fn spec(&self) -> &Arc<Spec> {
@@ -27,12 +49,12 @@ impl Bound {
 
     /// Calls a public method by its name in Python.
     pub fn method<R: DeserializeOwned + Send + 'static>(&self, name: &'static str) -> Call<R> {
-        Call::method(self.session.context(), self.spec.clone(), name)
+        Call::method(self.session.context(), self.spec.clone(), name).steered(&self.steering)
     }
 
     /// Calls a public method that answers with a prediction.
     pub fn predict<O: DeserializeOwned + Send + 'static>(&self, name: &'static str) -> Call<Prediction<O>> {
-        Call::prediction(self.session.context(), self.spec.clone(), name)
+        Call::prediction(self.session.context(), self.spec.clone(), name).steered(&self.steering)
     }
 
     /// Calls the instance itself, with one object that holds all its inputs.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::args::Args;
 use super::{CallFuture, Example, ModuleSpec, SignatureSpec};
 use crate::api::caller::{CallOptions, decode, encode, encode_document};
+use crate::api::steering::Steering;
 use crate::api::{Adapter, CallContext, Caller, Prediction};
 use crate::bridge::{Spec, Target};
 use crate::error::Result;
@@ -67,6 +68,12 @@ impl<R> Call<R> {
         Self { context, callee, args: Args::default(), inputs: None, options: CallOptions::default(), read }
     }
 
+    /// Variables steer the call.
+    pub(super) fn steered(mut self, steering: &Arc<Steering>) -> Self {
+        self.options.steering = Some(steering.clone());
+        self
+    }
+
     /// All arguments in one object.
     pub(crate) fn inputs<T: Serialize>(mut self, inputs: &T) -> Self {
         self.inputs = Some(encode(inputs));
@@ -94,6 +101,16 @@ impl<R> Call<R> {
     /// A keyword argument that is a list of instances.
     pub fn modules<M: Into<ModuleSpec>>(mut self, name: &str, modules: impl IntoIterator<Item = M>) -> Self {
         self.args.modules(name, modules.into_iter().map(Into::into));
+        self
+    }
+
+    /// A keyword argument that is a list of instances, each with the inputs of one call.
+    pub fn pairs<M: Into<ModuleSpec>, T: Serialize>(
+        mut self,
+        name: &str,
+        pairs: impl IntoIterator<Item = (M, T)>,
+    ) -> Self {
+        self.args.pairs(name, pairs.into_iter().map(|(module, inputs)| (module.into(), inputs)));
         self
     }
 

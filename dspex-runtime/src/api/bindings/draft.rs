@@ -58,6 +58,16 @@ impl Draft {
         self
     }
 
+    /// A keyword argument that is a list of instances, each with the inputs of one call.
+    pub fn pairs<M: Into<ModuleSpec>, T: Serialize>(
+        mut self,
+        name: &str,
+        pairs: impl IntoIterator<Item = (M, T)>,
+    ) -> Self {
+        self.args.pairs(name, pairs.into_iter().map(|(module, inputs)| (module.into(), inputs)));
+        self
+    }
+
     /// A keyword argument that is a list of examples.
     pub fn examples(mut self, name: &str, examples: impl IntoIterator<Item = Example>) -> Self {
         self.args.examples(name, examples.into_iter());

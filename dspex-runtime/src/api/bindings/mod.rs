@@ -32,7 +32,9 @@ pub use serde_json::Value;
 pub use std::string::String;
 
 #[doc(hidden)]
-pub use super::{Caller, Prediction, Session};
+pub use super::module::call as call_module;
+#[doc(hidden)]
+pub use super::{Caller, Definition, Module, Prediction, Session};
 #[doc(hidden)]
 pub use crate::error::Result;
 

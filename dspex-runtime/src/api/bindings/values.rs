@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use super::args::{Args, Problem};
 use super::{Bound, Draft};
 use crate::api::module::spec_of;
-use crate::api::{DynInstance, Instance, InstanceSpec, Module};
+use crate::api::{DynInstance, Instance, InstanceSpec, Module, Predict, Signature};
 use crate::bridge::Spec;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A signature: a text (`"question -> answer"`), the fields of a typed module, or the structured form.
 ///
@@ -29,10 +29,26 @@ impl SignatureSpec {
     ///
     /// # Errors
     ///
-    /// [`Error::Schema`](crate::Error::Schema) where a field's type has no JSON Schema that can serve.
+    /// [`Error::Schema`](crate::Error::Schema) where a field's type has no JSON Schema that can serve, or where the module is
+    /// a program with predictors of its own.
     pub fn of<M: Module>() -> Result<Self> {
         let spec = spec_of::<M>()?;
+        if !M::TAKES_SIGNATURE {
+            return Err(Error::Schema {
+                module: M::definition().name.to_owned(),
+                problem: "it is a program of its own, with a signature for each of its predictors".to_owned(),
+            });
+        }
         Ok(Self::from(document_of(&spec).get("signature").cloned().unwrap_or_default()))
+    }
+
+    /// A signature that is a type: `#[derive(Signature)]`, or one of a team's own in Python.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Schema`](crate::Error::Schema) where a field's type has no JSON Schema that can serve.
+    pub fn of_type<S: Signature + 'static>() -> Result<Self> {
+        Self::of::<Predict<S>>()
     }
 
     /// What the model is told to do; without it, DSPy writes a sentence of its own.

@@ -102,6 +102,21 @@ impl StateStore for Reference {
         })
     }
 
+    fn read_together<'a>(
+        &'a self,
+        key: SessionKey,
+        names: &'a [String],
+    ) -> Answer<'a, Vec<Option<(Value, Revision)>>> {
+        self.with(|state| {
+            let variables = &state.alive(key)?.variables;
+            let one = |name: &String| {
+                let variable = variables.get(name)?;
+                Some((variable.value.clone()?, variable.version))
+            };
+            Ok(names.iter().map(one).collect())
+        })
+    }
+
     fn variable<'a>(&'a self, key: SessionKey, name: &'a str) -> Answer<'a, Option<VariableRecord>> {
         self.with(|state| Ok(state.alive(key)?.variables.get(name).cloned()))
     }

@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value as Json};
-
 use crate::record::{
     Change, ChangeKind, InstanceRecord, Lifetime, NewSession, Revision, SessionKey, SessionRecord,
     VariableRecord,
 };
 use crate::store::{
     Action, Batch, Committed, Expect, Hint, Refusal, Retention, SessionChange, SessionQuery, StoreError,
-    Totals, VariableQuery, Write,
+    Totals, VariableQuery, Write, merge_patch,
 };
 
 /// Everything.
@@ -118,10 +116,10 @@ impl State {
             record.session.metadata = metadata;
         }
         if let Some(patch) = change.merge_metadata {
-            merge(&mut record.session.metadata, patch);
+            merge_patch(&mut record.session.metadata, patch);
         }
         if let Some(patch) = change.merge_settings {
-            merge(&mut record.session.settings, patch);
+            merge_patch(&mut record.session.settings, patch);
         }
         if let Some(lifetime) = change.lifetime {
             record.session.lifetime = lifetime;
@@ -339,29 +337,6 @@ impl Session {
         }
         kept.reverse();
         self.log = kept;
-    }
-}
-
-/// RFC 7396.
-fn merge(target: &mut Map<String, Json>, patch: Map<String, Json>) {
-    for (key, value) in patch {
-        match value {
-            Json::Null => {
-                target.shift_remove(&key);
-            }
-            Json::Object(patch) => {
-                let inner = target.entry(key).or_insert_with(|| Json::Object(Map::new()));
-                if !inner.is_object() {
-                    *inner = Json::Object(Map::new());
-                }
-                if let Json::Object(inner) = inner {
-                    merge(inner, patch);
-                }
-            }
-            other => {
-                target.insert(key, other);
-            }
-        }
     }
 }
 

@@ -1,0 +1,142 @@
+//! The thread that writes. It takes what waits, does all of it in one transaction, and answers after the commit: so many
+//! writers share one wait for the disk, and the batches grow by themselves where the disk is slow.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::Doing;
+use crate::store::StoreError;
+
+/// So many writes wait before those who bring more have to wait as well.
+const QUEUE: usize = 1024;
+/// The most writes of one transaction.
+const BATCH: usize = 512;
+
+/// Does one write, or learns why there is no transaction for it. The answer is for after the commit.
+type Job = Box<dyn FnOnce(Result<&Connection, &StoreError>) -> Ack + Send>;
+/// Answers whoever waits, with the error of the transaction if it has one.
+type Ack = Box<dyn FnOnce(Option<&StoreError>) + Send>;
+
+/// The way to the thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: mpsc::Sender<Job>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread on a connection. It ends when the writer is dropped and everything that waited is written.
+    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("dspex-state".to_owned())
+            .spawn(move || run(&connection, queue))
+            .map_err(|source| StoreError::Unavailable { doing: "start its thread", source: source.into() })?;
+        Ok(Self { jobs, thread: Some(thread) })
+    }
+
+    /// Does a write, alone or with others in a transaction; if it fails, nothing of it is left. `after` runs once it is
+    /// written, before the answer.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        after: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let outcome = connection.map_err(again).and_then(|connection| apart(connection, write));
+            Box::new(move |failure| {
+                let outcome = match (outcome, failure) {
+                    (Ok(_), Some(failure)) => Err(again(failure)),
+                    (outcome, _) => outcome,
+                };
+                if let Ok(value) = &outcome {
+                    after(value);
+                }
+                // Whoever asked may have gone.
+                let _ = answer.send(outcome);
+            })
+        });
+        self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // The thread ends when nobody can send any more.
+        let (closed, _) = mpsc::channel(1);
+        self.jobs = closed;
+        if let Some(thread) = self.thread.take() {
+            // It has said what it had to say; a panic in it was answered as `Closed`.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
+    let mut jobs = Vec::with_capacity(BATCH);
+    // Nothing is written outside a transaction.
+    while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
+        let begun = connection.execute_batch("BEGIN IMMEDIATE").doing("begin a transaction");
+        let transaction = begun.as_ref().map(|()| connection);
+        let acks: Vec<Ack> = jobs.drain(..).map(|job| job(transaction)).collect();
+        let failure = begun.is_ok().then(|| commit(connection)).and_then(Result::err);
+        if let Some(error) = &failure {
+            tracing::error!(%error, "the store cannot commit");
+        }
+        acks.into_iter().for_each(|ack| ack(failure.as_ref()));
+    }
+}
+
+fn commit(connection: &Connection) -> Result<(), StoreError> {
+    // After some errors, such as a full disk, SQLite has taken the whole transaction back.
+    if connection.is_autocommit() {
+        return Err(StoreError::Full);
+    }
+    let outcome = connection.execute_batch("COMMIT").doing("commit");
+    if outcome.is_err() && !connection.is_autocommit() {
+        // The next transaction has to be able to begin.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    outcome
+}
+
+/// Runs a write so that its failure takes back what it did, and nothing else.
+fn apart<T>(
+    connection: &Connection,
+    write: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    if connection.is_autocommit() {
+        // An earlier write of the batch made SQLite take the transaction back.
+        return Err(StoreError::Full);
+    }
+    execute(connection, "SAVEPOINT one").doing("begin a write")?;
+    let outcome = catch_unwind(AssertUnwindSafe(|| write(connection)))
+        .unwrap_or_else(|_| Err(StoreError::Unavailable { doing: "write", source: "it panicked".into() }));
+    if outcome.is_err() && !connection.is_autocommit() {
+        execute(connection, "ROLLBACK TO one").doing("take a write back")?;
+    }
+    if !connection.is_autocommit() {
+        execute(connection, "RELEASE one").doing("end a write")?;
+    }
+    outcome
+}
+
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+/// The failure of a transaction, once more for each of its writes.
+fn again(failure: &StoreError) -> StoreError {
+    match failure {
+        StoreError::Full => StoreError::Full,
+        StoreError::Corrupt { path, reason } => {
+            StoreError::Corrupt { path: path.clone(), reason: reason.clone() }
+        }
+        other => StoreError::Unavailable { doing: "commit", source: other.to_string().into() },
+    }
+}
