@@ -205,7 +205,7 @@ cases! { $
         changes_come_in_whole_batches,
         changes_page_by_page_have_neither_gaps_nor_doubles,
         a_history_has_the_latest_change_first,
-        a_history_goes_on_after_a_deletion,
+        a_history_is_that_of_the_variable_that_is_there,
         refused_writes_leave_no_changes,
     }
     retention {

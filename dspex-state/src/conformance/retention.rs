@@ -70,10 +70,10 @@ pub(super) async fn changes_that_are_too_many_bytes_are_compacted(fixture: &dyn 
     let oldest = oldest(&*store, key).await;
     assert!(oldest.0 >= 1, "after {oldest}");
     // What is old goes too.
-    let (store, key) = opened(fixture, Retention::default().age(Duration::from_millis(100)).history(2)).await;
+    let (store, key) = opened(fixture, few(40).age(Duration::from_millis(100))).await;
     write_often(&*store, key, "x", 3).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    write_often(&*store, key, "x", 20).await;
+    write_often(&*store, key, "x", 30).await;
     let oldest = self::oldest(&*store, key).await;
     assert!(oldest.0 >= 3, "after {oldest}");
 }

@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 use super::Database;
 use super::failure::{Failure, attempt};
 use super::rows::{self, change_columns, variable_columns};
-use crate::record::{Change, InstanceRecord, Revision, SessionKey, VariableRecord};
+use crate::record::{Change, ChangeKind, InstanceRecord, Revision, SessionKey, VariableRecord};
 use crate::store::{StoreError, VariableQuery};
 use crate::value::Value;
 
@@ -147,7 +147,12 @@ impl Database {
                 .bind(i64::from(limit))
                 .fetch_all(&self.pool)
                 .await?;
-            joined(key, &rows, "name", rows::change)
+            let mut found = joined(key, &rows, "name", rows::change)?;
+            // What was before belongs to an earlier variable of the name.
+            if let Some(end) = found.iter().position(|change| change.kind == ChangeKind::Deleted) {
+                found.truncate(end);
+            }
+            Ok(found)
         })
     }
 

@@ -87,7 +87,7 @@ pub trait StateStore: fmt::Debug + Send + Sync + 'static {
     /// Variables in the order of their names.
     fn variables<'a>(&'a self, key: SessionKey, query: &'a VariableQuery) -> Answer<'a, Vec<VariableRecord>>;
 
-    /// The writes to a variable that are kept, the latest first, with those to an earlier variable of the name.
+    /// The writes to a variable that are kept, the latest first: those since it was made, and none if it is not there.
     fn history<'a>(&'a self, key: SessionKey, name: &'a str, limit: u32) -> Answer<'a, Vec<Change>>;
 
     /// All writes after a revision in order, whole batches, at least one of them and else about `limit` changes; and the

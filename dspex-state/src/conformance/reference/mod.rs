@@ -127,8 +127,15 @@ impl StateStore for Reference {
 
     fn history<'a>(&'a self, key: SessionKey, name: &'a str, limit: u32) -> Answer<'a, Vec<Change>> {
         self.with(|state| {
-            let log = state.alive(key)?.log.iter().rev();
-            Ok(log.filter(|change| change.name == name).take(limit as usize).cloned().collect())
+            let mut found = Vec::new();
+            for change in state.alive(key)?.log.iter().rev().filter(|change| change.name == name) {
+                // What was before belongs to an earlier variable of the name.
+                if found.len() == limit as usize || change.kind == crate::record::ChangeKind::Deleted {
+                    break;
+                }
+                found.push(change.clone());
+            }
+            Ok(found)
         })
     }
 
