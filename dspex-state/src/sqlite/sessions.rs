@@ -47,7 +47,8 @@ pub(super) fn create(
             end(session.lifetime, now),
         ],
     )?;
-    by_key(connection, session.key, now)
+    // Even one whose time is over at once was made.
+    by_key(connection, session.key, i64::MIN)
 }
 
 /// The session that has an id.

@@ -325,7 +325,9 @@ pub(super) fn list(
     now: i64,
     large: &Large,
 ) -> Result<Vec<VariableRecord>, StoreError> {
-    select(connection, key, ("v.name > ?2", query.after.as_deref().unwrap_or("")), query, now, large)
+    // Nothing is before the empty name.
+    let beyond = if query.after.is_some() { "v.name > ?2" } else { "v.name >= ?2" };
+    select(connection, key, (beyond, query.after.as_deref().unwrap_or("")), query, now, large)
 }
 
 fn select(

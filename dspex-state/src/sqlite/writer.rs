@@ -70,7 +70,9 @@ impl Drop for Writer {
         // The thread ends when nobody can send any more.
         let (closed, _) = mpsc::channel(1);
         self.jobs = closed;
-        if let Some(thread) = self.thread.take() {
+        // The last reference may have been in a job, so that this is the thread itself.
+        let itself = |thread: &JoinHandle<()>| thread.thread().id() == std::thread::current().id();
+        if let Some(thread) = self.thread.take().filter(|thread| !itself(thread)) {
             // It has said what it had to say; a panic in it was answered as `Closed`.
             let _ = thread.join();
         }

@@ -73,13 +73,16 @@ pub enum StoreError {
         known: u32,
     },
     /// The file belongs to another program.
-    #[error("{} is no store of dspex: {reason}; use another path", path.display())]
+    #[error("{} is no store of dspex: {reason}; use another place", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
         /// What it is.
         reason: String,
     },
+    /// The store does not do this itself; the text says what does.
+    #[error("{0}")]
+    Unsupported(String),
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

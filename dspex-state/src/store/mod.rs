@@ -38,9 +38,11 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 /// * Each [`commit`](Self::commit) has the session's next [`Revision`]. Whoever reads a revision reads all before it.
 /// * A session whose time is over is not there, whether it was swept or not. Its key is never given again.
 /// * Every method but the sessions' own answers [`StoreError::SessionNotFound`] for a session that is not there.
+/// * Texts are ordered by code points. A limit of 0 lists nothing.
 /// * A dropped future leaves a write whole: done or not begun.
 pub trait StateStore: fmt::Debug + Send + Sync + 'static {
-    /// Makes a session. `limit` is the most sessions that there may be, temporary ones included.
+    /// Makes a session. `limit` is the most sessions that there may be, temporary ones included; an id that lives is told before
+    /// it. An earlier session of the id whose time is over may be removed at once.
     fn create_session(&self, session: NewSession, limit: Option<u64>) -> Answer<'_, SessionRecord>;
 
     /// The session that has an id now.
@@ -52,7 +54,7 @@ pub trait StateStore: fmt::Debug + Send + Sync + 'static {
     /// Changes what a session is.
     fn update_session(&self, key: SessionKey, change: SessionChange) -> Answer<'_, SessionRecord>;
 
-    /// Renews a session with a sliding lifetime; nothing for others.
+    /// Renews a session with a sliding lifetime; nothing for others. Never takes time away, as from one that was extended.
     fn touch(&self, key: SessionKey) -> Answer<'_, ()>;
 
     /// Ends a session, with everything in it. False if it was not there.
@@ -64,7 +66,8 @@ pub trait StateStore: fmt::Debug + Send + Sync + 'static {
     /// How much there is.
     fn totals(&self) -> Answer<'_, Totals>;
 
-    /// Writes all of a batch, or nothing of it.
+    /// Writes all of a batch, or nothing of it. The version that is expected is looked at before the spec. Quotas are held
+    /// against what the whole batch leaves, after everything that may be refused, and never against what shrinks.
     fn commit(&self, key: SessionKey, batch: Batch) -> Answer<'_, Committed>;
 
     /// What a variable holds, with its version. The way that calls take, so it should be fast.
@@ -84,7 +87,7 @@ pub trait StateStore: fmt::Debug + Send + Sync + 'static {
     /// Variables in the order of their names.
     fn variables<'a>(&'a self, key: SessionKey, query: &'a VariableQuery) -> Answer<'a, Vec<VariableRecord>>;
 
-    /// The writes to a variable that are kept, the latest first.
+    /// The writes to a variable that are kept, the latest first: those since it was made, and none if it is not there.
     fn history<'a>(&'a self, key: SessionKey, name: &'a str, limit: u32) -> Answer<'a, Vec<Change>>;
 
     /// All writes after a revision in order, whole batches, at least one of them and else about `limit` changes; and the
@@ -147,15 +150,15 @@ pub struct VariableQuery {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct SessionChange {
-    /// A JSON merge patch (RFC 7396) for the metadata.
+    /// A JSON merge patch (RFC 7396) for the metadata, after it was replaced.
     pub merge_metadata: Option<Map<String, Json>>,
     /// The whole metadata.
     pub replace_metadata: Option<Map<String, Json>>,
     /// A JSON merge patch for what the runtime keeps.
     pub merge_settings: Option<Map<String, Json>>,
-    /// Another lifetime, which begins now.
+    /// Another lifetime, which begins now, before it is extended.
     pub lifetime: Option<Lifetime>,
-    /// Ends so much later than it would.
+    /// Ends so much later than it would. Nothing for a session without an end.
     pub extend: Option<Duration>,
     /// Other quotas.
     pub quotas: Option<Quotas>,

@@ -191,7 +191,8 @@ fn at(path: &str) -> String {
     if path.is_empty() { String::new() } else { format!(" at {path}") }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "conformance"))]
+#[allow(clippy::unwrap_used, reason = "only tests use it")]
 pub(crate) mod testing {
     use proptest::prelude::*;
 
