@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{builder, eventually, start_without_lm};
 use dspex::prelude::*;
-use dspex::state::store::StoreError;
+use dspex::state::store::{StateStore, StoreError};
 use dspex::state::{Event, Filter, Lifetime, Quotas, Value, VarSpec, VariableError};
 use dspex::testing::ScriptedLm;
 use dspex::{Binding, Carrier, SessionFilter, SessionId};
@@ -204,6 +204,11 @@ async fn sessions_variables_and_instances_are_there_after_a_restart() {
     let short = SessionConfig::new().fixed_ttl(Duration::from_millis(1));
     dspex.sessions().create("expired", short).await.unwrap();
     dspex.session().variables().create("x", VarSpec::integer(), 1).await.unwrap();
+    let copy = directory.path().join("copy.db");
+    dspex.store().backup(&copy).await.unwrap();
+    let copied = dspex::state::SqliteStore::open(&copy).unwrap();
+    assert!(copied.session("kept").await.unwrap().is_some());
+    assert!(dspex.store().check().await.unwrap().is_empty());
     let second = builder(Carrier::Framed).durable(&file).start().await.unwrap_err();
     assert!(second.to_string().contains("in use by the process"), "{second}");
     dspex.shutdown(Duration::from_secs(5)).await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dspex_state::State;
+use dspex_state::store::StateStore;
 use serde_json::{Value, json};
 
 use super::caller::{CallContext, Caller};
@@ -64,6 +65,12 @@ impl Dspex {
     #[must_use]
     pub fn session(&self) -> Session {
         self.sessions().temporary(SessionConfig::new())
+    }
+
+    /// Where sessions, variables and instances are kept: for a backup, a look for damage, or figures of it.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn StateStore> {
+        self.runtime.state.store()
     }
 
     /// DSPy by dotted paths, without a session.
