@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dspex_state::store::{StateStore, StoreError};
 use dspex_state::{SqliteStore, State, Tensor, VariableError, Variables};
 
-use crate::writer::{KEPT, pair};
+use super::writer::{KEPT, pair};
 
 /// What was answered by a store, over all processes that wrote to it.
 #[derive(Debug, Default)]

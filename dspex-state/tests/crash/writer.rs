@@ -71,7 +71,7 @@ pub async fn write(directory: &Path, run: u64, time: Option<Duration>) -> Outcom
 }
 
 /// A line, whole and at once: whoever reads it knows that what it says had been answered.
-fn say(line: impl std::fmt::Display) {
+pub fn say(line: impl std::fmt::Display) {
     let mut out = std::io::stdout().lock();
     // Whoever reads may have gone, and kills this process then.
     let _ = out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush());
