@@ -5,7 +5,9 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::python::Python;
-use crate::{bindings, bridge, expansion, fork, latency, memory, predict, schema, start};
+use crate::{
+    bindings, bridge, crash, durability, expansion, fork, latency, memory, predict, schema, start, variables,
+};
 
 /// What a figure is and what it should be.
 pub struct Figure {
@@ -90,6 +92,9 @@ pub const FAMILIES: &[Family] = &[
     Family { figures: schema::FIGURES, measure: |_| Box::pin(schema::measure()) },
     Family { figures: expansion::FIGURES, measure: |_| Box::pin(expansion::measure()) },
     Family { figures: bindings::FIGURES, measure: |_| Box::pin(bindings::measure()) },
+    Family { figures: variables::FIGURES, measure: |_| Box::pin(variables::measure()) },
+    Family { figures: durability::FIGURES, measure: |_| Box::pin(durability::measure()) },
+    Family { figures: crash::FIGURES, measure: |_| Box::pin(crash::measure()) },
 ];
 
 /// What is wrong with the names that were asked for.

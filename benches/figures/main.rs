@@ -8,6 +8,8 @@
 mod bindings;
 mod bridge;
 mod catalogue;
+mod crash;
+mod durability;
 mod expansion;
 mod fork;
 mod latency;
@@ -21,6 +23,7 @@ mod report;
 mod schema;
 mod start;
 mod stats;
+mod variables;
 
 use std::process::ExitCode;
 
@@ -29,6 +32,9 @@ use report::{Outcome, Report};
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(outcome) = crash::victim(&arguments) {
+        return outcome.map(|()| ExitCode::SUCCESS);
+    }
     // `cargo bench` says `--bench`. Whoever builds all targets for a test run does not, and gets no measurement.
     if !take(&mut arguments, "--bench") {
         eprintln!("nothing measured; run `cargo xtask figures`");

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use dspex_state::store::{Action, Batch, Expect, Retention, StateStore, StoreError, Write};
@@ -61,6 +61,34 @@ async fn what_was_written_is_there_when_the_file_is_opened_again() {
     assert_eq!(store.read(key, "x").await.unwrap(), Some((Value::Integer(7), Revision(1))));
     assert_eq!(store.read(key, "large").await.unwrap(), Some((tensor(1.0), Revision(2))));
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_write_that_nobody_waits_for_is_written_though_the_store_is_let_go() {
+    static PANICKED: AtomicBool = AtomicBool::new(false);
+    let earlier = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let of_the_store = std::thread::current().name() == Some("dspex-state");
+        PANICKED.fetch_or(of_the_store, Ordering::Relaxed);
+        earlier(panic);
+    }));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let key = create(&store, "a").await;
+    for number in 1..=20 {
+        let mut write = store.commit(key, set("x", Value::Integer(number)));
+        assert!(futures::poll!(&mut write).is_pending());
+    }
+    drop(store);
+    let store = loop {
+        match SqliteStore::open(&path) {
+            Err(StoreError::Locked { .. }) => tokio::time::sleep(Duration::from_millis(1)).await,
+            opened => break opened.unwrap(),
+        }
+    };
+    assert_eq!(store.read(key, "x").await.unwrap(), Some((Value::Integer(20), Revision(20))));
+    assert!(!PANICKED.load(Ordering::Relaxed), "the store's thread panicked");
 }
 
 #[tokio::test]

@@ -39,10 +39,11 @@ pub(super) fn writer(
         let source = format!("SQLite {} is older than 3.51.3, which can lose writes", rusqlite::version());
         return Err(StoreError::Unavailable { doing: "begin", source: source.into() });
     }
-    let is_new = inspect(path)?;
+    inspect(path)?;
     let connection = Connection::open(path).doing("open its file").map_err(at)?;
-    if is_new {
-        // Before anything else, so that the file is known as ours whenever its making is interrupted.
+    // Before anything else, so that the file is known as ours whenever its making is interrupted. SQLite is asked, and not the
+    // header that was looked at: it may just have taken back what an interrupted making left there.
+    if is_empty(&connection).map_err(at)? {
         connection.pragma_update(None, "application_id", APPLICATION).doing("make its file").map_err(at)?;
     }
     configure(&connection, durability).map_err(at)?;
@@ -70,22 +71,29 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
     open().doing("open its file for reading").map_err(|error| located(error, path))
 }
 
-/// Whether the file is new. One that is not ours is refused before SQLite touches it.
-fn inspect(path: &Path) -> Result<bool, StoreError> {
+/// Whether SQLite has nothing in the file.
+fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
+    let pages: i64 =
+        connection.pragma_query_value(None, "page_count", |row| row.get(0)).doing("read its header")?;
+    Ok(pages == 0)
+}
+
+/// Refuses a file that is not ours, before SQLite touches it. One that is new or empty is to become ours.
+fn inspect(path: &Path) -> Result<(), StoreError> {
     let foreign =
         |reason: &str| Err(StoreError::Foreign { path: path.to_owned(), reason: reason.to_owned() });
     let mut header = Vec::new();
     match File::open(path).and_then(|file| file.take(100).read_to_end(&mut header)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(StoreError::Unavailable { doing: "read its file", source: source.into() }),
-        Ok(0) => return Ok(true),
+        Ok(0) => return Ok(()),
         Ok(_) => {}
     }
     if !header.starts_with(b"SQLite format 3\0") {
         return foreign("it is no database of SQLite");
     }
     match header.get(68..72) {
-        Some(application) if application == APPLICATION.to_be_bytes() => Ok(false),
+        Some(application) if application == APPLICATION.to_be_bytes() => Ok(()),
         Some(_) => foreign("it is a database of another program"),
         None => {
             Err(StoreError::Corrupt { path: path.to_owned(), reason: "its header is cut off".to_owned() })

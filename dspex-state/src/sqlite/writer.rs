@@ -70,9 +70,9 @@ impl Drop for Writer {
         // The thread ends when nobody can send any more.
         let (closed, _) = mpsc::channel(1);
         self.jobs = closed;
-        // The last reference may have been in a job, so that this is the thread itself.
-        let itself = |thread: &JoinHandle<()>| thread.thread().id() == std::thread::current().id();
-        if let Some(thread) = self.thread.take().filter(|thread| !itself(thread)) {
+        // The last to hold the store may be a write that nobody waits for: then it goes here, on the thread itself.
+        let other = |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
+        if let Some(thread) = self.thread.take().filter(other) {
             // It has said what it had to say; a panic in it was answered as `Closed`.
             let _ = thread.join();
         }
@@ -85,11 +85,13 @@ fn run(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
     while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
         let begun = connection.execute_batch("BEGIN IMMEDIATE").doing("begin a transaction");
         let transaction = begun.as_ref().map(|()| connection);
+        let writes = jobs.len();
         let acks: Vec<Ack> = jobs.drain(..).map(|job| job(transaction)).collect();
         let failure = begun.is_ok().then(|| commit(connection)).and_then(Result::err);
         if let Some(error) = &failure {
             tracing::error!(%error, "the store cannot commit");
         }
+        tracing::trace!(writes, "a transaction");
         acks.into_iter().for_each(|ack| ack(failure.as_ref()));
     }
 }
