@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{Doing, corrupt, located};
@@ -61,6 +62,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;
+        steady(&connection)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         connection.execute_batch(
@@ -101,6 +103,12 @@ fn inspect(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Plans each statement once. Else SQLite plans it anew whenever a parameter changes that its planner has looked at, such as the
+/// time that the partial index on `expires_at` might be for: on every read, which costs more than the read.
+fn steady(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
+}
+
 fn configure(connection: &Connection, durability: Durability) -> Result<(), StoreError> {
     let synchronous = match durability {
         Durability::Full => "FULL",
@@ -108,6 +116,7 @@ fn configure(connection: &Connection, durability: Durability) -> Result<(), Stor
     };
     connection.set_prepared_statement_cache_capacity(64);
     let configure = || {
+        steady(connection)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         connection.execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON;
