@@ -54,7 +54,9 @@ pub async fn measure() -> Result<Vec<Measured>> {
         let path = directory.path().join("theirs.db");
         prepared(&path).await?.state().store().close().await?;
         let bare = bare(&path, &sizes)?;
-        (ours.push(rate), theirs.push(bare), ratios.push(rate / bare));
+        ours.push(rate);
+        theirs.push(bare);
+        ratios.push(rate / bare);
         grouped.push(UPDATES as f64 / sizes.len() as f64);
     }
     let details = format!(
