@@ -185,7 +185,7 @@ pub(super) fn prune(
 }
 
 /// Changes up to a revision that no variable needs for its value or its history. One look at the log, the latest first, and one
-/// at each variable in it: SQLite's own window functions take ten times as long.
+/// at each variable in it.
 fn unneeded(
     connection: &Connection,
     key: SessionKey,
