@@ -51,6 +51,26 @@ fn copy(from: &Path, to: &Path) {
     assert!(done.status.success(), "copying: {}", String::from_utf8_lossy(&done.stderr));
 }
 
+/// Where copied programs are in a template.
+const COPY: &str = "programs/postgres/bin";
+
+/// Copies the whole installation that programs belong to, as they look for their files beside them. Those of a wheel look for their
+/// libraries beside its package, three directories above.
+fn copy_of(programs: &Path, directory: &Path) -> PathBuf {
+    let installation = programs.parent().unwrap();
+    fs::create_dir(directory.join("programs")).unwrap();
+    copy(installation, &directory.join("programs/postgres"));
+    if let Some(package) = installation.parent() {
+        let mut libraries = package.as_os_str().to_owned();
+        libraries.push(".libs");
+        let libraries = PathBuf::from(libraries);
+        if libraries.is_dir() {
+            copy(&libraries, &directory.join(libraries.file_name().unwrap()));
+        }
+    }
+    directory.join(COPY)
+}
+
 /// What servers begin with, as `initdb` takes a second: `data`, and `programs` where root's cannot be used.
 struct Template {
     directory: PathBuf,
@@ -78,7 +98,7 @@ impl Template {
                 let _ = making.keep();
             }
         }
-        let copied = directory.join("programs/bin");
+        let copied = directory.join(COPY);
         Self { programs: if copied.is_dir() { copied } else { programs }, directory, nobody }
     }
 
@@ -88,9 +108,7 @@ impl Template {
         if nobody {
             chown(directory, Some(NOBODY), Some(NOBODY)).unwrap();
             if !open_to_all(&programs) {
-                // The whole installation, as the programs look for their files beside them.
-                copy(programs.parent().unwrap(), &directory.join("programs"));
-                programs = directory.join("programs/bin");
+                programs = copy_of(&programs, directory);
             }
         }
         let mut initdb = command(&programs.join("initdb"), directory, nobody);
