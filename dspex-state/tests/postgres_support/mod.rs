@@ -88,7 +88,7 @@ impl Template {
             base = std::env::temp_dir();
         }
         let mut hasher = DefaultHasher::new();
-        (&programs, nobody).hash(&mut hasher);
+        (&programs, nobody, COPY).hash(&mut hasher);
         let directory = base.join(format!("dspex-postgres-{:016x}", hasher.finish()));
         if !directory.is_dir() {
             let making = tempfile::Builder::new().prefix("dspex-postgres-").tempdir_in(&base).unwrap();

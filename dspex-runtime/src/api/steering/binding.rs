@@ -76,7 +76,8 @@ impl Binding {
         Self { variable: variable.into(), slot: Slot::Config(keyword.into(), Predictor::default()) }
     }
 
-    /// A variable, a string or a choice, is the instructions.
+    /// A variable, a string or a choice, is the instructions. They take the place of all that DSPy wrote there: for the predictor
+    /// `react` of `dspy.ReAct`, and so for `*`, that is also how its tools are called.
     #[must_use]
     pub fn instructions(variable: impl Into<String>) -> Self {
         Self { variable: variable.into(), slot: Slot::Instructions(Predictor::default()) }
