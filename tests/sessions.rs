@@ -136,7 +136,8 @@ async fn quotas_are_typed_errors() {
 async fn a_session_ends_when_its_time_is_over_and_use_renews_it() {
     let dspex = builder(Carrier::Framed).sweep_every(Duration::from_millis(50)).start().await.unwrap();
     let sessions = dspex.sessions();
-    let ttl = Duration::from_millis(800);
+    // Long enough that a busy disk does not end what is used.
+    let ttl = Duration::from_millis(2500);
     let used = sessions.create("used", SessionConfig::new().ttl(ttl)).await.unwrap();
     let fixed = sessions.create("fixed", SessionConfig::new().fixed_ttl(ttl)).await.unwrap();
     used.variables().create("x", VarSpec::integer(), 1).await.unwrap();
@@ -254,6 +255,7 @@ async fn a_model_that_a_store_cannot_keep_has_to_be_given_again() {
     let dspex = builder(Carrier::Framed).durable(&file).start().await.unwrap();
     let keyed = SessionConfig::new().lm(Lm::new("openai/gpt-4o-mini").api_key("sk-canary-4711"));
     let session = dspex.sessions().create("keyed", keyed).await.unwrap();
+    dspex.shutdown(Duration::from_secs(5)).await;
     drop((session, dspex));
     let dspex = builder(Carrier::Framed).durable(&file).start().await.unwrap();
     let session = dspex.sessions().get("keyed").await.unwrap();
