@@ -159,6 +159,32 @@ async fn a_session_ends_when_its_time_is_over_and_use_renews_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_runs_longer_than_its_session_would_live_keeps_it_alive() {
+    let dspex = builder(Carrier::Framed).sweep_every(Duration::from_millis(50)).start().await.unwrap();
+    let ttl = Duration::from_millis(1500);
+    // One slides from its beginning, one is made to.
+    let sliding = dspex.sessions().create("sliding", SessionConfig::new().ttl(ttl)).await.unwrap();
+    let changed = dspex.sessions().create("changed", SessionConfig::new()).await.unwrap();
+    changed.set_lifetime(Lifetime::Sliding(ttl)).await.unwrap();
+    let calls = [sliding, changed].map(|session| async move {
+        session.dspy().call(&common::program("sleep"), &json!([3.5]), &json!({})).await.unwrap();
+        session.info().await.unwrap();
+    });
+    futures::future::join_all(calls).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_time_of_a_temporary_session_begins_with_its_first_variable() {
+    let dspex = start_without_lm(Carrier::Framed).await;
+    let session = dspex.sessions().temporary(SessionConfig::new().ttl(Duration::from_millis(32)));
+    for _ in 0..20 {
+        session.dspy().call(&common::program("echo"), &json!([1]), &json!({})).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    session.variables().create("x", VarSpec::integer(), 1).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deleting_a_session_leaves_nothing_behind() {
     let dspex = builder(Carrier::Framed)
         .lm(Lm::host(ScriptedLm::new([json!({"answer": "x"})])))
@@ -280,6 +306,13 @@ async fn two_hosts_on_one_store_share_sessions() {
     assert!(
         matches!(watch.next().await, Some(Ok(Event::Changed(change))) if change.value == Some(Value::Integer(2)))
     );
+    // What the other host set is found by whoever asks for the session again; a Rust object is here alone.
+    let script = ScriptedLm::new([json!({"answer": "x"})]).cycle();
+    there.set_lm(Lm::host(script)).await.unwrap();
+    let ask = || AnswerInputs { question: "?".into() };
+    Answer::call(&other.sessions().get("shared").await.unwrap(), ask()).await.unwrap();
+    let error = Answer::call(&one.sessions().get("shared").await.unwrap(), ask()).await.unwrap_err();
+    assert!(error.to_string().contains("give it its model with `set_lm`"), "{error}");
     one.sessions().delete("shared").await.unwrap();
     assert!(matches!(watch.next().await, Some(Ok(Event::SessionClosed))));
     assert!(matches!(there.info().await, Err(Error::SessionNotFound(_))));

@@ -110,6 +110,15 @@ on_both_carriers! {
         answer.bind("region").await.unwrap();
         answer.execute(ask()).await.unwrap();
         assert!(last_text(&script).contains("Northumbria"));
+        // Other methods have other arguments.
+        let dspy = session.dspy();
+        let spec = InstanceSpec::new("dspy.Predict").signature(json!({"text": "question, region -> answer"}));
+        let untyped = dspy.create_instance(spec).await.unwrap();
+        let error = dspy.bind(&untyped, "region").await.unwrap_err();
+        assert!(error.to_string().contains("unknown here") && error.to_string().contains("Binding::input"), "{error}");
+        dspy.bind(&untyped, Binding::input("region", "region")).await.unwrap();
+        dspy.execute(&untyped, &json!({"question": "?"})).await.unwrap();
+        dspy.call_instance_method(&untyped, "dump_state", &json!({})).await.unwrap();
     }
 
     async fn a_call_that_runs_keeps_its_own_values(carrier: Carrier) {

@@ -48,6 +48,8 @@ pub(crate) struct CallOptions {
     pub(crate) adapter: Option<Adapter>,
     /// What variables steer the call; only for calls in a session.
     pub(crate) steering: Option<Arc<Steering>>,
+    /// The call is the module's own, so that variables may be among its inputs; other methods have other arguments.
+    pub(crate) takes_inputs: bool,
 }
 
 impl CallContext {
@@ -66,7 +68,7 @@ impl CallContext {
         let adapter = options.adapter.or_else(|| session.and_then(SessionState::adapter));
         let mut call = Steered { target, inputs, lm: lm.or_else(|| self.runtime.lm.clone()) };
         if let (Some(steering), Some(session)) = (&options.steering, &self.session) {
-            call = steering.apply(&session.variables(), call).await?;
+            call = steering.apply(&session.variables(), call, options.takes_inputs).await?;
         }
         let Steered { target, inputs, lm } = call;
         let request = Request {
@@ -83,6 +85,7 @@ impl CallContext {
         match session {
             Some(session) => tokio::select! {
                 biased;
+                never = session.in_use() => match never {},
                 () = session.closed() => Err(Error::Cancelled(format!("the session `{}` ended", session.id()))),
                 result = self.runtime.bridge.run(&request) => result,
             },

@@ -144,7 +144,8 @@ impl Dspy {
     /// Whatever the call ends with; see [`Error`](crate::Error).
     pub async fn execute(&self, instance: &DynInstance, inputs: &Value) -> Result<Prediction<Value>> {
         let target = Target::Instance { spec: instance.spec.clone(), method: String::new() };
-        let payload = self.context.run(target, encode_document(inputs)?, &instance.options()).await?;
+        let options = CallOptions { takes_inputs: true, ..instance.options() };
+        let payload = self.context.run(target, encode_document(inputs)?, &options).await?;
         prediction(&payload, &instance.spec.class)
     }
 

@@ -59,6 +59,7 @@ impl<M: Module> Instance<M> {
     pub fn run(&self, inputs: M::Inputs) -> Run<M> {
         let mut run = Run::new(self.session.context(), self.spec.clone(), inputs);
         run.options.steering = Some(self.steering.clone());
+        run.options.takes_inputs = true;
         run
     }
 

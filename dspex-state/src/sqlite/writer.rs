@@ -1,6 +1,7 @@
 //! The thread that writes. It takes what waits, does all of it in one transaction, and answers after the commit: so many
 //! writers share one wait for the disk, and the batches grow by themselves where the disk is slow.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 
@@ -16,9 +17,56 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 512;
 
 /// Does one write, or learns why there is no transaction for it. The answer is for after the commit.
-type Job = Box<dyn FnOnce(Result<&Connection, &StoreError>) -> Ack + Send>;
+type Job = Box<dyn FnOnce(&Transaction<'_>) -> Ack + Send>;
 /// Answers whoever waits, with the error of the transaction if it has one.
 type Ack = Box<dyn FnOnce(Option<&StoreError>) + Send>;
+
+/// A transaction that several writes share.
+struct Transaction<'a> {
+    connection: &'a Connection,
+    /// Why there is none, or no more: some errors, such as a full disk, make SQLite take all of it back.
+    broken: RefCell<Option<StoreError>>,
+}
+
+impl<'a> Transaction<'a> {
+    fn begin(connection: &'a Connection) -> Self {
+        let begun = connection.execute_batch("BEGIN IMMEDIATE").doing("begin a transaction");
+        Self { connection, broken: RefCell::new(begun.err()) }
+    }
+
+    /// Why nothing can be written, for one more write.
+    fn failure(&self) -> Option<StoreError> {
+        self.broken.borrow().as_ref().map(again)
+    }
+
+    /// Runs a write so that its failure takes back what it did, and nothing else.
+    fn apart<T>(&self, write: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Some(failure) = self.failure() {
+            return Err(failure);
+        }
+        let outcome = savepoint(self.connection, write);
+        if let Err(error) = &outcome
+            && self.connection.is_autocommit()
+        {
+            *self.broken.borrow_mut() = Some(again(error));
+        }
+        outcome
+    }
+
+    /// Ends it; why it failed, if it did.
+    fn commit(self) -> Option<StoreError> {
+        let failure = self.broken.into_inner();
+        if failure.is_some() {
+            return failure;
+        }
+        let outcome = self.connection.execute_batch("COMMIT").doing("commit");
+        if outcome.is_err() && !self.connection.is_autocommit() {
+            // The next transaction has to be able to begin.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        outcome.err()
+    }
+}
 
 /// The way to the thread.
 #[derive(Debug)]
@@ -46,8 +94,8 @@ impl Writer {
         after: impl FnOnce(&T) + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            let outcome = connection.map_err(again).and_then(|connection| apart(connection, write));
+        let job: Job = Box::new(move |transaction| {
+            let outcome = transaction.apart(write);
             Box::new(move |failure| {
                 let outcome = match (outcome, failure) {
                     (Ok(_), Some(failure)) => Err(again(failure)),
@@ -83,41 +131,23 @@ fn run(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
     let mut jobs = Vec::with_capacity(BATCH);
     // Nothing is written outside a transaction.
     while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
-        let begun = connection.execute_batch("BEGIN IMMEDIATE").doing("begin a transaction");
-        let transaction = begun.as_ref().map(|()| connection);
+        let transaction = Transaction::begin(connection);
         let writes = jobs.len();
-        let acks: Vec<Ack> = jobs.drain(..).map(|job| job(transaction)).collect();
-        let failure = begun.is_ok().then(|| commit(connection)).and_then(Result::err);
+        let acks: Vec<Ack> = jobs.drain(..).map(|job| job(&transaction)).collect();
+        let failure = transaction.commit();
         if let Some(error) = &failure {
-            tracing::error!(%error, "the store cannot commit");
+            tracing::error!(%error, "the store cannot write");
         }
         tracing::trace!(writes, "a transaction");
         acks.into_iter().for_each(|ack| ack(failure.as_ref()));
     }
 }
 
-fn commit(connection: &Connection) -> Result<(), StoreError> {
-    // After some errors, such as a full disk, SQLite has taken the whole transaction back.
-    if connection.is_autocommit() {
-        return Err(StoreError::Full);
-    }
-    let outcome = connection.execute_batch("COMMIT").doing("commit");
-    if outcome.is_err() && !connection.is_autocommit() {
-        // The next transaction has to be able to begin.
-        let _ = connection.execute_batch("ROLLBACK");
-    }
-    outcome
-}
-
-/// Runs a write so that its failure takes back what it did, and nothing else.
-fn apart<T>(
+/// Runs a write between savepoints.
+fn savepoint<T>(
     connection: &Connection,
     write: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    if connection.is_autocommit() {
-        // An earlier write of the batch made SQLite take the transaction back.
-        return Err(StoreError::Full);
-    }
     execute(connection, "SAVEPOINT one").doing("begin a write")?;
     let outcome = catch_unwind(AssertUnwindSafe(|| write(connection)))
         .unwrap_or_else(|_| Err(StoreError::Unavailable { doing: "write", source: "it panicked".into() }));

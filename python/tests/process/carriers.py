@@ -280,3 +280,8 @@ class GrpcClient:
 
     async def close(self) -> None:
         await self._channel.close(None)
+
+
+async def answers_still(client: Client) -> None:
+    """The worker serves the next call: what every failure must leave behind."""
+    assert await (await call(client, "echo", "still here")).done() == "still here"

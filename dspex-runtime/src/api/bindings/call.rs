@@ -77,6 +77,7 @@ impl<R> Call<R> {
     /// All arguments in one object.
     pub(crate) fn inputs<T: Serialize>(mut self, inputs: &T) -> Self {
         self.inputs = Some(encode(inputs));
+        self.options.takes_inputs = true;
         self
     }
 

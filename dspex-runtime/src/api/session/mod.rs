@@ -64,7 +64,7 @@ impl Session {
     ///
     /// [`Error::SessionNotFound`](crate::Error::SessionNotFound) if it ended.
     pub async fn info(&self) -> Result<SessionInfo> {
-        self.change(SessionChange::default()).await
+        Ok(self.state.record().await?.into())
     }
 
     /// Merges a patch into the metadata, as RFC 7396 says: null removes, objects merge, all else replaces.
@@ -147,10 +147,6 @@ impl Session {
     async fn changed(&self, set: impl FnOnce(&mut SessionChange)) -> Result<SessionInfo> {
         let mut change = SessionChange::default();
         set(&mut change);
-        self.change(change).await
-    }
-
-    async fn change(&self, change: SessionChange) -> Result<SessionInfo> {
         Ok(self.state.change(change).await?.into())
     }
 }

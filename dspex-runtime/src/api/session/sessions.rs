@@ -73,7 +73,10 @@ impl Sessions {
         let here = self.registry().get(id);
         let state = &self.dspex.runtime.state;
         match (state.store().session(id).await?, here) {
-            (Some(record), Some(here)) if here.key() == record.session.key => Ok(self.handle(here)),
+            (Some(record), Some(here)) if here.key() == record.session.key => {
+                here.follow(&record);
+                Ok(self.handle(here))
+            }
             (Some(record), _) => {
                 let settings = Settings::read(&record.session.settings);
                 Ok(self.handle(self.registry().keep(SessionState::of(&record, settings, state.clone()))))

@@ -1,6 +1,7 @@
 //! What all handles of a session share, and which sessions have handles.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
@@ -28,19 +29,51 @@ pub(crate) struct SessionState {
     closed: CancellationToken,
     /// The calls that Python has not ended.
     calls: TaskTracker,
-    renewal: Option<Renewal>,
+    renewal: Renewal,
     /// For a session that ends with its last handle: whether the store has it yet.
     temporary: Option<Temporary>,
 }
 
-/// When a session with a sliding lifetime was renewed.
+/// When a session with a sliding lifetime was renewed. Its lifetime may change, so all of it is numbers that threads share.
 #[derive(Debug)]
 struct Renewal {
-    /// Uses within this of the last one are not written down.
-    every: Duration,
+    /// Uses within so many milliseconds of the last one are not written down; `NEVER` for a lifetime that does not slide.
+    every: AtomicU64,
     since: Instant,
     /// In milliseconds after `since`.
     last: AtomicU64,
+}
+
+/// The distance of renewals where there are none.
+const NEVER: u64 = u64::MAX;
+
+impl Renewal {
+    fn of(lifetime: Lifetime) -> Self {
+        let new = Self { every: AtomicU64::new(NEVER), since: Instant::now(), last: AtomicU64::new(0) };
+        new.follow(lifetime);
+        new
+    }
+
+    /// The session has this lifetime now.
+    fn follow(&self, lifetime: Lifetime) {
+        let every = match lifetime {
+            Lifetime::Sliding(ttl) => u64::try_from((ttl / 16).as_millis()).unwrap_or(NEVER),
+            _ => NEVER,
+        };
+        self.every.store(every, Ordering::Relaxed);
+    }
+
+    /// Whether a use now is to be written down. Of those who come at once, one writes.
+    fn is_due(&self) -> bool {
+        let every = self.every.load(Ordering::Relaxed);
+        if every == NEVER {
+            return false;
+        }
+        let now = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(NEVER);
+        let before = self.last.load(Ordering::Relaxed);
+        now.saturating_sub(before) >= every
+            && self.last.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
 }
 
 /// A temporary session is in its store only once it has something there, so that most of them never are.
@@ -74,12 +107,7 @@ impl SessionState {
     }
 
     fn new(id: String, key: SessionKey, lifetime: Lifetime, settings: Settings, state: State) -> Self {
-        let renewal = match lifetime {
-            Lifetime::Sliding(ttl) => {
-                Some(Renewal { every: ttl / 16, since: Instant::now(), last: AtomicU64::new(0) })
-            }
-            _ => None,
-        };
+        let renewal = Renewal::of(lifetime);
         let (settings, closed) = (RwLock::new(settings), CancellationToken::new());
         Self { id, key, state, settings, closed, calls: TaskTracker::new(), renewal, temporary: None }
     }
@@ -157,17 +185,47 @@ impl SessionState {
 
     /// Changes what the store keeps of it.
     pub(super) async fn change(&self, change: SessionChange) -> Result<SessionRecord, StoreError> {
-        self.ask(|store, key| store.update_session(key, change)).await
+        let record = self.ask(|store, key| store.update_session(key, change)).await?;
+        self.renewal.follow(record.session.lifetime);
+        Ok(record)
+    }
+
+    /// What the store has of it now.
+    pub(super) async fn record(&self) -> Result<SessionRecord, StoreError> {
+        self.present().await?;
+        let record = self.state.store().session(&self.id).await?;
+        // The id may have been given to another session.
+        record
+            .filter(|record| record.session.key == self.key)
+            .ok_or_else(|| StoreError::SessionNotFound(self.id.clone()))
+    }
+
+    /// Takes over what another host changed in the store, such as the language model; what is only here stays as long as the
+    /// store says the same as before.
+    pub(super) fn follow(&self, record: &SessionRecord) {
+        self.renewal.follow(record.session.lifetime);
+        let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        if settings.write() != record.session.settings {
+            *settings = Settings::read(&record.session.settings);
+        }
+    }
+
+    /// Goes on for ever, and renews the session meanwhile: what runs in it uses it.
+    pub(crate) async fn in_use(&self) -> Infallible {
+        loop {
+            let every = self.renewal.every.load(Ordering::Relaxed);
+            if every == NEVER {
+                return std::future::pending().await;
+            }
+            tokio::time::sleep(Duration::from_millis(every.max(1))).await;
+            self.used();
+        }
     }
 
     /// Writes a use down if it is time to. Whoever uses the session does not wait for that.
     pub(crate) fn used(&self) {
-        let Some(Renewal { every, since, last }) = &self.renewal else { return };
-        let now = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let before = last.load(Ordering::Relaxed);
-        let due = now.saturating_sub(before) >= u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
-        // Of those who come at once, one writes.
-        if due && last.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        // The time of one that the store does not have has not begun.
+        if !self.is_unstored() && self.renewal.is_due() {
             let (store, key, id, closed) =
                 (self.state.store().clone(), self.key, self.id.clone(), self.closed.clone());
             tokio::spawn(async move {

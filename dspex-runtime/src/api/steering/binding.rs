@@ -119,11 +119,16 @@ impl Binding {
             } else if OF_MODELS.contains(&name.as_str()) {
                 Slot::Lm(name)
             } else {
+                let known = match inputs {
+                    [] => format!(
+                        "the inputs are unknown here, so say it as `Binding::input({name:?}, {name:?})`"
+                    ),
+                    inputs => format!("no input ({})", inputs.join(", ")),
+                };
                 return Err(format!(
-                    "the variable `{name}` is named after no keyword of language models ({}) and no input ({}); say what \
+                    "the variable `{name}` is named after no keyword of language models ({}), and {known}; say what \
                      it steers, as in `Binding::instructions({name:?})`",
                     OF_MODELS.join(", "),
-                    if inputs.is_empty() { "none".to_owned() } else { inputs.join(", ") },
                 ));
             };
         }

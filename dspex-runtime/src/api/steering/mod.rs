@@ -82,8 +82,13 @@ impl Steering {
         had
     }
 
-    /// The call with the values that the variables have now.
-    pub(crate) async fn apply(&self, variables: &Variables, call: Steered) -> Result<Steered> {
+    /// The call with the values that the variables have now. Only a call that takes the inputs of the signature gets any.
+    pub(crate) async fn apply(
+        &self,
+        variables: &Variables,
+        call: Steered,
+        takes_inputs: bool,
+    ) -> Result<Steered> {
         let (bindings, last) = {
             let state = self.lock();
             (state.bindings.clone(), state.last.clone())
@@ -117,7 +122,7 @@ impl Steering {
         };
         Ok(Steered {
             target: Target::Instance { spec: derived.spec, method: method.clone() },
-            inputs: merge_inputs(call.inputs, &values)?,
+            inputs: if takes_inputs { merge_inputs(call.inputs, &values)? } else { call.inputs },
             lm: derived.lm,
         })
     }
