@@ -11,9 +11,11 @@ mod api;
 mod bridge;
 mod error;
 pub mod lm;
+mod panics;
 pub mod pool;
 mod proto;
 pub mod testing;
+pub mod tool;
 pub mod types;
 pub mod wire;
 
@@ -28,6 +30,7 @@ pub use dspex_state as state;
 pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
 pub use pool::{Carrier, Endpoint, Load, PoolError};
+pub use tool::{State, Tool, ToolContext, ToolError, ToolSet};
 
 /// What generated code uses. Not part of the public API.
 #[doc(hidden)]

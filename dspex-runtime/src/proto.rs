@@ -29,6 +29,7 @@ impl std::fmt::Debug for open::Target {
             Self::Function(call) => call.fmt(f),
             Self::Introspect(call) => call.fmt(f),
             Self::Check(call) => call.fmt(f),
+            Self::Tool(call) => call.fmt(f),
         }
     }
 }

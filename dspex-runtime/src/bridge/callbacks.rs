@@ -8,6 +8,7 @@ use futures::FutureExt;
 
 use super::{errors, variables};
 use crate::lm::{Lm, LmRequest};
+use crate::panics::panic_text;
 use crate::pool::transport::CallSender;
 use crate::proto::callback::Kind;
 use crate::proto::{self, Callback, CallbackReply, Payload, callback_reply, up};
@@ -72,12 +73,4 @@ async fn complete(callback: Callback, lm: Option<Lm>) -> Result<Bytes, proto::Er
         .and_then(|response| response.encode(lm.model()))
         .map(Bytes::from)
         .map_err(|error| errors::lm_to_wire(&error))
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }

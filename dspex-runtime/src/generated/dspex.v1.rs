@@ -101,7 +101,8 @@ pub struct Attachment {
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct Open {
-    /// For `instance`: an object, the keyword arguments. For `function`: {"args": \[..\], "kwargs": {..}}.
+    /// For `instance`: an object, the keyword arguments. For `function`: {"args": \[..\], "kwargs": {..}}. For `tool`: an
+    /// object, its arguments.
     /// For `introspect`: empty, or {"signature": {"text": ..}} to learn how a signature resolves.
     /// Empty for `check`.
     #[prost(message, optional, tag = "5")]
@@ -119,7 +120,11 @@ pub struct Open {
     /// The secret that the operator gave to host and worker. Checked before anything else, where one is set.
     #[prost(string, tag = "10")]
     pub token: ::prost::alloc::string::String,
-    #[prost(oneof = "open::Target", tags = "1, 2, 3, 4")]
+    /// How many calls stand above this one: 0 for a call of the host's program, 1 for one that a tool of such a call makes, ..
+    /// The worker never has a call wait for one that stands above it.
+    #[prost(uint32, tag = "12")]
+    pub depth: u32,
+    #[prost(oneof = "open::Target", tags = "1, 2, 3, 4, 11")]
     pub target: ::core::option::Option<open::Target>,
 }
 /// Nested message and enum types in `Open`.
@@ -135,7 +140,21 @@ pub mod open {
         Introspect(super::Introspect),
         #[prost(message, tag = "4")]
         Check(super::Check),
+        #[prost(message, tag = "11")]
+        Tool(super::ToolCall),
     }
+}
+/// Runs a tool that is written in Python: a function, or a `dspy.Tool` object, of a module that the host allows.
+///
+/// Done.output: {"value": ..}; for a generator {"items": n}, and each item was an event "item".
+/// With `describe` nothing is run, and Done.output is the tool's declaration as it stands in a spec, with "returns"?: JSON
+/// Schema and "streams": bool, and with "path" in the place of "host".
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ToolCall {
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub describe: bool,
 }
 /// Runs a method of an instance, which is built from its spec where the worker does not hold it yet.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -180,6 +199,9 @@ pub struct SessionView {
     /// "" (DSPy's default), "chat", "json" or "xml".
     #[prost(string, tag = "4")]
     pub adapter: ::prost::alloc::string::String,
+    /// Content address of the session's tools; empty: none.
+    #[prost(string, tag = "5")]
+    pub tools: ::prost::alloc::string::String,
 }
 /// What the worker lacks to run the call. The host answers with `State` on the same call.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -188,6 +210,8 @@ pub struct NeedState {
     pub specs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, repeated, tag = "2")]
     pub lms: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "3")]
+    pub tools: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct State {
@@ -195,6 +219,8 @@ pub struct State {
     pub specs: ::prost::alloc::vec::Vec<Spec>,
     #[prost(message, repeated, tag = "2")]
     pub lms: ::prost::alloc::vec::Vec<LmSpec>,
+    #[prost(message, repeated, tag = "3")]
+    pub tools: ::prost::alloc::vec::Vec<ToolSet>,
 }
 /// An instance as data. `json` is
 /// {"class": "dspy.Predict", "signature": {..} | null, "args": {..}, "config": {..}, "state": {..} | null}
@@ -204,8 +230,26 @@ pub struct State {
 /// It may have "overrides": {"<a predictor's name in `named_predictors()`, or * for all>": {"instructions"?: string,
 /// "demos"?: \[{field: value}\], "config"?: {..}}}: what its predictors have in place of their own, given to them after
 /// the state. A name counts more than *. `instructions` and `demos` replace what was there, `config` is merged into it.
+///
+/// Arguments that are functions of the host stand as {"host": KEY}, and callbacks name the KEY, which means nothing to the
+/// worker:
+///
+///    a tool (an element of "tools")     {"host": KEY, "name", "desc", "args": {parameter: JSON Schema}}
+///    a metric, a reward                 {"host": KEY, "describe"?: string}
+///    an embedder                        {"host": KEY}
+///
+/// A parameter's schema has no references; it has "default" where the parameter is optional (null: its absence) and
+/// "description". An element of "tools" may also be a tool in Python, {"python": "<dotted path>"}.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Spec {
+    #[prost(string, tag = "1")]
+    pub hash: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub json: ::prost::bytes::Bytes,
+}
+/// The tools of a session: `json` is a list of tools as in a spec.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ToolSet {
     #[prost(string, tag = "1")]
     pub hash: ::prost::alloc::string::String,
     #[prost(bytes = "bytes", tag = "2")]
@@ -232,9 +276,21 @@ pub struct Callback {
     pub id: u64,
     #[prost(enumeration = "callback::Kind", tag = "2")]
     pub kind: i32,
-    /// What of that kind: the language model's spec hash, a tool's or a variable's name, ..
+    /// What of that kind: the language model's spec hash, the KEY of a function of the host, a variable's name.
     #[prost(string, tag = "3")]
     pub name: ::prost::alloc::string::String,
+    /// For KIND_TOOL the arguments as an object, and the answer is any JSON. A failure is an Error of KIND_CALLBACK with
+    /// attributes {"code": "failed" | "invalid_arguments" | "not_registered" | "timed_out" | "panicked" | "context" | "output"},
+    /// a message for the language model, and `retryable`.
+    ///
+    /// For KIND_METRIC {"gold": {field: value}, "inputs": \[names of the fields that are inputs\], "prediction": {field: value},
+    /// "trace": bool (whether an optimizer collects demonstrations), "predictor"?: name}; the answer is a number, a boolean, or
+    /// {"score": number, "feedback"?: string, "scores"?: {name: number}}.
+    ///
+    /// For KIND_REWARD {"inputs": {field: value}, "prediction": {field: value}}; the answer is a number.
+    ///
+    /// For KIND_RETRIEVER {"op": "embed", "texts": \[..\]}; the answer's attachment "embeddings" is a float32 array \[texts, size\].
+    ///
     /// For KIND_VARIABLE, an operation on the session's variable `name` (empty for "list") and its answer:
     ///
     ///    {"op": "read"}                             {"type", "version", VALUE}
@@ -332,7 +388,8 @@ pub struct Event {
     /// 1, 2, 3, .. within the call.
     #[prost(uint64, tag = "1")]
     pub seq: u64,
-    /// "token", "tool_start", "tool_end", "module_start", "module_end", "usage", "progress", "log"
+    /// "token", "tool_start", "tool_end", "module_start", "module_end", "usage", "progress", "log";
+    /// "item", an item of a tool that streams: {"index": 0, 1, .., "value": ..}
     #[prost(string, tag = "2")]
     pub r#type: ::prost::alloc::string::String,
     #[prost(bytes = "bytes", tag = "3")]

@@ -253,12 +253,14 @@ class Open(_message.Message):
     FUNCTION_FIELD_NUMBER: _builtins.int
     INTROSPECT_FIELD_NUMBER: _builtins.int
     CHECK_FIELD_NUMBER: _builtins.int
+    TOOL_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
     DEADLINE_MS_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     TRACESTATE_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
     deadline_ms: _builtins.int
     """Milliseconds from receipt until the worker cancels the call by itself; 0: none."""
     traceparent: _builtins.str
@@ -266,6 +268,10 @@ class Open(_message.Message):
     tracestate: _builtins.str
     token: _builtins.str
     """The secret that the operator gave to host and worker. Checked before anything else, where one is set."""
+    depth: _builtins.int
+    """How many calls stand above this one: 0 for a call of the host's program, 1 for one that a tool of such a call makes, ..
+    The worker never has a call wait for one that stands above it.
+    """
     @_builtins.property
     def instance(self) -> Global___InstanceCall: ...
     @_builtins.property
@@ -275,8 +281,11 @@ class Open(_message.Message):
     @_builtins.property
     def check(self) -> Global___Check: ...
     @_builtins.property
+    def tool(self) -> Global___ToolCall: ...
+    @_builtins.property
     def inputs(self) -> Global___Payload:
-        """For `instance`: an object, the keyword arguments. For `function`: {"args": [..], "kwargs": {..}}.
+        """For `instance`: an object, the keyword arguments. For `function`: {"args": [..], "kwargs": {..}}. For `tool`: an
+        object, its arguments.
         For `introspect`: empty, or {"signature": {"text": ..}} to learn how a signature resolves.
         Empty for `check`.
         """
@@ -290,22 +299,53 @@ class Open(_message.Message):
         function: Global___FunctionCall | None = ...,
         introspect: Global___Introspect | None = ...,
         check: Global___Check | None = ...,
+        tool: Global___ToolCall | None = ...,
         inputs: Global___Payload | None = ...,
         deadline_ms: _builtins.int = ...,
         session: Global___SessionView | None = ...,
         traceparent: _builtins.str = ...,
         tracestate: _builtins.str = ...,
         token: _builtins.str = ...,
+        depth: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "function", b"function", "inputs", b"inputs", "instance", b"instance", "introspect", b"introspect", "session", b"session", "target", b"target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "function", b"function", "inputs", b"inputs", "instance", b"instance", "introspect", b"introspect", "session", b"session", "target", b"target", "tool", b"tool"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "deadline_ms", b"deadline_ms", "function", b"function", "inputs", b"inputs", "instance", b"instance", "introspect", b"introspect", "session", b"session", "target", b"target", "token", b"token", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "deadline_ms", b"deadline_ms", "depth", b"depth", "function", b"function", "inputs", b"inputs", "instance", b"instance", "introspect", b"introspect", "session", b"session", "target", b"target", "token", b"token", "tool", b"tool", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["instance", "function", "introspect", "check"]  # noqa: Y015
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["instance", "function", "introspect", "check", "tool"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
 
 Global___Open: _TypeAlias = Open  # noqa: Y015
+
+@_typing.final
+class ToolCall(_message.Message):
+    """Runs a tool that is written in Python: a function, or a `dspy.Tool` object, of a module that the host allows.
+
+    Done.output: {"value": ..}; for a generator {"items": n}, and each item was an event "item".
+    With `describe` nothing is run, and Done.output is the tool's declaration as it stands in a spec, with "returns"?: JSON
+    Schema and "streams": bool, and with "path" in the place of "host".
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    DESCRIBE_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    describe: _builtins.bool
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        describe: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["describe", b"describe", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolCall: _TypeAlias = ToolCall  # noqa: Y015
 
 @_typing.final
 class InstanceCall(_message.Message):
@@ -411,12 +451,15 @@ class SessionView(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     LM_FIELD_NUMBER: _builtins.int
     ADAPTER_FIELD_NUMBER: _builtins.int
+    TOOLS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     epoch: _builtins.int
     lm: _builtins.str
     """Content address of the language model's spec; empty: none."""
     adapter: _builtins.str
     """"" (DSPy's default), "chat", "json" or "xml"."""
+    tools: _builtins.str
+    """Content address of the session's tools; empty: none."""
     def __init__(
         self,
         *,
@@ -424,10 +467,11 @@ class SessionView(_message.Message):
         epoch: _builtins.int = ...,
         lm: _builtins.str = ...,
         adapter: _builtins.str = ...,
+        tools: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "epoch", b"epoch", "id", b"id", "lm", b"lm"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "epoch", b"epoch", "id", b"id", "lm", b"lm", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -441,19 +485,23 @@ class NeedState(_message.Message):
 
     SPECS_FIELD_NUMBER: _builtins.int
     LMS_FIELD_NUMBER: _builtins.int
+    TOOLS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def specs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def lms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
         specs: _abc.Iterable[_builtins.str] | None = ...,
         lms: _abc.Iterable[_builtins.str] | None = ...,
+        tools: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lms", b"lms", "specs", b"specs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lms", b"lms", "specs", b"specs", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -465,19 +513,23 @@ class State(_message.Message):
 
     SPECS_FIELD_NUMBER: _builtins.int
     LMS_FIELD_NUMBER: _builtins.int
+    TOOLS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def specs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Spec]: ...
     @_builtins.property
     def lms(self) -> _containers.RepeatedCompositeFieldContainer[Global___LmSpec]: ...
+    @_builtins.property
+    def tools(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolSet]: ...
     def __init__(
         self,
         *,
         specs: _abc.Iterable[Global___Spec] | None = ...,
         lms: _abc.Iterable[Global___LmSpec] | None = ...,
+        tools: _abc.Iterable[Global___ToolSet] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lms", b"lms", "specs", b"specs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lms", b"lms", "specs", b"specs", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -493,6 +545,16 @@ class Spec(_message.Message):
     It may have "overrides": {"<a predictor's name in `named_predictors()`, or * for all>": {"instructions"?: string,
     "demos"?: [{field: value}], "config"?: {..}}}: what its predictors have in place of their own, given to them after
     the state. A name counts more than *. `instructions` and `demos` replace what was there, `config` is merged into it.
+
+    Arguments that are functions of the host stand as {"host": KEY}, and callbacks name the KEY, which means nothing to the
+    worker:
+
+      a tool (an element of "tools")     {"host": KEY, "name", "desc", "args": {parameter: JSON Schema}}
+      a metric, a reward                 {"host": KEY, "describe"?: string}
+      an embedder                        {"host": KEY}
+
+    A parameter's schema has no references; it has "default" where the parameter is optional (null: its absence) and
+    "description". An element of "tools" may also be a tool in Python, {"python": "<dotted path>"}.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -514,6 +576,30 @@ class Spec(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Spec: _TypeAlias = Spec  # noqa: Y015
+
+@_typing.final
+class ToolSet(_message.Message):
+    """The tools of a session: `json` is a list of tools as in a spec."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HASH_FIELD_NUMBER: _builtins.int
+    JSON_FIELD_NUMBER: _builtins.int
+    hash: _builtins.str
+    json: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        hash: _builtins.str = ...,
+        json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hash", b"hash", "json", b"json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolSet: _TypeAlias = ToolSet  # noqa: Y015
 
 @_typing.final
 class LmSpec(_message.Message):
@@ -582,10 +668,22 @@ class Callback(_message.Message):
     """Unique within the call."""
     kind: Global___Callback.Kind.ValueType
     name: _builtins.str
-    """What of that kind: the language model's spec hash, a tool's or a variable's name, .."""
+    """What of that kind: the language model's spec hash, the KEY of a function of the host, a variable's name."""
     @_builtins.property
     def payload(self) -> Global___Payload:
-        """For KIND_VARIABLE, an operation on the session's variable `name` (empty for "list") and its answer:
+        """For KIND_TOOL the arguments as an object, and the answer is any JSON. A failure is an Error of KIND_CALLBACK with
+        attributes {"code": "failed" | "invalid_arguments" | "not_registered" | "timed_out" | "panicked" | "context" | "output"},
+        a message for the language model, and `retryable`.
+
+        For KIND_METRIC {"gold": {field: value}, "inputs": [names of the fields that are inputs], "prediction": {field: value},
+        "trace": bool (whether an optimizer collects demonstrations), "predictor"?: name}; the answer is a number, a boolean, or
+        {"score": number, "feedback"?: string, "scores"?: {name: number}}.
+
+        For KIND_REWARD {"inputs": {field: value}, "prediction": {field: value}}; the answer is a number.
+
+        For KIND_RETRIEVER {"op": "embed", "texts": [..]}; the answer's attachment "embeddings" is a float32 array [texts, size].
+
+        For KIND_VARIABLE, an operation on the session's variable `name` (empty for "list") and its answer:
 
           {"op": "read"}                             {"type", "version", VALUE}
           {"op": "update", VALUE, "if_version"?}     {"version"}
@@ -661,7 +759,9 @@ class Event(_message.Message):
     seq: _builtins.int
     """1, 2, 3, .. within the call."""
     type: _builtins.str
-    """"token", "tool_start", "tool_end", "module_start", "module_end", "usage", "progress", "log" """
+    """"token", "tool_start", "tool_end", "module_start", "module_end", "usage", "progress", "log";
+    "item", an item of a tool that streams: {"index": 0, 1, .., "value": ..}
+    """
     json: _builtins.bytes
     def __init__(
         self,

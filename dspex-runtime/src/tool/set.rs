@@ -1,0 +1,261 @@
+//! Several tools in order.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::context::States;
+use super::{Requirement, Tool, ToolSpec};
+
+/// Tools in order, with the states that they share. `tools![plan_of, billing::refund]` makes one.
+///
+/// Cheap to clone; clones share the limits of their tools.
+#[derive(Clone, Debug, Default)]
+pub struct ToolSet {
+    tools: Vec<Arc<Entry>>,
+    states: States,
+}
+
+/// One tool of a set.
+pub(crate) struct Entry {
+    pub(crate) tool: Arc<dyn Tool>,
+    pub(crate) limit: Option<Arc<Semaphore>>,
+    identity: Identity,
+}
+
+/// What makes two tools the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Identity {
+    /// A function has one type and no content.
+    Type(TypeId),
+    Object(usize),
+}
+
+/// Why tools cannot be together, or be registered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ToolSetError {
+    /// Two different tools have one name.
+    #[error(
+        "two different tools are called `{0}`; give one of them another name: `#[dspex_tool(name = \"..\")]`"
+    )]
+    Duplicate(String),
+    /// There is nothing to register.
+    #[error("the set of tools is empty; name at least one: `tools![my_tool]`")]
+    Empty,
+    /// A tool cannot be used at all.
+    #[error("the tool `{tool}` cannot be used: {problem}")]
+    Unusable {
+        /// The tool's name.
+        tool: String,
+        /// Why.
+        problem: String,
+    },
+    /// A state that a tool takes was not given.
+    #[error(
+        "the tool `{tool}` takes `State<{state}>`, which was not given; add `Dspex::builder().state(..)` or `tools![..].state(..)`"
+    )]
+    MissingState {
+        /// The tool's name.
+        tool: String,
+        /// The state's type.
+        state: String,
+    },
+}
+
+impl Entry {
+    fn new<T: Tool>(tool: T) -> Self {
+        let identity = match size_of::<T>() {
+            0 => Identity::Type(TypeId::of::<T>()),
+            _ => Identity::Object(0),
+        };
+        let mut entry = Self::shared(Arc::new(tool));
+        if let Identity::Type(id) = identity {
+            entry.identity = identity;
+            entry.limit = entry.tool.spec().concurrency().map(|runs| limit_of(id, runs));
+        }
+        entry
+    }
+
+    fn shared(tool: Arc<dyn Tool>) -> Self {
+        let identity = Identity::Object(Arc::as_ptr(&tool).cast::<()>().addr());
+        let limit = tool.spec().concurrency().map(|runs| Arc::new(Semaphore::new(runs)));
+        Self { tool, limit, identity }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.tool.spec().name()
+    }
+
+    /// Whether both are the same tool.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.identity == other.identity
+    }
+}
+
+/// The limit of a function, which all sets share that it is in.
+fn limit_of(function: TypeId, runs: usize) -> Arc<Semaphore> {
+    static LIMITS: Mutex<Option<HashMap<TypeId, Arc<Semaphore>>>> = Mutex::new(None);
+    let mut limits = LIMITS.lock().unwrap_or_else(PoisonError::into_inner);
+    let limits = limits.get_or_insert_default();
+    limits.entry(function).or_insert_with(|| Arc::new(Semaphore::new(runs))).clone()
+}
+
+impl ToolSet {
+    /// No tools yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a tool. One that is there already is not added twice.
+    ///
+    /// # Errors
+    ///
+    /// [`ToolSetError::Duplicate`] if there is another tool of its name, [`ToolSetError::Unusable`] if it cannot be a tool.
+    pub fn with(self, tool: impl Tool) -> Result<Self, ToolSetError> {
+        self.add(Arc::new(Entry::new(tool)))
+    }
+
+    /// The same for a tool behind a pointer.
+    ///
+    /// # Errors
+    ///
+    /// As [`with`](Self::with).
+    pub fn with_shared(self, tool: Arc<dyn Tool>) -> Result<Self, ToolSetError> {
+        self.add(Arc::new(Entry::shared(tool)))
+    }
+
+    /// Adds the tools of another set, after those that are there, and its states.
+    ///
+    /// # Errors
+    ///
+    /// As [`with`](Self::with).
+    pub fn and(self, other: impl IntoToolSet) -> Result<Self, ToolSetError> {
+        let other = other.into_tool_set()?;
+        let states = self.states.with(&other.states);
+        let mut all = other.tools.into_iter().try_fold(self, Self::add)?;
+        all.states = states;
+        Ok(all)
+    }
+
+    /// Gives the tools of this set a state, which those that take a `State<T>` share.
+    #[must_use]
+    pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.states.insert(state);
+        self
+    }
+
+    /// The tools, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Tool>> {
+        self.tools.iter().map(|entry| &entry.tool)
+    }
+
+    /// What is told of them, in order.
+    pub fn specs(&self) -> impl Iterator<Item = &ToolSpec> {
+        self.tools.iter().map(|entry| entry.tool.spec())
+    }
+
+    /// The tool of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {
+        self.entry(name).map(|entry| &entry.tool)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tools.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tools.is_empty()
+    }
+
+    pub(crate) fn entries(&self) -> &[Arc<Entry>] {
+        &self.tools
+    }
+
+    pub(crate) fn entry(&self, name: &str) -> Option<&Arc<Entry>> {
+        self.tools.iter().find(|entry| entry.name() == name)
+    }
+
+    pub(crate) fn states(&self) -> &States {
+        &self.states
+    }
+
+    /// That each tool finds what it needs, here or among the program's states.
+    pub(crate) fn check(&self, program: &States) -> Result<(), ToolSetError> {
+        for entry in &self.tools {
+            for requirement in entry.tool.requirements() {
+                if let Requirement::State { type_id, type_name } = requirement
+                    && !self.states.has(type_id)
+                    && !program.has(type_id)
+                {
+                    return Err(ToolSetError::MissingState {
+                        tool: entry.name().to_owned(),
+                        state: type_name.to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(mut self, entry: Arc<Entry>) -> Result<Self, ToolSetError> {
+        let spec = entry.tool.spec();
+        if let Some(problem) = spec.problem() {
+            return Err(ToolSetError::Unusable { tool: spec.name().to_owned(), problem: problem.to_owned() });
+        }
+        match self.entry(spec.name()) {
+            Some(there) if there.is(&entry) => {}
+            Some(_) => return Err(ToolSetError::Duplicate(spec.name().to_owned())),
+            None => self.tools.push(entry),
+        }
+        Ok(self)
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What can be given as tools: a set, one tool, or the result of putting sets together.
+pub trait IntoToolSet {
+    /// The set.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the tools.
+    fn into_tool_set(self) -> Result<ToolSet, ToolSetError>;
+}
+
+impl IntoToolSet for ToolSet {
+    fn into_tool_set(self) -> Result<ToolSet, ToolSetError> {
+        Ok(self)
+    }
+}
+
+impl IntoToolSet for &ToolSet {
+    fn into_tool_set(self) -> Result<ToolSet, ToolSetError> {
+        Ok(self.clone())
+    }
+}
+
+impl IntoToolSet for Result<ToolSet, ToolSetError> {
+    fn into_tool_set(self) -> Result<ToolSet, ToolSetError> {
+        self
+    }
+}
+
+impl<T: Tool> IntoToolSet for T {
+    fn into_tool_set(self) -> Result<ToolSet, ToolSetError> {
+        ToolSet::new().with(self)
+    }
+}
