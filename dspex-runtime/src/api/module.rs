@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::{CallContext, Caller, Instance, Run, Session};
 use crate::bridge::{Spec, signature_of};
 use crate::error::{Error, Result};
+use crate::tool::ToolSet;
 
 /// A type that can be an input or output of a signature, or part of one.
 ///
@@ -40,6 +41,12 @@ pub trait Module: Sized + Send + Sync + 'static {
     /// The class, the signature and the constructor's arguments.
     #[doc(hidden)]
     fn definition() -> &'static Definition;
+
+    /// The functions of Rust that the class may call.
+    #[doc(hidden)]
+    fn tools() -> ToolSet {
+        ToolSet::new()
+    }
 
     /// Whether the class takes the signature that the fields make. A program of a team's own has its predictors'.
     #[doc(hidden)]
