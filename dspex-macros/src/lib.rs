@@ -15,6 +15,7 @@ mod module;
 mod prelude;
 mod signature;
 mod timing;
+mod tool;
 mod types;
 
 #[cfg(test)]
@@ -229,4 +230,23 @@ pub fn derive_signature(item: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn signature(text: TokenStream) -> TokenStream {
     signature::expression::expand(text.into()).into()
+}
+
+/// Makes a function a tool.
+#[proc_macro_attribute]
+pub fn dspex_tool(args: TokenStream, item: TokenStream) -> TokenStream {
+    tool::expand(args.into(), item.into()).into()
+}
+
+/// Makes methods of a service tools.
+#[proc_macro_attribute]
+pub fn dspex_tools(args: TokenStream, item: TokenStream) -> TokenStream {
+    tool::expand_service(args.into(), item.into()).into()
+}
+
+/// `tools![..]` of the facade, with its path in front.
+#[doc(hidden)]
+#[proc_macro]
+pub fn __tools(input: TokenStream) -> TokenStream {
+    tool::expand_set(input.into()).into()
 }
