@@ -49,6 +49,10 @@ struct Everything {
     json: Value,
 }
 
+fn texts() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec(any::<String>(), 0..5)
+}
+
 fn address() -> impl Strategy<Value = Address> {
     (any::<String>(), any::<Option<String>>()).prop_map(|(city, zip)| Address { city, zip })
 }
@@ -88,7 +92,7 @@ fn untagged() -> impl Strategy<Value = Untagged> {
     prop_oneof![
         any::<u32>().prop_map(Untagged::Id),
         any::<String>().prop_map(|name| Untagged::Named { name }),
-        any::<Vec<String>>().prop_map(Untagged::Many),
+        texts().prop_map(Untagged::Many),
     ]
 }
 
@@ -118,7 +122,7 @@ prop_compose! {
     fn plain()(
         text in any::<String>(), letter in any::<char>(), flag in any::<bool>(), tiny in any::<i8>(),
         long in any::<i64>(), unsigned in any::<u64>(), wide in any::<i128>(), float in any::<f64>(),
-        single in any::<f32>(), maybe in any::<Option<i32>>(), numbered in any::<BTreeMap<i16, f64>>(),
+        single in any::<f32>(), maybe in any::<Option<i32>>(), numbered in prop::collection::btree_map(any::<i16>(), any::<f64>(), 0..5),
     ) -> Everything {
         Everything {
             text, letter, flag, unit: (), tiny, long, unsigned, wide, float, single, maybe, numbered,
@@ -132,8 +136,8 @@ prop_compose! {
 
 prop_compose! {
     fn everything()(
-        plain in plain(), strings in any::<Vec<String>>(), bytes in any::<Vec<u8>>(), pair in any::<(u8, String)>(),
-        set in any::<BTreeSet<String>>(), map in any::<BTreeMap<String, Option<bool>>>(),
+        plain in plain(), strings in texts(), bytes in any::<Vec<u8>>(), pair in any::<(u8, String)>(),
+        set in texts().prop_map(BTreeSet::from_iter), map in prop::collection::btree_map(any::<String>(), any::<Option<bool>>(), 0..5),
         channel in prop::option::of(Just(Channel::Phone)), address in address(),
         shapes in prop::collection::vec(shape(), 0..4), adjacent in adjacent(), untagged in untagged(),
         action in action(),
