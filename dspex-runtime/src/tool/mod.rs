@@ -23,6 +23,8 @@ pub(crate) use context::{Scope, States};
 pub(crate) use declaration::Declaration;
 pub use error::{ToolError, ToolErrorKind};
 pub use output::ToolOutput;
+pub(crate) use run::{Answered, nesting};
+pub(crate) use set::{Entry, check_requirements};
 pub use set::{IntoToolSet, ToolSet, ToolSetError};
 pub use spec::{ToolExample, ToolParameter, ToolSpec, ToolSpecBuilder};
 

@@ -103,6 +103,20 @@ fn limit_of(function: TypeId, runs: usize) -> Arc<Semaphore> {
     limits.entry(function).or_insert_with(|| Arc::new(Semaphore::new(runs))).clone()
 }
 
+/// That a tool finds what it needs, in its set or among the program's states.
+pub(crate) fn check_requirements(entry: &Entry, own: &States, program: &States) -> Result<(), ToolSetError> {
+    for requirement in entry.tool.requirements() {
+        if let Requirement::State { type_id, type_name } = requirement
+            && !own.has(type_id)
+            && !program.has(type_id)
+        {
+            let (tool, state) = (entry.name().to_owned(), type_name.to_owned());
+            return Err(ToolSetError::MissingState { tool, state });
+        }
+    }
+    Ok(())
+}
+
 impl ToolSet {
     /// No tools yet.
     #[must_use]
@@ -176,6 +190,10 @@ impl ToolSet {
         self.tools.is_empty()
     }
 
+    pub(crate) fn of_entries(tools: Vec<Arc<Entry>>) -> Self {
+        Self { tools, states: States::default() }
+    }
+
     pub(crate) fn entries(&self) -> &[Arc<Entry>] {
         &self.tools
     }
@@ -190,20 +208,7 @@ impl ToolSet {
 
     /// That each tool finds what it needs, here or among the program's states.
     pub(crate) fn check(&self, program: &States) -> Result<(), ToolSetError> {
-        for entry in &self.tools {
-            for requirement in entry.tool.requirements() {
-                if let Requirement::State { type_id, type_name } = requirement
-                    && !self.states.has(type_id)
-                    && !program.has(type_id)
-                {
-                    return Err(ToolSetError::MissingState {
-                        tool: entry.name().to_owned(),
-                        state: type_name.to_owned(),
-                    });
-                }
-            }
-        }
-        Ok(())
+        self.tools.iter().try_for_each(|entry| check_requirements(entry, &self.states, program))
     }
 
     fn add(mut self, entry: Arc<Entry>) -> Result<Self, ToolSetError> {
