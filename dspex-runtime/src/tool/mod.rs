@@ -5,6 +5,7 @@
 //! concurrency limit, and whatever goes wrong in it is told to the model as a value: see [`ToolError`].
 
 mod arguments;
+mod check;
 mod context;
 mod declaration;
 mod error;
