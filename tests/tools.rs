@@ -229,7 +229,7 @@ on_both_carriers! {
             begun.send(()).await.unwrap();
             std::future::pending().await
         }
-        let (begun, mut begins) = tokio::sync::mpsc::channel(1);
+        let (begun, mut begins) = tokio::sync::mpsc::channel::<()>(1);
         let dropped = Arc::new(AtomicUsize::new(0));
         let (dspex, _) = clerk(carrier, [step("wait", json!({}))]).await;
         let session = dspex.session();

@@ -53,12 +53,6 @@ pub trait Module: Sized + Send + Sync + 'static {
     #[doc(hidden)]
     const TAKES_SIGNATURE: bool = true;
 
-    /// The tools of `tools(..)`.
-    #[doc(hidden)]
-    fn tools() -> ToolSet {
-        ToolSet::new()
-    }
-
     /// Makes the answer of the outputs.
     #[doc(hidden)]
     fn answer(outputs: Self::Outputs) -> Result<Self::Answer>;
