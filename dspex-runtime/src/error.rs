@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::lm::LmError;
 use crate::pool::PoolError;
 use crate::pool::env::EnvError;
+use crate::tool::{ToolError, ToolSetError};
 use crate::wire::WireError;
 
 /// A result with dspex's error.
@@ -137,6 +138,40 @@ pub enum Error {
     /// Text that cannot be the id of a session.
     #[error("{0:?} is no id of a session: it needs 1 to 256 characters, none of them a control character")]
     SessionName(String),
+    /// A tool ended with an error.
+    #[error("the tool `{tool}` failed: {error}")]
+    Tool {
+        /// The tool's name.
+        tool: String,
+        /// What it ended with.
+        error: ToolError,
+    },
+    /// Tools cannot be together, or not be registered.
+    #[error(transparent)]
+    Tools(#[from] ToolSetError),
+    /// The session has no tool of this name.
+    #[error(
+        "the session has no tool `{tool}`; {}",
+        if registered.is_empty() {
+            "none is registered: `session.tools().register(tools![..])`".to_owned()
+        } else {
+            format!("there are {}", registered.join(", "))
+        }
+    )]
+    ToolNotFound {
+        /// The name.
+        tool: String,
+        /// The tools that there are.
+        registered: Vec<String>,
+    },
+    /// A tool called a module that called a tool, and so on, over and over.
+    #[error(
+        "calls within tools are nested more than {limit} deep; does a tool call the module that calls it?"
+    )]
+    TooDeep {
+        /// How deep they may be.
+        limit: u32,
+    },
     /// A variable cannot steer what it was bound to.
     #[error("cannot bind a variable to an instance of `{class}`: {problem}")]
     Binding {
@@ -165,6 +200,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Lm(error) => error.is_retryable(),
+            Self::Tool { error, .. } => error.is_retryable(),
             Self::Pool(error) => matches!(error, PoolError::Saturated(_) | PoolError::Down(_)),
             Self::DeadlineExceeded { phase, .. } => *phase == Phase::Queued,
             _ => false,

@@ -10,6 +10,7 @@
 mod api;
 mod bridge;
 mod error;
+mod functions;
 pub mod lm;
 mod panics;
 pub mod pool;
@@ -21,13 +22,14 @@ pub mod wire;
 
 pub use api::bindings;
 pub use api::{
-    Adapter, Availability, Binding, Caller, Deleted, Dspex, DspexBuilder, Dspy, DynInstance, FieldType,
-    Health, Instance, InstanceInfo, InstanceSpec, Instances, Module, Prediction, Reasoned, Run, Session,
-    SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats, Sessions, Signature, Status,
-    TokenUsage,
+    Adapter, Availability, Binding, CallEvent, CallStream, Caller, Deleted, Dspex, DspexBuilder, Dspy,
+    DynInstance, FieldType, Health, Instance, InstanceInfo, InstanceSpec, Instances, Module, Prediction,
+    Reasoned, Run, Session, SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats, Sessions,
+    Signature, Status, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools,
 };
 pub use dspex_state as state;
 pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
+pub use functions::{Embedder, Gold, Judged, Metric, Reward, Score};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
 pub use pool::{Carrier, Endpoint, Load, PoolError};
 pub use tokio_util::sync::CancellationToken;

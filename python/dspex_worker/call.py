@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 # a host that does not read.
 EVENT_BACKLOG_BYTES = 16 * 1024 * 1024
 
+# More items of a stream wait while more than this does: nothing of them may be dropped.
+ITEM_BACKLOG_BYTES = 1024 * 1024
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
+
 # A hundred years: the event loop's clock has to be able to add it.
 _LONGEST_DEADLINE_MS = 100 * 365 * 24 * 3600 * 1000
 
@@ -59,6 +63,7 @@ class Call:
         "_loop",
         "_loop_thread",
         "_open",
+        "_sending",
         "_seq",
         "_started",
         "_state",
@@ -87,6 +92,8 @@ class Call:
         self._events: deque[tuple[str, bytes]] = deque()
         self._seq = 0
         self._dropped = 0
+        # Of a thread's item, until the host has room for more.
+        self._sending: asyncio.Task[None] | None = None
         self.deadline: float | None = None
         if open.deadline_ms:
             self.deadline = self._loop.time() + min(open.deadline_ms, _LONGEST_DEADLINE_MS) / 1000
@@ -171,6 +178,45 @@ class Call:
         else:
             self._from_thread(self._flush_events)
 
+    async def item(self, body: bytes) -> None:
+        if self._verdict is not None or self._ended:
+            raise asyncio.CancelledError
+        if self._events:
+            self._flush_events()
+        message = self._event(self._seq + 1, "item", body)
+        limit = self._connection.max_message_bytes
+        if len(message) > limit:
+            text = f"an item of {len(message)} bytes is over the limit of {limit} bytes for one message"
+            raise HostError(error(pb.Error.KIND_TOO_LARGE, text, size=len(message), limit=limit))
+        self._seq += 1
+        self._connection.send(self.call_id, message)
+        pause = _SHORTEST_PAUSE
+        while self._connection.backlog() > ITEM_BACKLOG_BYTES:
+            # A host that is slow is asked rarely.
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def item_blocking(self, body: bytes) -> None:
+        self.check_cancelled()
+        sent: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._from_thread(self._send_item, sent, body)
+        sent.result()
+
+    def _send_item(self, sent: concurrent.futures.Future[None], body: bytes) -> None:
+        task = self._loop.create_task(self.item(body))
+        # Waits for the host as long as the thread does: the call ends later than both.
+        self._sending = task
+
+        def end(task: asyncio.Task[None]) -> None:
+            if task.cancelled():
+                _settle(sent.set_exception, CallCancelled())
+            elif (problem := task.exception()) is not None:
+                _settle(sent.set_exception, problem)
+            else:
+                _settle(sent.set_result, None)
+
+        task.add_done_callback(end)
+
     def check_cancelled(self) -> None:
         if self._verdict is not None:
             raise CallCancelled
@@ -182,9 +228,9 @@ class Call:
         try:
             if self._verdict is not None:
                 raise asyncio.CancelledError
-            specs, lms = self._engine.missing(self._open)
-            if specs or lms:
-                await self._fetch(specs, lms)
+            missing = self._engine.missing(self._open)
+            if any(missing):
+                await self._fetch(missing)
             message = self._done(await self._engine.run(self._open, self))
         except GeneratorExit:
             raise  # the loop is gone, and the process with it
@@ -192,13 +238,14 @@ class Call:
             message = self._failed(self._judge(exc))
         self._end(message)
 
-    async def _fetch(self, specs: list[str], lms: list[str]) -> None:
+    async def _fetch(self, missing: tuple[list[str], list[str], list[str]]) -> None:
         self._state = self._loop.create_future()
-        self._send(pb.Down(call=self.call_id, need_state=pb.NeedState(specs=specs, lms=lms)))
+        specs, lms, tools = missing
+        self._send(pb.Down(call=self.call_id, need_state=pb.NeedState(specs=specs, lms=lms, tools=tools)))
         self._engine.learn(await self._state)
-        specs, lms = self._engine.missing(self._open)
-        if specs or lms:
-            lacking = ", ".join([*specs, *lms])
+        specs, lms, tools = self._engine.missing(self._open)
+        if specs or lms or tools:
+            lacking = ", ".join([*specs, *lms, *tools])
             raise HostError(error(pb.Error.KIND_PROTOCOL, f"the host's State does not hold {lacking}"))
 
     def _judge(self, exc: BaseException) -> pb.Error:
@@ -246,12 +293,14 @@ class Call:
         if self._events:
             self._flush_events()
         self._ended = True
-        if self._waiting:
+        if self._waiting or self._sending is not None:
             self._release()
         self._connection.end(self, message)
 
     def _release(self) -> None:
-        """Wakes everyone who waits for an answer of the host that nobody needs any more."""
+        """Wakes everyone who waits for the host and whom nobody needs any more."""
+        if self._sending is not None:
+            self._sending.cancel()
         waiting, self._waiting = self._waiting, {}
         for waiter in waiting.values():
             if isinstance(waiter, asyncio.Future):
@@ -306,8 +355,7 @@ class Call:
             if self._ended:
                 continue
             self._seq += 1
-            message = pb.Down(call=self.call_id, event=pb.Event(seq=self._seq, type=type, json=body))
-            encoded = message.SerializeToString()
+            encoded = self._event(self._seq, type, body)
             over = len(encoded) > self._connection.max_message_bytes
             if over or self._connection.backlog() > EVENT_BACKLOG_BYTES:
                 self._dropped += 1
@@ -316,6 +364,9 @@ class Call:
                     log.warning("call %d: event %d (%s) %s: dropped", self.call_id, self._seq, type, why)
             else:
                 self._connection.send(self.call_id, encoded)
+
+    def _event(self, seq: int, type: str, body: bytes) -> bytes:
+        return pb.Down(call=self.call_id, event=pb.Event(seq=seq, type=type, json=body)).SerializeToString()
 
     def _from_thread(self, function: Callable[..., None], *args: Any) -> None:
         try:

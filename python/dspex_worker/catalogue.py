@@ -7,6 +7,7 @@ caller names.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import inspect
@@ -96,8 +97,16 @@ DENIED: Mapping[str, str] = {
 _CALLABLE = (type, types.FunctionType, types.BuiltinFunctionType)
 
 
+def is_tool(value: Any) -> bool:
+    """Whether it is an object of a module that can be called, rather than a class or a function."""
+    return not isinstance(value, _CALLABLE)
+
+
 class Catalogue:
-    """The public classes and functions of DSPy and of the user's own modules, by their dotted paths."""
+    """The public classes and functions of DSPy and of the user's own modules, by their dotted paths.
+
+    Of the user's modules also tools: `dspy.Tool`s, and objects with a `__call__`.
+    """
 
     def __init__(self, modules: Iterable[str] = ()) -> None:
         self._modules = tuple(modules)
@@ -203,13 +212,36 @@ def _is_public(value: Any) -> bool:
 def _names_of(module_name: str) -> dict[str, Any]:
     """The public names that a module of the user defines itself."""
     module = importlib.import_module(module_name)
+    public = [(name, value) for name, value in vars(module).items() if not name.startswith("_")]
+    tools = {name for name, value in public if isinstance(value, dspy.Tool)}
+    imported = _imported_names(module) if tools else set()
     return {
         f"{module_name}.{name}": value
-        for name, value in vars(module).items()
-        if not name.startswith("_")
-        and (inspect.isclass(value) or inspect.isfunction(value))
-        and value.__module__ == module_name
+        for name, value in public
+        if ((inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == module_name)
+        or (name in tools and name not in imported)
+        or _is_callable_of(value, module_name)
     }
+
+
+def _is_callable_of(value: Any, module_name: str) -> bool:
+    """Whether it is an object, with a call, of a class that the module itself defines."""
+    kind = type(value)
+    return (
+        kind.__module__ == module_name
+        and callable(value)
+        and not isinstance(value, (type, dspy.Module, dspy.Tool))
+    )
+
+
+def _imported_names(module: Any) -> set[str]:
+    """The names that a module has from others. A tool does not say where it was made."""
+    try:
+        tree = ast.parse(inspect.getsource(module))
+    except (OSError, TypeError, SyntaxError):
+        return set()
+    imports = (node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)))
+    return {alias.asname or alias.name for node in imports for alias in node.names}
 
 
 def _preference(item: tuple[str, Any]) -> tuple[int, int, str]:

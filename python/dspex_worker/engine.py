@@ -8,7 +8,6 @@ using the model of somebody else.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import importlib
 import importlib.util
@@ -23,15 +22,13 @@ from typing import Any
 # Before the first import of DSPy: LiteLLM would fetch its price list from the network.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
-import anyio
-import anyio.to_thread
 import dspy
 from dspy._vendor.lm15.serde import response_from_dict
 from dspy.dsp.utils.settings import dotdict, main_thread_config, thread_local_overrides
 from dspy.utils.exceptions import LMNotConfiguredError
 
-from dspex_worker import acceleration, codec, correction, errors, introspect
-from dspex_worker.catalogue import Catalogue
+from dspex_worker import acceleration, codec, correction, errors, introspect, off_loop, tool_calls
+from dspex_worker.catalogue import Catalogue, is_tool
 from dspex_worker.config import ConfigError, WorkerConfig
 from dspex_worker.errors import InvalidInput, ProtocolError
 from dspex_worker.host import Host
@@ -40,6 +37,8 @@ from dspex_worker.lm import CALL_SETTING, Call, Models
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.signature import describe_signature
 from dspex_worker.surface import by_position, constructor
+from dspex_worker.threads import Threads
+from dspex_worker.tool_sets import ToolMaker, ToolSets
 from dspex_worker.validate import inputs_of_callable
 
 # The adapters of a session, by the names of the wire. They keep no state of their calls.
@@ -74,22 +73,26 @@ class Engine:
     def __init__(self, config: WorkerConfig) -> None:
         _prepare(config)
         self._catalogue = catalogue_of(config)
+        self._maker = ToolMaker(self._catalogue)
         self._instances = Instances(self._catalogue, int(config.settings.get("max_instances", 512)))
         self._models = Models(int(config.settings.get("max_lms", 256)))
         self._builder = Builder(self._catalogue)
         self._adapters = {name: make() for name, make in _ADAPTERS.items()}
-        self._limiter: anyio.CapacityLimiter | None = None
-        self._threads = config.sync_threads
+        self._tools = ToolSets(self._maker, int(config.settings.get("max_tool_sets", 256)))
+        self._threads = Threads(config.sync_threads)
 
     # -------------------------------------------------------------------------------------------- state
 
-    def missing(self, open: pb.Open) -> tuple[list[str], list[str]]:
-        """The hashes of the specs and language models that this call needs and the worker does not hold."""
+    def missing(self, open: pb.Open) -> tuple[list[str], list[str], list[str]]:
+        """The hashes of the specs, language models and tools that this call needs and the worker lacks."""
         # A target that is not set reads as empty.
         spec = open.instance.spec or open.check.spec
-        lm = open.session.lm
-        specs = [spec] if spec and spec not in self._instances else []
-        return specs, [lm] if lm and lm not in self._models else []
+        lm, tools = open.session.lm, open.session.tools
+        return (
+            [spec] if spec and spec not in self._instances else [],
+            [lm] if lm and lm not in self._models else [],
+            [tools] if tools and tools not in self._tools else [],
+        )
 
     def learn(self, state: pb.State) -> None:
         """Keeps what the host sent. Raises `ProtocolError` for content that does not have its hash."""
@@ -97,6 +100,8 @@ class Engine:
             self._instances.learn(spec)
         for lm in state.lms:
             self._models.learn(lm)
+        for tools in state.tools:
+            self._tools.learn(tools)
 
     # -------------------------------------------------------------------------------------------- calls
 
@@ -108,7 +113,10 @@ class Engine:
         if kind == "function":
             return pb.Payload(json=await self._call_function(open, host))
         if kind == "check":
-            return pb.Payload(json=codec.dumps(_describe(self._instances.get(open.check.spec))))
+            instance = await self._instance(open.check.spec, self._call(open, host))
+            return pb.Payload(json=codec.dumps(_describe(instance)))
+        if kind == "tool":
+            return pb.Payload(json=await self._call_tool(open, host))
         if kind == "introspect":
             return pb.Payload(json=self._introspect(open))
         raise ProtocolError("the call names no target")
@@ -124,13 +132,15 @@ class Engine:
         return errors.to_error(error)
 
     async def _call_instance(self, open: pb.Open, host: Host) -> bytes:
-        instance = self._instances.get(open.instance.spec)
+        call = self._call(open, host)
+        instance = await self._instance(open.instance.spec, call)
         method = instance.method(open.instance.method)
         given = codec.loads_object(open.inputs.json, "inputs")
         if method.takes_roles:
             given = {name: self._builder.argument(name, value, "inputs") for name, value in given.items()}
+        if method.inputs.tools:
+            given = self._with_tools(given, method.inputs.tools)
         inputs = method.inputs.check(given)
-        call = self._call(open.session, host)
         try:
             with _Context(call):
                 result = await self._run_method(instance, method, inputs, call)
@@ -146,6 +156,26 @@ class Engine:
             result = result.dump_state()
         return codec.dumps({"value": result})
 
+    async def _instance(self, spec: str, call: Call) -> Instance:
+        """The instance of a spec, built where it is not yet."""
+        if not self._instances.asks_host(spec):
+            return self._instances.get(spec)
+        # Its constructor asks the host, so it needs a call, and a thread that may wait.
+        with _Context(call, ends=False):
+            built: Instance = await call.in_thread(functools.partial(self._instances.get, spec))
+        return built
+
+    def _with_tools(self, given: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+        """The inputs, with tools in the place of their declarations."""
+        made = {}
+        for name in names & given.keys():
+            value = given[name]
+            if isinstance(value, list):
+                made[name] = self._maker.tools(value, name)
+            elif value is not None:
+                made[name] = self._maker.tool(value, name)
+        return {**given, **made}
+
     async def _run_method(
         self, instance: Instance, method: Method, inputs: dict[str, Any], call: Call
     ) -> Any:
@@ -154,19 +184,33 @@ class Engine:
             function = functools.partial(function, instance.copy_of_target())
         if method.asynchronous:
             return await function(**inputs)
-        return await self._in_thread(function, inputs, call.host)
+        return await call.in_thread(functools.partial(function, **inputs))
+
+    async def _call_tool(self, open: pb.Open, host: Host) -> bytes:
+        tool = self._maker.python(open.tool.path)
+        if open.tool.describe:
+            return codec.dumps(tool.declaration())
+        arguments = tool.check(codec.loads_object(open.inputs.json, "inputs"))
+        call = self._call(open, host)
+        with _Context(call):
+            return codec.dumps(await tool_calls.run(tool, arguments, call))
 
     async def _call_function(self, open: pb.Open, host: Host) -> bytes:
         path = open.function.path
         function = self._catalogue.resolve(path)
+        call = self._call(open, host)
+        if is_tool(function):
+            tool = self._maker.python(path)
+            arguments = tool.check(tool_calls.by_name(tool, *_arguments_of(open.inputs.json)))
+            with _Context(call):
+                return codec.dumps({"value": await tool_calls.answer(tool, arguments, call)})
         args, kwargs = self._function_arguments(function, open.inputs.json)
-        call = self._call(open.session, host)
         try:
             with _Context(call):
                 if inspect.iscoroutinefunction(function):
                     result = await function(*args, **kwargs)
                 else:
-                    result = await self._in_thread(functools.partial(function, *args), kwargs, host)
+                    result = await call.in_thread(functools.partial(function, *args, **kwargs))
         except ValueError as error:
             _explain(error, call, kwargs)
             raise
@@ -175,14 +219,7 @@ class Engine:
         return codec.dumps({"value": result})
 
     def _function_arguments(self, function: Any, json: bytes) -> tuple[list[Any], dict[str, Any]]:
-        given = codec.loads_object(json, "inputs")
-        args, kwargs = given.get("args", []), given.get("kwargs", {})
-        unknown = sorted(given.keys() - {"args", "kwargs"})
-        if unknown or not isinstance(args, list) or not isinstance(kwargs, dict):
-            problem = 'a function takes {"args": [..], "kwargs": {..}}' + (
-                f", not `{unknown[0]}`" if unknown else ""
-            )
-            raise InvalidInput([{"field": unknown[0] if unknown else "", "problem": problem}])
+        args, kwargs = _arguments_of(json)
         target = constructor(function) if inspect.isclass(function) else function
         names = list(_positional(target))
         # By their names, positional arguments get the same checks; what is left over goes as it is.
@@ -194,40 +231,16 @@ class Engine:
         positional, by_name = by_position(target, inputs_of_callable(target).check(converted))
         return [*positional, *args[len(names) :]], by_name
 
-    async def _in_thread(self, function: Callable[..., Any], inputs: dict[str, Any], host: Host) -> Any:
-        """Runs a function on a thread, in the context of the call.
-
-        Python cannot stop a thread. A cancelled call waits here for the end of its thread, which comes with
-        the next callback: that raises `CallCancelled` within it.
-        """
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(self._threads)
-        async with self._limiter:
-            thread = asyncio.ensure_future(
-                anyio.to_thread.run_sync(
-                    functools.partial(_checked, host, function, inputs), limiter=anyio.CapacityLimiter(1)
-                )
-            )
-            cancelled: asyncio.CancelledError | None = None
-            while not thread.done():
-                try:
-                    await asyncio.wait([thread])
-                except asyncio.CancelledError as error:
-                    cancelled = error
-            if cancelled is not None:
-                # Fetched, so that asyncio does not report it as one that nobody saw.
-                thread.exception()
-                raise cancelled
-            return thread.result()
-
-    def _call(self, session: pb.SessionView, host: Host) -> Call:
+    def _call(self, open: pb.Open, host: Host) -> Call:
+        session = open.session
         lm = self._models.get(session.lm) if session.lm else None
         adapter = self._adapters.get(session.adapter)
         if adapter is None:
             problem = f"the adapter {session.adapter!r} is unknown"
             expected = ", ".join(repr(name) for name in self._adapters)
             raise InvalidInput([{"field": "session.adapter", "problem": problem, "expected": expected}])
-        return Call(host, lm, adapter, session.id)
+        tools = functools.partial(self._tools.get, session.tools)
+        return Call(host, lm, adapter, self._threads, session=session.id, depth=open.depth, tools=tools)
 
 
 def _settings_of(call: Call) -> dict[str, Any]:
@@ -249,17 +262,18 @@ def _settings_of(call: Call) -> dict[str, Any]:
 class _Context:
     """`dspy.context` with the settings of one call, at half its price: it is on the way of every call."""
 
-    __slots__ = ("_call", "_token")
+    __slots__ = ("_call", "_ends", "_token")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, *, ends: bool = True) -> None:
         self._call = call
+        self._ends = ends
 
     def __enter__(self) -> None:
         overrides = {**main_thread_config, **thread_local_overrides.get(), **_settings_of(self._call)}
         self._token = thread_local_overrides.set(dotdict(overrides))
 
     def __exit__(self, *raised: object) -> None:
-        self._call.ended = True
+        self._call.ended = self._ends
         thread_local_overrides.reset(self._token)
 
 
@@ -274,15 +288,17 @@ def _explain(error: ValueError, call: Call, inputs: Mapping[str, Any]) -> None:
             raise InvalidInput([{"field": name, "problem": problem} for name in fields]) from error
 
 
-def _checked(host: Host, function: Callable[..., Any], inputs: dict[str, Any]) -> Any:
-    host.check_cancelled()
-    try:
-        return function(**inputs)
-    except (SystemExit, KeyboardInterrupt) as error:
-        # Out of a thread, asyncio would hand these to the event loop and end the worker with all its calls.
-        raise RuntimeError(
-            f"the code raised {type(error).__name__}, which would end the whole worker: {error}"
-        ) from error
+def _arguments_of(json: bytes) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a function. Raises `InvalidInput`."""
+    given = codec.loads_object(json, "inputs")
+    args, kwargs = given.get("args", []), given.get("kwargs", {})
+    unknown = sorted(given.keys() - {"args", "kwargs"})
+    if unknown or not isinstance(args, list) or not isinstance(kwargs, dict):
+        problem = 'a function takes {"args": [..], "kwargs": {..}}' + (
+            f", not `{unknown[0]}`" if unknown else ""
+        )
+        raise InvalidInput([{"field": unknown[0] if unknown else "", "problem": problem}])
+    return args, kwargs
 
 
 def _prediction(prediction: Any, instance: Instance | None, call: Call) -> bytes:
@@ -332,6 +348,7 @@ def _prepare(config: WorkerConfig) -> None:
     # DSPy's cache does not tell endpoints and keys apart, and keeps every answer on the disk.
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     correction.install()
+    off_loop.install()
     if config.settings.get("accelerate", True):
         acceleration.install()
 

@@ -54,6 +54,17 @@ class Host(Protocol):
         """Sends an ordered event, from any thread. `body` is JSON-able, or `bytes` that are JSON already."""
         ...
 
+    async def item(self, body: bytes) -> None:
+        """Sends an event "item". Waits while the host does not read; none is lost.
+
+        Raises `HostError` for one that is too large, `asyncio.CancelledError` where the call is cancelled.
+        """
+        ...
+
+    def item_blocking(self, body: bytes) -> None:
+        """The same from a thread that may wait; raises `CallCancelled` in the place of the latter."""
+        ...
+
     def check_cancelled(self) -> None:
         """Raises `CallCancelled` if the call was cancelled."""
         ...

@@ -12,14 +12,16 @@ import dspy
 from dspy.primitives.base_module import BaseModule
 
 from dspex_worker import codec, overrides, roles
-from dspex_worker.catalogue import Catalogue
+from dspex_worker.catalogue import Catalogue, is_tool
 from dspex_worker.errors import InvalidInput, NotAllowed, NotFound, Problem, ProtocolError
+from dspex_worker.host_functions import host_function
 from dspex_worker.lm import check_hash
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.refusals import CALL, is_client, refusal_of
 from dspex_worker.roles import ModuleFacts
 from dspex_worker.signature import Signature, build_signature
 from dspex_worker.surface import by_position, call_of, constructor, is_async_module, public_methods
+from dspex_worker.tool_sets import ToolMaker
 from dspex_worker.validate import (
     Inputs,
     Outputs,
@@ -202,15 +204,27 @@ class Instances:
         while len(self._entries) > self._limit:
             self._entries.popitem(last=False)
 
+    def asks_host(self, spec: str) -> bool:
+        """Whether building the instance may ask the host: there is an embedder among its arguments."""
+        entry = self._entries.get(spec)
+        return entry is not None and entry.instance is None and _names_embedder(entry.json)
+
     def get(self, spec: str) -> Instance:
         """The instance of a spec, built at first use. Raises what is wrong with the spec, every time."""
         entry = self._entries.get(spec)
         if entry is None:
             raise ProtocolError(f"the spec {spec[:12]!r} is not known; it has to come in `State` first")
-        self._entries.move_to_end(spec)
         if entry.instance is None:
-            entry.instance = self._builder.build(codec.loads_object(entry.json, "spec"))
+            # On a thread, where it asks the host: another call may have built it meanwhile.
+            built = self._builder.build(codec.loads_object(entry.json, "spec"))
+            entry.instance = entry.instance or built
+        if spec in self._entries:
+            self._entries.move_to_end(spec)
         return entry.instance
+
+
+def _names_embedder(json: bytes) -> bool:
+    return b'"host"' in json and (b'"embedder"' in json or b'"vectorizer"' in json)
 
 
 class Builder:
@@ -218,6 +232,7 @@ class Builder:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._tools = ToolMaker(catalogue)
 
     def build(self, spec: Mapping[str, Any], where: str = "spec") -> Instance:
         """The instance that a spec describes. Raises `InvalidInput`, `NotFound` or `NotAllowed`."""
@@ -234,8 +249,9 @@ class Builder:
             )
         cls = self._catalogue.resolve(path)
         if not inspect.isclass(cls):
+            kind = "tool" if is_tool(cls) else "function"
             raise InvalidInput(
-                [{"field": f"{where}.class", "problem": f"`{path}` is a function, not a class"}], "spec"
+                [{"field": f"{where}.class", "problem": f"`{path}` is a {kind}, not a class"}], "spec"
             )
         if is_client(cls):
             raise NotAllowed(
@@ -296,14 +312,21 @@ class Builder:
         converted = {
             name: value
             if name == "signature" and signature is not None
-            else self.argument(name, value, where)
+            else self.argument(name, value, where, cls, facts.reserved_tools)
             for name, value in given.items()
         }
         checked = inputs_of_callable(constructor(cls)).check(converted)
         return {**checked, **config}
 
-    def argument(self, name: str, value: Any, where: str) -> Any:
-        """One argument in the form that its role needs."""
+    def argument(
+        self,
+        name: str,
+        value: Any,
+        where: str,
+        cls: type | None = None,
+        reserved_tools: frozenset[str] = frozenset(),
+    ) -> Any:
+        """One argument, of an instance of `cls`, in the form that its role needs."""
         role = roles.role_of(name)
         field = f"{where}.args.{name}"
         if role == "signature":
@@ -316,9 +339,10 @@ class Builder:
             return [self._pair(v, f"{field}[{i}]") for i, v in enumerate(value)]
         if role == "examples" and isinstance(value, list):
             return [_example(v, f"{field}[{i}]") for i, v in enumerate(value)]
-        if role == "tools" and value:
-            problem = "host functions as tools are not supported by this worker; an empty list is"
-            raise InvalidInput([{"field": field, "problem": problem}], "spec")
+        if role == "tools" and value is not None:
+            return self._tools.tools(value, field, cls, reserved_tools)
+        if role in roles.HOST_ROLES and isinstance(value, Mapping) and "host" in value:
+            return host_function(name, value, field)
         if role not in roles.DATA_ROLES and value is not None:
             problem = f"a parameter of the role `{role}` has no form in a spec"
             raise InvalidInput([{"field": field, "problem": problem}], "spec")

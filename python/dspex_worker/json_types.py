@@ -17,6 +17,7 @@ from __future__ import annotations
 import copyreg
 import functools
 import json
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -41,6 +42,7 @@ DSPY_FORMATS: Mapping[str, Any] = {
     "history": dspy.History,
     "code": dspy.Code,
     "reasoning": dspy.Reasoning,
+    "tool": dspy.Tool,
     "tool-calls": dspy.ToolCalls,
     "document": dspy.experimental.Document,
     "citations": dspy.experimental.Citations,
@@ -144,6 +146,11 @@ def _dspy_type(node: Mapping[str, Any]) -> FieldType | None:
     assert isinstance(validator, SchemaValidator)
     nullable = expected.endswith("or null")
     return FieldType(annotation, validator, expected, "", nullable, rich=True)
+
+
+def takes_tools(annotation: Any) -> bool:
+    """Whether the values are tools of DSPy, or lists of them."""
+    return annotation is dspy.Tool or any(takes_tools(part) for part in typing.get_args(annotation))
 
 
 def _dspy_annotation(node: Any) -> tuple[Any, str]:

@@ -27,6 +27,7 @@ from dspex_worker import acceleration, codec
 from dspex_worker.errors import InvalidInput, Problem, ProtocolError, keep_secret
 from dspex_worker.host import Host, HostError
 from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.threads import Threads
 
 # The key of DSPy's settings under which the current call travels. DSPy carries its settings into every thread
 # that it starts itself; a context variable of ours would get lost in `dspy.Parallel`.
@@ -84,15 +85,41 @@ class CallUsage(UsageTracker):  # type: ignore[misc]
 class Call:
     """What a call carries with it wherever DSPy takes it."""
 
-    __slots__ = ("adapter", "ended", "host", "lm", "loop_thread", "response", "session", "usage")
+    __slots__ = (
+        "_threads",
+        "_tools",
+        "adapter",
+        "depth",
+        "ended",
+        "host",
+        "lm",
+        "loop_thread",
+        "response",
+        "session",
+        "usage",
+    )
 
-    def __init__(self, host: Host, lm: dspy.LM | None, adapter: Any, session: str = "") -> None:
-        """Made on the worker's event loop."""
+    def __init__(
+        self,
+        host: Host,
+        lm: dspy.LM | None,
+        adapter: Any,
+        threads: Threads,
+        *,
+        session: str = "",
+        depth: int = 0,
+        tools: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Made on the worker's event loop. `tools` makes those of the session."""
         self.host = host
         self.lm = lm
         self.adapter = adapter
         # The session's id; empty: there is none.
         self.session = session
+        # How many calls stand above this one.
+        self.depth = depth
+        self._threads = threads
+        self._tools = tools
         # Its code is done. What was kept of it, in a module or a thread, is of no use any more.
         self.ended = False
         # Of the event loop, which nothing may block.
@@ -100,6 +127,14 @@ class Call:
         self.usage = CallUsage()
         # The last answer of a language model of the host.
         self.response: lm15.Response | None = None
+
+    def tools(self) -> Mapping[str, Any]:
+        """The tools of the session, by name."""
+        return {} if self._tools is None else self._tools()
+
+    async def in_thread(self, function: Callable[[], Any]) -> Any:
+        """Runs what may block, beside the event loop."""
+        return await self._threads.run(function, self.host, self.depth)
 
     def response_text(self) -> str | None:
         """The last answer as text, for errors about what could be made of it."""

@@ -77,6 +77,9 @@ PARAMETER_TYPES: Mapping[str, Any] = {
 # Roles whose values a spec can hold, because they are data.
 DATA_ROLES = frozenset({"value", "signature", "tools", "handle:module", "examples", "pairs"})
 
+# Roles whose values can be functions of the host.
+HOST_ROLES = frozenset({"callback", "handle:embedder"})
+
 
 def role_of(parameter: str) -> str:
     return ROLES.get(parameter, "value")

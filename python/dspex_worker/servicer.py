@@ -39,8 +39,8 @@ _CONNECTION_MESSAGES = 4
 class Engine(Protocol):
     """What runs calls: DSPy, in `dspex_worker.engine`."""
 
-    def missing(self, open: pb.Open) -> tuple[list[str], list[str]]:
-        """The hashes of the specs and language models that the call needs and the engine lacks."""
+    def missing(self, open: pb.Open) -> tuple[list[str], list[str], list[str]]:
+        """The hashes of the specs, language models and tools that the call needs and the engine lacks."""
         ...
 
     def learn(self, state: pb.State) -> None: ...

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from dspex_worker.variable_errors import NoSession
 from dspex_worker.variables import Variables
 
@@ -9,10 +12,16 @@ from dspex_worker.variables import Variables
 class Session:
     """A session of the host, for as long as one call runs."""
 
-    def __init__(self, id: str, variables: Variables) -> None:
+    def __init__(self, id: str, variables: Variables, tools: Callable[[], Mapping[str, Any]]) -> None:
         # The id that the host's program gave it.
         self.id = id
         self.variables = variables
+        self._tools = tools
+
+    @property
+    def tools(self) -> Mapping[str, Any]:
+        """The tools of the session, as `dspy.Tool`s by name: those of the host, and those of Python."""
+        return self._tools()
 
     def __repr__(self) -> str:
         return f"<dspex_worker.Session {self.id!r}>"
@@ -40,4 +49,4 @@ def session() -> Session:
         raise NoSession(
             "this call has no session; in Rust, make the instance in one (`.create(&session)`) and call that"
         )
-    return Session(call.session, Variables(Exchange(call)))
+    return Session(call.session, Variables(Exchange(call)), call.tools)

@@ -15,7 +15,7 @@ import dspy
 
 from dspex_worker import reserved
 from dspex_worker.codec import describe
-from dspex_worker.json_types import FieldType, UnsupportedSchema, field_type
+from dspex_worker.json_types import FieldType, UnsupportedSchema, field_type, takes_tools
 from dspex_worker.problems import InvalidInput, Problem
 from dspex_worker.signature_text import SignatureTextError, parse_signature_text
 
@@ -147,6 +147,9 @@ class _Reader:
             of = field_type(raw.get("schema", True), name)
         except UnsupportedSchema as error:
             return self._wrong(f"{where}.schema", f"field `{name}`: {error}")
+        if side == "output" and takes_tools(of.annotation):
+            problem = f"field `{name}`: no model can make a tool; `dspy.ToolCalls` are what it can answer"
+            return self._wrong(f"{where}.schema", problem)
         return Field(name, of, desc, raw.get("default", _NO_DEFAULT))
 
     def _wrong(self, field: str, problem: str) -> Field | None:

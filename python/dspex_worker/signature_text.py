@@ -36,6 +36,7 @@ _DSPY: dict[str, Any] = {
         "History": "history",
         "Code": "code",
         "Reasoning": "reasoning",
+        "Tool": "tool",
         "ToolCalls": "tool-calls",
     }.items()
 }

@@ -21,6 +21,7 @@ from pydantic_core import SchemaValidator
 
 from dspex_worker import untold
 from dspex_worker.codec import describe
+from dspex_worker.json_types import takes_tools
 from dspex_worker.problems import InvalidInput, InvalidOutput, Problem
 from dspex_worker.roles import role_of
 from dspex_worker.signature import Field, Signature
@@ -43,16 +44,20 @@ class Parameter:
     required: bool
     # What stands in where it is missing, if it is not required. None: it is left out.
     default: Callable[[], Any] | None = None
+    # Whether it is a `dspy.Tool`, or several.
+    tools: bool = False
 
 
 class Inputs:
     """Checks and coerces the keyword arguments of one callable."""
 
-    __slots__ = ("_open", "_parameters", "_required")
+    __slots__ = ("_open", "_parameters", "_required", "tools")
 
     def __init__(self, parameters: Mapping[str, Parameter], *, open_ended: bool) -> None:
         self._parameters = parameters
         self._open = open_ended
+        # Those that are tools, which stand as declarations in what the host sends.
+        self.tools = frozenset(p.name for p in parameters.values() if p.tools)
         self._required = tuple(p for p in parameters.values() if p.required or p.default is not None)
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,15 +113,19 @@ def _input(field: Field) -> Parameter:
         default = lambda: field.type.accept(held)  # noqa: E731
     elif field.type.nullable:
         default = _none
-    return Parameter(field.name, field.type.accept, field.type.expected, default is None, default)
+    tools = takes_tools(field.type.annotation)
+    return Parameter(field.name, field.type.accept, field.type.expected, default is None, default, tools)
 
 
 def _none() -> None:
     return None
 
 
-def inputs_of_callable(target: Callable[..., Any]) -> Inputs:
-    """The inputs of any other callable: by its parameters, coerced where pydantic knows the annotation."""
+def inputs_of_callable(target: Callable[..., Any], *, roles: bool = True) -> Inputs:
+    """The inputs of any other callable: by its parameters, coerced where pydantic knows the annotation.
+
+    Without `roles`, the names of parameters mean nothing.
+    """
     try:
         signature = inspect.signature(target)
     except (TypeError, ValueError):
@@ -130,8 +139,12 @@ def inputs_of_callable(target: Callable[..., Any]) -> Inputs:
         elif parameter.kind is not parameter.VAR_POSITIONAL:
             required = parameter.default is parameter.empty
             # Signatures, modules and the like were built from their specs, and are no data any more.
-            check, expected = checker(hints.get(name, Any) if role_of(name) == "value" else Any)
-            parameters[name] = Parameter(name, check, expected, required)
+            data = not roles or role_of(name) == "value"
+            annotation = hints.get(name, Any) if data else Any
+            check, expected = checker(annotation)
+            parameters[name] = Parameter(
+                name, check, expected, required, tools=roles and takes_tools(annotation)
+            )
     return Inputs(parameters, open_ended=open_ended)
 
 

@@ -15,8 +15,9 @@ pub(super) enum Form {
     Examples,
     /// Instances, each with the inputs of one call.
     Pairs,
-    /// A list that is empty for now.
     Tools,
+    /// A function of the program: the name of its type.
+    Function(&'static str),
     /// Nothing can be given: the name of the type without values that stands there where something is required.
     Nothing(&'static str),
 }
@@ -40,10 +41,10 @@ pub(super) fn form(parameter: &Parameter) -> Form {
         Role::Module => Form::Module,
         Role::Examples => Form::Examples,
         Role::Pairs => Form::Pairs,
-        Role::Tools if parameter.required => Form::Tools,
-        // DSPy's own annotation is the better witness: `normalize` is a switch of `dspy.Embeddings`.
-        Role::Callback if matches!(parameter.ty, Type::Bool) => Form::Nothing(""),
-        Role::Callback => placeholder("Callback"),
+        Role::Tools => Form::Tools,
+        Role::Callback if parameter.name == "metric" => Form::Function("Metric"),
+        Role::Callback if parameter.name == "reward_fn" => Form::Function("Reward"),
+        Role::Embedder => Form::Function("Embedder"),
         _ => placeholder("Unavailable"),
     }
 }
@@ -51,11 +52,10 @@ pub(super) fn form(parameter: &Parameter) -> Form {
 /// Why an optional parameter cannot be given.
 pub(super) fn reason(parameter: &Parameter) -> &'static str {
     match parameter.role {
-        Role::Callback => "a function, which a program cannot give yet",
-        Role::Tools => "tools, which a program cannot give yet",
+        Role::Callback => "a function on objects of Python, which has no form in Rust",
         Role::Lm => "a language model; that of the session or call is used",
         Role::Adapter => "an adapter; that of the session or call is used",
-        Role::Factory | Role::Embedder => "an object that exists only inside Python",
+        Role::Factory => "an object that exists only inside Python",
         _ => "of use only inside Python",
     }
 }
@@ -83,7 +83,8 @@ impl<'a> Given<'a> {
                 "impl __b::IntoIterator<Item = (impl __b::Into<__b::ModuleSpec>, impl __b::Serialize)>"
                     .to_owned()
             }
-            Form::Tools => "impl __b::IntoIterator<Item = __b::Unavailable>".to_owned(),
+            Form::Tools => "impl __b::IntoTools".to_owned(),
+            Form::Function(name) => format!("__b::{name}"),
             Form::Nothing("") => return None,
             Form::Nothing(placeholder) => format!("__b::{placeholder}"),
         };
@@ -111,6 +112,7 @@ impl<'a> Given<'a> {
             Form::Examples => format!(".examples({name:?}, {ident})"),
             Form::Pairs => format!(".pairs({name:?}, {ident})"),
             Form::Tools => format!(".tools({name:?}, {ident})"),
+            Form::Function(_) => format!(".callable({name:?}, {ident})"),
             Form::Nothing(_) => format!(".value({name:?}, match {ident} {{}})"),
         }
     }

@@ -71,19 +71,35 @@ fn keywords_and_names_of_the_bindings_own_are_escaped() {
 fn what_cannot_be_given_is_left_out_and_said_so() {
     let callback = |required| {
         class(|class| {
-            class["init"] = json!([parameter("metric", "callback", required, json!({"k": "callable"}))]);
+            class["init"] = json!([parameter("reduce_fn", "callback", required, json!({"k": "callable"}))]);
             class["methods"] = json!([{"name": "grade", "params": [parameter("lm", "handle:lm", true, json!({"k": "any"}))]}]);
         })
     };
     let text = text_of(&callback(false));
-    assert!(!text.contains("pub fn metric") && !text.contains("pub fn grade"), "{text}");
-    assert!(text.contains("Left out: `metric`, a function"), "{text}");
+    assert!(!text.contains("pub fn reduce_fn") && !text.contains("pub fn grade"), "{text}");
+    assert!(text.contains("Left out: `reduce_fn`, a function"), "{text}");
     assert!(text.contains("The method `grade` is left out: it requires `lm`"), "{text}");
     assert_eq!(reach(&callback(false)), Reach::Bound);
 
     let text = text_of(&callback(true));
-    assert!(text.contains("pub fn new(metric: __b::Callback) -> Self"), "{text}");
-    assert_eq!(reach(&callback(true)), Reach::NamedOnly("metric".into()));
+    assert!(text.contains("pub fn new(reduce_fn: __b::Unavailable) -> Self"), "{text}");
+    assert_eq!(reach(&callback(true)), Reach::NamedOnly("reduce_fn".into()));
+}
+
+#[test]
+fn functions_of_the_program_are_given_by_their_types() {
+    let text = text_of(&class(|class| {
+        class["init"] = json!([
+            parameter("reward_fn", "callback", true, json!({"k": "callable"})),
+            parameter("metric", "callback", false, json!({"k": "callable"})),
+            parameter("embedder", "handle:embedder", false, json!({"k": "any"})),
+            parameter("tools", "tools", false, json!({"k": "any"})),
+        ]);
+    }));
+    assert!(text.contains("pub fn new(reward_fn: __b::Reward) -> Self"), "{text}");
+    assert!(text.contains("pub fn metric(self, metric: __b::Metric) -> Self"), "{text}");
+    assert!(text.contains("pub fn embedder(self, embedder: __b::Embedder) -> Self"), "{text}");
+    assert!(text.contains("pub fn tools(self, tools: impl __b::IntoTools) -> Self"), "{text}");
 }
 
 #[test]

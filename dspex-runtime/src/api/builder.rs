@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::lm::Lm;
 use crate::pool::env::{EnvConfig, Environment};
 use crate::pool::{Carrier, Endpoint, FleetConfig, Pool, PoolConfig, PoolError};
+use crate::tool::States;
 
 /// The time that a call may take when nothing else is said.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
@@ -50,6 +51,8 @@ pub struct DspexBuilder {
     unencrypted: bool,
     store: Store,
     limits: SessionLimits,
+    states: States,
+    tool_concurrency: Option<usize>,
 }
 
 /// Where sessions are kept.
@@ -73,6 +76,8 @@ impl DspexBuilder {
             unencrypted: false,
             store: Store::Ephemeral,
             limits: SessionLimits::default(),
+            states: States::default(),
+            tool_concurrency: None,
         }
     }
 
@@ -216,6 +221,19 @@ impl DspexBuilder {
         self
     }
 
+    /// Gives all tools a state, which those that take a [`State<T>`](crate::State) share. The last one of a type counts.
+    pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.states.insert(state);
+        self
+    }
+
+    /// How many Rust tools may run at once in each session that does not say otherwise; at least 1. Those of a call that a tool
+    /// makes run in the place of that tool. Not limited if nothing is said.
+    pub fn tool_concurrency(mut self, tools: usize) -> Self {
+        self.tool_concurrency = Some(tools.max(1));
+        self
+    }
+
     /// Provides the Python environment where it is missing, starts the workers, and completes when the first one is
     /// ready.
     ///
@@ -253,10 +271,12 @@ impl DspexBuilder {
             lm: self.lm,
             adapter: self.adapter,
             deadline: self.deadline,
+            states: self.states,
+            tool_concurrency: self.tool_concurrency,
         };
         let runtime = Arc::new(runtime);
         start_sweeping(&runtime);
-        Ok(Dspex { runtime })
+        Ok(Dspex { runtime, nesting: 0 })
     }
 }
 

@@ -7,15 +7,23 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
+use super::Dspex;
 use super::dspex::Runtime;
-use super::session::{Adapter, SessionState};
+use super::events::CallEvents;
+use super::session::{Adapter, Session, SessionState};
 use super::steering::{Steered, Steering};
-use crate::bridge::{Request, Spec, Target};
+use crate::bridge::{HostFunctions, Request, Spec, Target};
 use crate::error::{Error, Result};
+use crate::functions::{CallHost, Functions};
 use crate::lm::Lm;
 use crate::proto::Payload;
+use crate::tool::{Answered, Entry, Scope, States, ToolError, nesting};
 use crate::wire;
+
+/// A tool that calls a module that calls the tool, and so on, is stopped here.
+const MAX_NESTING: u32 = 16;
 
 mod sealed {
     pub trait Sealed {}
@@ -37,6 +45,7 @@ pub trait Caller: sealed::Sealed + Sync {
 pub struct CallContext {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) session: Option<Arc<SessionState>>,
+    pub(crate) nesting: u32,
 }
 
 /// What one call sets for itself.
@@ -50,6 +59,10 @@ pub(crate) struct CallOptions {
     pub(crate) steering: Option<Arc<Steering>>,
     /// The call is the module's own, so that variables may be among its inputs; other methods have other arguments.
     pub(crate) takes_inputs: bool,
+    /// The functions of the program among the call's own arguments.
+    pub(crate) functions: Arc<Functions>,
+    /// Who reads what happens while the call runs.
+    pub(crate) events: CallEvents,
 }
 
 impl CallContext {
@@ -71,12 +84,20 @@ impl CallContext {
             call = steering.apply(&session.variables(), call, options.takes_inputs).await?;
         }
         let Steered { target, inputs, lm } = call;
+        let depth = self.depth()?;
+        let cancelled = CancellationToken::new();
+        let host = self.host(&target, depth, &cancelled, options);
+        // Tools that started something elsewhere are told, however the call ends.
+        let _cancel = host.is_some().then(|| cancelled.drop_guard());
         let request = Request {
             target,
             inputs,
             session: session.map(|session| session.id().to_owned()).unwrap_or_default(),
             lm,
             variables: self.session.as_ref().map(SessionState::variables),
+            host,
+            tools: session.and_then(|session| session.tools().document()),
+            depth,
             adapter: adapter.unwrap_or(self.runtime.adapter).name(),
             deadline: options.deadline.unwrap_or(self.runtime.deadline),
             idempotent: options.idempotent,
@@ -93,8 +114,78 @@ impl CallContext {
         }
     }
 
+    /// How many calls stand above one that is made here.
+    fn depth(&self) -> Result<u32> {
+        let depth = self.nesting.max(nesting());
+        if depth > MAX_NESTING { Err(Error::TooDeep { limit: MAX_NESTING }) } else { Ok(depth) }
+    }
+
+    /// What the call's callbacks reach of the program; nothing for one without functions of its own, as most are.
+    fn host(
+        &self,
+        target: &Target,
+        depth: u32,
+        cancelled: &CancellationToken,
+        options: &CallOptions,
+    ) -> Option<Arc<dyn HostFunctions>> {
+        let CallOptions { events, functions, .. } = options;
+        let functions = functions.with(target.functions());
+        let tools = self.session.as_ref().map(|session| session.tools().clone());
+        let has_tools = tools.as_ref().is_some_and(|tools| tools.document().is_some());
+        if functions.is_empty() && !has_tools && !events.is_read() {
+            return None;
+        }
+        let scope = self.scope(depth, cancelled);
+        Some(Arc::new(CallHost { functions, tools, scope, events: events.clone() }))
+    }
+
+    fn scope(&self, depth: u32, cancelled: &CancellationToken) -> Scope {
+        let dspex = Dspex { runtime: self.runtime.clone(), nesting: depth + 1 };
+        let session = self.session.clone().map(|state| Session::of(dspex.clone(), state));
+        let (states, cancelled) = (self.runtime.states.clone(), cancelled.clone());
+        Scope { dspex: Some(dspex), session, cancelled, states, depth }
+    }
+
+    /// Runs a Rust tool without Python.
+    pub(crate) async fn run_tool(
+        &self,
+        entry: &Entry,
+        states: &States,
+        arguments: &Value,
+        events: &CallEvents,
+    ) -> Result<Result<Answered, ToolError>> {
+        let arguments = encode_document(arguments)?;
+        let (depth, cancelled) = (self.depth()?, CancellationToken::new());
+        let mut scope = self.scope(depth, &cancelled);
+        scope.states = scope.states.with(states);
+        let _cancel = cancelled.drop_guard();
+        let Some(session) = &self.session else { return Ok(entry.answer(&arguments, scope, events).await) };
+        session.ensure_open()?;
+        session.used();
+        let run = async {
+            let _place = session.tools().place(depth).await;
+            entry.answer(&arguments, scope, events).await
+        };
+        tokio::select! {
+            biased;
+            never = session.in_use() => match never {},
+            () = session.closed() => Err(Error::Cancelled(format!("the session `{}` ended", session.id()))),
+            answered = run => Ok(answered),
+        }
+    }
+
+    /// That what a spec has of the program's functions can run here.
+    pub(crate) fn check_functions(&self, spec: &Spec) -> Result<()> {
+        if spec.functions.is_empty() {
+            return Ok(());
+        }
+        let session = self.session.as_ref().map(|session| session.tools().rust_tools());
+        Ok(spec.functions.check(&self.runtime.states, session.as_ref())?)
+    }
+
     /// Has a worker build the instance, so that what is wrong with its spec is known at once.
     pub(crate) async fn check(&self, spec: &Arc<Spec>) -> Result<()> {
+        self.check_functions(spec)?;
         // Building changes nothing, so it may be tried again.
         let options = CallOptions { idempotent: true, ..CallOptions::default() };
         self.run(Target::Check(spec.clone()), Bytes::new(), &options).await.map(drop)

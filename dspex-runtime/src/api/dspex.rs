@@ -16,6 +16,7 @@ use crate::bridge::Bridge;
 use crate::error::Result;
 use crate::lm::Lm;
 use crate::pool::Load;
+use crate::tool::States;
 
 /// A running dspex: Python workers with the real DSPy, sessions, and the default language model.
 ///
@@ -34,6 +35,8 @@ use crate::pool::Load;
 #[derive(Clone)]
 pub struct Dspex {
     pub(crate) runtime: Arc<Runtime>,
+    /// How many calls stand above one that is made on this handle: a tool is given one that knows.
+    pub(crate) nesting: u32,
 }
 
 /// What all handles share.
@@ -47,6 +50,10 @@ pub(crate) struct Runtime {
     pub(crate) lm: Option<Lm>,
     pub(crate) adapter: Adapter,
     pub(crate) deadline: Duration,
+    /// For all tools.
+    pub(crate) states: States,
+    /// How many tools of a session may run at once that does not say otherwise.
+    pub(crate) tool_concurrency: Option<usize>,
 }
 
 impl Dspex {
@@ -100,6 +107,24 @@ impl Dspex {
         self.ask("dspy.ChainOfThought", signature, inputs).await
     }
 
+    /// An agent that answers a signature given as text with tools: `dspy.ReAct`. It is made with
+    /// [`create`](InstanceSpec::create), in a session.
+    ///
+    /// ```no_run
+    /// # use dspex_runtime::{Dspex, Prediction, Result, tool::ToolSet};
+    /// # async fn run(dspex: Dspex, crm: ToolSet) -> Result<()> {
+    /// use serde_json::{Value, json};
+    ///
+    /// let session = dspex.session();
+    /// let agent = dspex.react("question -> answer").tools(crm).arg("max_iters", 6).create(&session).await?;
+    /// let out: Prediction<Value> = agent.execute(json!({"question": "Which plan has Sara?"})).await?;
+    /// println!("{}", out["answer"]);
+    /// # Ok(()) }
+    /// ```
+    pub fn react(&self, signature: &str) -> InstanceSpec {
+        InstanceSpec::new("dspy.ReAct").signature(json!({"text": signature})).tools([])
+    }
+
     async fn ask(&self, class: &str, signature: &str, inputs: &Value) -> Result<Prediction<Value>> {
         let spec = InstanceSpec::new(class).signature(json!({"text": signature}));
         self.dspy().predict_once(spec, inputs).await
@@ -138,7 +163,7 @@ impl Dspex {
 
 impl Caller for Dspex {
     fn context(&self) -> CallContext {
-        CallContext { runtime: self.runtime.clone(), session: None }
+        CallContext { runtime: self.runtime.clone(), session: None, nesting: self.nesting }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::Prediction;
-use super::caller::{CallContext, CallOptions, decode_document, encode_document};
+use super::bindings::{Args, Bound, Callable, IntoTools, ModuleSpec, Part};
+use super::caller::{CallContext, CallOptions, Caller, decode_document, encode_document};
 use super::steering::{Binding, Steering};
+use super::{Prediction, Session};
 use crate::bridge::{Spec, Target};
 use crate::error::{Error, Result};
 use crate::pool::PoolError;
@@ -42,13 +43,13 @@ pub struct Dspy {
 pub struct InstanceSpec {
     class: String,
     signature: Option<Value>,
-    args: Map<String, Value>,
+    args: Args,
 }
 
 impl InstanceSpec {
     /// An instance of a class by its dotted path.
     pub fn new(class: impl Into<String>) -> Self {
-        Self { class: class.into(), signature: None, args: Map::new() }
+        Self { class: class.into(), signature: None, args: Args::default() }
     }
 
     /// Its signature: `{"text": "question -> answer", "instructions": null}`, or the structured form
@@ -58,14 +59,50 @@ impl InstanceSpec {
         self
     }
 
-    pub(crate) fn into_spec(self) -> Spec {
-        Spec::new(&self.class, self.signature, self.args)
-    }
-
     /// A keyword argument of the constructor.
     pub fn arg(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.args.insert(name.into(), value.into());
+        self.args.document(&name.into(), value.into());
         self
+    }
+
+    /// Its tools, where it takes any: `tools![..]`, those that a session has now (`&session`), or none (`[]`).
+    pub fn tools(mut self, tools: impl IntoTools) -> Self {
+        self.args.tools("tools", tools);
+        self
+    }
+
+    /// A keyword argument that is a function of the program: a metric, a reward, an embedder.
+    pub fn callable(mut self, name: &str, callable: impl Into<Callable>) -> Self {
+        self.args.callable(name, callable.into());
+        self
+    }
+
+    /// A keyword argument that is another instance.
+    pub fn module(mut self, name: &str, module: impl Into<ModuleSpec>) -> Self {
+        self.args.module(name, module.into());
+        self
+    }
+
+    /// Has a worker build the instance, and binds it to a session.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dspy::create_instance`], and [`Error::Tools`](crate::Error::Tools) for tools that cannot be together.
+    pub async fn create(self, session: &Session) -> Result<Bound> {
+        let spec = Arc::new(self.into_spec()?);
+        session.context().check(&spec).await?;
+        Ok(Bound::new(session.clone(), spec))
+    }
+
+    pub(crate) fn into_spec(self) -> Result<Spec> {
+        let (args, functions) = self.args.finish(&self.class)?;
+        Ok(Spec::new(&self.class, self.signature, args).with_functions(functions))
+    }
+
+    pub(crate) fn into_part(self) -> Part {
+        let Part { document: args, functions, problem } = self.args.into_part();
+        let document = json!({"class": self.class, "signature": self.signature, "args": args});
+        Part { document, functions, problem }
     }
 }
 
@@ -132,7 +169,7 @@ impl Dspy {
     /// [`Error::NotFound`](crate::Error::NotFound) for an unknown class, [`Error::InvalidInput`](crate::Error) for a
     /// signature that does not hold, [`Error::Python`](crate::Error::Python) where the constructor raises.
     pub async fn create_instance(&self, spec: InstanceSpec) -> Result<DynInstance> {
-        let spec = Arc::new(spec.into_spec());
+        let spec = Arc::new(spec.into_spec()?);
         self.context.check(&spec).await?;
         Ok(DynInstance::new(spec, Arc::default()))
     }
@@ -226,7 +263,7 @@ impl Dspy {
 
     /// Builds, calls and forgets: one round trip.
     pub(crate) async fn predict_once(&self, spec: InstanceSpec, inputs: &Value) -> Result<Prediction<Value>> {
-        let spec = Arc::new(spec.into_spec());
+        let spec = Arc::new(spec.into_spec()?);
         self.execute(&DynInstance::new(spec, Arc::default()), inputs).await
     }
 }

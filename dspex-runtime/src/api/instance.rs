@@ -15,9 +15,10 @@ use serde_json::Value;
 use super::caller::{CallContext, CallOptions, Caller, decode, encode, encode_document};
 use super::session::Instances;
 use super::steering::{Binding, Steering};
-use super::{Adapter, Module, Prediction, Session};
+use super::{Adapter, CallStream, InstanceSpec, Module, Prediction, Session};
 use crate::bridge::{Spec, Target};
 use crate::error::Result;
+use crate::functions::Reward;
 use crate::lm::Lm;
 
 /// An instance of a DSPy module in a session.
@@ -61,6 +62,59 @@ impl<M: Module> Instance<M> {
         run.options.steering = Some(self.steering.clone());
         run.options.takes_inputs = true;
         run
+    }
+
+    /// Calls the module, and gives what happens meanwhile as it does: the tools that run, what they stream, the answer last.
+    ///
+    /// ```no_run
+    /// # use dspex_runtime::{CallEvent, Instance, Module, Result};
+    /// # async fn run<M: Module<Inputs = String, Answer = String>>(agent: Instance<M>) -> Result<()> {
+    /// let mut events = agent.stream("Which plan has Sara?".into());
+    /// while let Some(event) = events.try_next().await? {
+    ///     match event {
+    ///         CallEvent::ToolStart { tool, arguments, .. } => println!("{tool}({arguments})"),
+    ///         CallEvent::Done(prediction) => println!("{}", prediction.outputs()),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn stream(&self, inputs: M::Inputs) -> CallStream<Prediction<M::Answer>> {
+        self.run(inputs).stream()
+    }
+
+    /// The same module, called up to `n` times at temperature 1 until an attempt's reward reaches the threshold; the best attempt is
+    /// the answer. This is `dspy.BestOfN`, which calls one attempt after the other.
+    ///
+    /// The new instance has no bindings of its own yet.
+    ///
+    /// # Errors
+    ///
+    /// As for creating an instance.
+    pub async fn best_of_n(&self, n: u32, threshold: f64, reward: Reward) -> Result<Self> {
+        self.attempted("dspy.BestOfN", n, threshold, reward).await
+    }
+
+    /// The same, and before each further attempt a model gives advice on how the module should do better: `dspy.Refine`. It is told
+    /// what [`Reward::describe`] says.
+    ///
+    /// # Errors
+    ///
+    /// As for creating an instance.
+    pub async fn refine(&self, n: u32, threshold: f64, reward: Reward) -> Result<Self> {
+        self.attempted("dspy.Refine", n, threshold, reward).await
+    }
+
+    async fn attempted(&self, class: &str, n: u32, threshold: f64, reward: Reward) -> Result<Self> {
+        let spec = InstanceSpec::new(class)
+            .module("module", self)
+            .arg("N", n)
+            .arg("threshold", threshold)
+            .callable("reward_fn", reward)
+            .into_spec()?;
+        let spec = Arc::new(spec);
+        self.session.context().check(&spec).await?;
+        Ok(Self::new(self.session.clone(), spec, Arc::default()))
     }
 
     /// Has a variable of the session steer the instance's calls: the next one uses the value that the variable has then, in
@@ -190,6 +244,14 @@ impl<M: Module> Run<M> {
     pub fn adapter(mut self, adapter: Adapter) -> Self {
         self.options.adapter = Some(adapter);
         self
+    }
+
+    /// Runs the call while its events are read; see [`Instance::stream`].
+    pub fn stream(mut self) -> CallStream<Prediction<M::Answer>> {
+        CallStream::new(move |events| {
+            self.options.events = events;
+            self.finish()
+        })
     }
 
     async fn finish(self) -> Result<Prediction<M::Answer>> {

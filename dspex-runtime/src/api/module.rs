@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::{CallContext, Caller, Instance, Run, Session};
 use crate::bridge::{Spec, signature_of};
 use crate::error::{Error, Result};
+use crate::functions::Functions;
 use crate::tool::ToolSet;
 
 /// A type that can be an input or output of a signature, or part of one.
@@ -122,7 +123,13 @@ pub(crate) fn spec_of<M: Module>() -> Result<Arc<Spec>> {
         module: definition.name.to_owned(),
         problem: format!("its constructor arguments are no JSON object: {error}"),
     })?;
-    let spec = Spec::new(definition.class, signature, args).with_fingerprint(definition.fingerprint);
+    let (mut args, mut functions, tools) = (args, Functions::default(), M::tools());
+    if !tools.is_empty() {
+        args.insert("tools".to_owned(), functions.add_tools(&tools));
+    }
+    let spec = Spec::new(definition.class, signature, args)
+        .with_fingerprint(definition.fingerprint)
+        .with_functions(functions);
     let spec = Arc::new(spec);
     specs.write().unwrap_or_else(PoisonError::into_inner).insert(TypeId::of::<M>(), spec.clone());
     Ok(spec)
@@ -139,8 +146,9 @@ pub async fn create<M: Module>(session: &Session) -> Result<Instance<M>> {
 /// `Module::call` of generated code.
 #[doc(hidden)]
 pub async fn call<M: Module, C: Caller + ?Sized>(caller: &C, inputs: M::Inputs) -> Result<M::Answer> {
-    let context: CallContext = caller.context();
-    Ok(Run::<M>::new(context, spec_of::<M>()?, inputs).await?.into_outputs())
+    let (context, spec): (CallContext, _) = (caller.context(), spec_of::<M>()?);
+    context.check_functions(&spec)?;
+    Ok(Run::<M>::new(context, spec, inputs).await?.into_outputs())
 }
 
 /// A method of `methods(..)` of generated code: its arguments by name, and what it returns.

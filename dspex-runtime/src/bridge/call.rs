@@ -9,8 +9,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::{Spec, callbacks, errors};
+use super::callbacks::{self, Reach};
+use super::{HostFunctions, Spec, ToolDocument, errors};
 use crate::error::{Error, Phase, Result};
+use crate::functions::Functions;
 use crate::lm::Lm;
 use crate::pool::transport::{Call, Inbound, SendError};
 use crate::pool::{Lease, LeaseError, Pool, PoolError};
@@ -34,21 +36,33 @@ pub(crate) enum Target {
     Function(String),
     /// Descriptions of modules.
     Introspect(Vec<String>),
+    /// A tool that is written in Python, by its path: what it is, or its run.
+    Tool {
+        /// The dotted path.
+        path: String,
+        /// Nothing is run.
+        describe: bool,
+    },
 }
 
 impl Target {
     fn spec(&self) -> Option<&Arc<Spec>> {
         match self {
             Self::Instance { spec, .. } | Self::Check(spec) => Some(spec),
-            Self::Function(_) | Self::Introspect(_) => None,
+            Self::Function(_) | Self::Introspect(_) | Self::Tool { .. } => None,
         }
+    }
+
+    /// The functions of the program that its instance has; none for most.
+    pub(crate) fn functions(&self) -> Option<Arc<Functions>> {
+        self.spec().map(|spec| spec.functions.clone()).filter(|functions| !functions.is_empty())
     }
 
     /// What errors call it.
     fn name(&self) -> &str {
         match self {
             Self::Instance { spec, .. } | Self::Check(spec) => &spec.class,
-            Self::Function(path) => path,
+            Self::Function(path) | Self::Tool { path, .. } => path,
             Self::Introspect(_) => "introspection",
         }
     }
@@ -63,6 +77,9 @@ impl Target {
             Self::Function(path) => open::Target::Function(proto::FunctionCall { path: path.clone() }),
             Self::Introspect(modules) => {
                 open::Target::Introspect(proto::Introspect { modules: modules.clone() })
+            }
+            Self::Tool { path, describe } => {
+                open::Target::Tool(proto::ToolCall { path: path.clone(), describe: *describe })
             }
         }
     }
@@ -80,6 +97,12 @@ pub(crate) struct Request {
     pub(crate) lm: Option<Lm>,
     /// The session's variables, for Python to read and write; none without a session.
     pub(crate) variables: Option<Variables>,
+    /// The functions of the program that Python may call, and what takes its events.
+    pub(crate) host: Option<Arc<dyn HostFunctions>>,
+    /// The tools of the session, for Python's own programs.
+    pub(crate) tools: Option<Arc<ToolDocument>>,
+    /// How many calls stand above this one, each waiting for a tool that made the next.
+    pub(crate) depth: u32,
     /// `""`, `chat`, `json` or `xml`.
     pub(crate) adapter: &'static str,
     /// From now until it must have ended, queueing included.
@@ -114,7 +137,9 @@ impl Bridge {
         let deadline = far_from_now(request.deadline);
         let mut attempt = 0;
         loop {
-            let lease = self.pool.lease(Some(deadline)).await.map_err(|error| lease_error(error, request))?;
+            let nested = request.depth > 0;
+            let lease =
+                self.pool.lease(Some(deadline), nested).await.map_err(|error| lease_error(error, request))?;
             check_fingerprint(&lease, request)?;
             match self.attempt(lease, request, deadline).await? {
                 Attempt::Ended(result) => return result,
@@ -145,8 +170,10 @@ impl Bridge {
                 id: request.session.clone(),
                 lm: request.lm.as_ref().map(|lm| lm.spec().hash.clone()).unwrap_or_default(),
                 adapter: request.adapter.to_owned(),
+                tools: request.tools.as_ref().map(|tools| tools.hash.clone()).unwrap_or_default(),
                 ..SessionView::default()
             }),
+            depth: request.depth,
             token: self.pool.token().to_owned(),
             ..Open::default()
         };
@@ -190,12 +217,24 @@ impl Bridge {
                 }
                 Inbound::Message(down::Kind::Callback(callback)) => {
                     while callbacks.try_join_next().is_some() {}
-                    let (lm, variables) = (request.lm.clone(), request.variables.clone());
-                    callbacks.spawn(callbacks::serve(callback, lm, variables, call.sender()));
+                    let reach = Reach {
+                        lm: request.lm.clone(),
+                        variables: request.variables.clone(),
+                        host: request.host.clone(),
+                    };
+                    callbacks.spawn(callbacks::serve(callback, reach, call.sender()));
                 }
                 Inbound::Message(down::Kind::NeedState(need)) => send_state(&call, &need, request)?,
                 Inbound::Message(down::Kind::Event(event)) => {
-                    tracing::debug!(target: "dspex::bridge", seq = event.seq, kind = %event.r#type, "event");
+                    let Some(host) = &request.host else { continue };
+                    tokio::select! {
+                        biased;
+                        () = host.event(event) => {}
+                        () = &mut expiry => {
+                            call.cancel(cancel::Reason::Deadline);
+                            return Err(Error::DeadlineExceeded { after: request.deadline, phase: Phase::Running });
+                        }
+                    }
                 }
                 Inbound::Message(_) => {}
                 Inbound::TooLarge(size) => {
@@ -238,6 +277,14 @@ fn send_state(call: &Call, need: &proto::NeedState, request: &Request) -> Result
         let spec = lm.spec();
         let api_key = spec.api_key.as_ref().map(|key| key.expose_secret().to_owned()).unwrap_or_default();
         state.lms.push(proto::LmSpec { hash: hash.clone(), json: spec.json.clone().into(), api_key });
+    }
+    for hash in &need.tools {
+        let tools = request
+            .tools
+            .as_ref()
+            .filter(|tools| tools.hash == *hash)
+            .ok_or_else(|| unknown("tools", hash))?;
+        state.tools.push(proto::ToolSet { hash: hash.clone(), json: tools.json.clone().into() });
     }
     match call.send(up::Kind::State(state)) {
         // The loss itself arrives as the call's end.

@@ -1,29 +1,33 @@
 //! What Python asks of the host within a call.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use dspex_state::Variables;
 use futures::FutureExt;
 
-use super::{errors, variables};
+use super::{HostFunctions, errors, variables};
 use crate::lm::{Lm, LmRequest};
 use crate::panics::panic_text;
 use crate::pool::transport::CallSender;
 use crate::proto::callback::Kind;
 use crate::proto::{self, Callback, CallbackReply, Payload, callback_reply, up};
 
+/// What a call's callbacks can reach.
+#[derive(Clone)]
+pub(crate) struct Reach {
+    pub(crate) lm: Option<Lm>,
+    pub(crate) variables: Option<Variables>,
+    pub(crate) host: Option<Arc<dyn HostFunctions>>,
+}
+
 /// Serves one callback and answers it. Dropping the future abandons the host function.
-pub(crate) async fn serve(
-    callback: Callback,
-    lm: Option<Lm>,
-    variables: Option<Variables>,
-    reply_to: CallSender,
-) {
+pub(crate) async fn serve(callback: Callback, reach: Reach, reply_to: CallSender) {
     let id = callback.id;
     let what = format!("{:?} `{}`", callback.kind(), callback.name);
     // A host function that panics fails its callback; it must not take the call or the host with it.
-    let result = match AssertUnwindSafe(dispatch(callback, lm, variables)).catch_unwind().await {
+    let result = match AssertUnwindSafe(dispatch(callback, reach)).catch_unwind().await {
         Ok(result) => result,
         Err(panic) => {
             let text = panic_text(panic.as_ref());
@@ -43,20 +47,20 @@ pub(crate) async fn serve(
     }
 }
 
-async fn dispatch(
-    callback: Callback,
-    lm: Option<Lm>,
-    variables: Option<Variables>,
-) -> Result<Payload, proto::Error> {
+async fn dispatch(callback: Callback, reach: Reach) -> Result<Payload, proto::Error> {
     match callback.kind() {
         Kind::Lm => {
-            let json = complete(callback, lm).await?;
+            let json = complete(callback, reach.lm).await?;
             Ok(Payload { json, attachments: Vec::new() })
         }
         Kind::Variable => {
-            variables::serve(callback.name, callback.payload.unwrap_or_default(), variables).await
+            variables::serve(callback.name, callback.payload.unwrap_or_default(), reach.variables).await
         }
-        kind => Err(errors::callback_failure(format!("this host serves no callbacks of {kind:?}"))),
+        Kind::Unspecified => Err(errors::callback_failure("the callback has no kind".to_owned())),
+        kind @ (Kind::Tool | Kind::Metric | Kind::Reward | Kind::Retriever) => match reach.host {
+            Some(host) => host.call(kind, callback.name, callback.payload.unwrap_or_default()).await,
+            None => Err(errors::no_function(&callback.name)),
+        },
     }
 }
 

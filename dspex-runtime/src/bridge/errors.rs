@@ -8,6 +8,7 @@ use crate::pool::PoolError;
 use crate::pool::transport::SendError;
 use crate::proto;
 use crate::proto::error::Kind;
+use crate::tool::{ToolError, ToolErrorKind};
 
 /// What a failed call means to the caller.
 pub(crate) fn from_wire(error: proto::Error, target: &str, deadline: std::time::Duration) -> Error {
@@ -56,6 +57,22 @@ pub(crate) fn lm_to_wire(error: &LmError) -> proto::Error {
 /// A failure of the host itself while it served a callback.
 pub(crate) fn callback_failure(message: String) -> proto::Error {
     proto::Error { kind: Kind::Callback.into(), message, ..proto::Error::default() }
+}
+
+/// A function of the host that a spec names and this host does not have.
+pub(crate) fn no_function(key: &str) -> proto::Error {
+    let told = key.split_once(':').map_or(key, |(_, name)| name);
+    tool_failure(&ToolError::of(
+        ToolErrorKind::NotRegistered,
+        format!("`{told}` is not registered now; go on without it"),
+    ))
+}
+
+/// A tool's failure.
+pub(crate) fn tool_failure(error: &ToolError) -> proto::Error {
+    let attributes = json!({"code": error.kind().as_str()}).to_string().into_bytes().into();
+    let retryable = error.is_retryable();
+    proto::Error { attributes, retryable, ..callback_failure(error.message().to_owned()) }
 }
 
 /// A refusal to read or write a variable. `code` is what the worker tells it by; see `worker.proto`.

@@ -3,11 +3,13 @@
 
 mod call;
 mod callbacks;
-mod errors;
+pub(crate) mod errors;
+mod host;
 mod signature;
 mod spec;
 mod variables;
 
 pub(crate) use call::{Bridge, Request, Target};
+pub(crate) use host::{HostFunctions, ToolDocument};
 pub(crate) use signature::signature_of;
 pub(crate) use spec::Spec;

@@ -1,7 +1,11 @@
 //! An instance as data: everything that any worker needs to build it.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+
+use crate::functions::Functions;
 
 /// A content-addressed spec.
 #[derive(Debug)]
@@ -14,6 +18,8 @@ pub(crate) struct Spec {
     pub(crate) class: String,
     /// The hash of the class's ABI that the code was compiled with.
     pub(crate) fingerprint: Option<&'static str>,
+    /// The functions of the program that the document names by keys. Their declarations are part of the address, they are not.
+    pub(crate) functions: Arc<Functions>,
 }
 
 impl Spec {
@@ -21,7 +27,7 @@ impl Spec {
     pub(crate) fn new(class: &str, signature: Option<Value>, args: Map<String, Value>) -> Self {
         let json = json!({"class": class, "signature": signature, "args": args}).to_string().into_bytes();
         let hash = hex::encode(Sha256::digest(&json));
-        Self { hash, json, class: class.to_owned(), fingerprint: None }
+        Self { hash, json, class: class.to_owned(), fingerprint: None, functions: Arc::default() }
     }
 
     /// The same with a state, as DSPy's `dump_state` gives it.
@@ -40,13 +46,20 @@ impl Spec {
         document.insert(key.to_owned(), value);
         let json = Value::Object(document).to_string().into_bytes();
         let hash = hex::encode(Sha256::digest(&json));
-        Self { hash, json, class: self.class.clone(), fingerprint: self.fingerprint }
+        Self {
+            hash,
+            json,
+            class: self.class.clone(),
+            fingerprint: self.fingerprint,
+            functions: self.functions.clone(),
+        }
     }
 
     /// A spec that was kept, byte for byte.
     pub(crate) fn kept(class: String, json: String, fingerprint: Option<&'static str>) -> Self {
         let json = json.into_bytes();
-        Self { hash: hex::encode(Sha256::digest(&json)), json, class, fingerprint }
+        let functions = Arc::default();
+        Self { hash: hex::encode(Sha256::digest(&json)), json, class, fingerprint, functions }
     }
 
     /// Whether both are of one class with one signature, whatever the arguments and the state.
@@ -56,6 +69,12 @@ impl Spec {
             document["signature"].clone()
         };
         self.class == other.class && signature(self) == signature(other)
+    }
+
+    /// The same with the functions that its document names.
+    pub(crate) fn with_functions(mut self, functions: Functions) -> Self {
+        self.functions = Arc::new(functions);
+        self
     }
 
     /// The same with the class's fingerprint from the schema that the code was compiled with.

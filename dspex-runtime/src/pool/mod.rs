@@ -89,9 +89,10 @@ impl Pool {
         }
     }
 
-    /// A place at the least loaded worker.
-    pub(crate) async fn lease(&self, deadline: Option<Instant>) -> Result<Lease, LeaseError> {
-        self.scheduler.lease(deadline).await
+    /// A place at the least loaded worker. A nested call, which a tool of another call makes, waits for no place: the call above
+    /// it would not give its own back before.
+    pub(crate) async fn lease(&self, deadline: Option<Instant>, nested: bool) -> Result<Lease, LeaseError> {
+        self.scheduler.lease(deadline, nested).await
     }
 
     /// The secret that workers check; empty where the carrier needs none.

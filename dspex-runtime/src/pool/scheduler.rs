@@ -133,24 +133,34 @@ impl Scheduler {
     }
 
     /// A place at the least loaded worker, now or when one is free.
-    pub(crate) async fn lease(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Lease, LeaseError> {
+    pub(crate) async fn lease(
+        self: &Arc<Self>,
+        deadline: Option<Instant>,
+        nested: bool,
+    ) -> Result<Lease, LeaseError> {
         let waiting = {
             let mut state = self.lock();
             if let Some(refusal) = &state.refusal {
                 return Err(refusal.clone());
             }
-            // Whoever waits already comes first.
-            if state.queue.is_empty()
-                && let Some(lease) = self.take_place(&mut state)
+            // Whoever waits already comes first, unless the place that frees is what a nested call is part of.
+            let limit = if nested { usize::MAX } else { self.in_flight_per_worker };
+            if (nested || state.queue.is_empty())
+                && let Some(lease) = self.take_place(&mut state, limit)
             {
                 return Ok(lease);
             }
             state.queue.retain(|waiter| !waiter.is_closed());
-            if state.queue.len() >= self.queue_limit {
+            if state.queue.len() >= self.queue_limit && !nested {
                 return Err(LeaseError::Saturated(self.load_of(&state)));
             }
             let (waiter, waiting) = oneshot::channel();
-            state.queue.push_back(waiter);
+            if nested {
+                // No worker is there now.
+                state.queue.push_front(waiter);
+            } else {
+                state.queue.push_back(waiter);
+            }
             waiting
         };
         let granted = match deadline {
@@ -162,8 +172,7 @@ impl Scheduler {
         granted.unwrap_or(Err(LeaseError::Closed))
     }
 
-    fn take_place(self: &Arc<Self>, state: &mut State) -> Option<Lease> {
-        let limit = self.in_flight_per_worker;
+    fn take_place(self: &Arc<Self>, state: &mut State, limit: usize) -> Option<Lease> {
         let (index, slot) = state
             .slots
             .iter_mut()
@@ -199,7 +208,7 @@ impl Scheduler {
             if waiter.is_closed() {
                 continue;
             }
-            match self.take_place(&mut state) {
+            match self.take_place(&mut state, self.in_flight_per_worker) {
                 Some(lease) => granted.push((waiter, lease)),
                 None => {
                     state.queue.push_front(waiter);

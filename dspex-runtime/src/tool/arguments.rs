@@ -12,21 +12,43 @@ use crate::wire;
 pub struct ToolArguments(Map<String, Value>);
 
 impl ToolArguments {
-    /// Validates arguments against a tool's schema: unknown keys, missing ones and values that do not fit are an error that
-    /// says what was expected; null for an optional argument is its absence; defaults are set.
+    /// Validates arguments against a tool's schema.
+    ///
+    /// Null stands for an object without keys, and for an optional argument it stands for its absence; then defaults are set.
+    /// Nothing is coerced: `"7"` is no integer. As JSON Schema has it, 7.0 is one, and is written as 7.
+    ///
+    /// ```
+    /// use dspex_runtime::tool::{ToolArguments, ToolParameter, ToolSpec};
+    /// use serde_json::json;
+    ///
+    /// let spec = ToolSpec::builder("plan_of", "Plan of a customer, by e-mail.")
+    ///     .parameter(ToolParameter::required("email", json!({"type": "string"})))
+    ///     .parameter(ToolParameter::optional("invoices", json!({"type": "integer", "minimum": 0}), json!(3)))
+    ///     .build();
+    /// let arguments = ToolArguments::validate(json!({"email": "sara@acme.io", "invoices": null}), &spec)?;
+    /// assert_eq!(arguments.get("invoices"), Some(&json!(3)));
+    ///
+    /// let error = ToolArguments::validate(json!({"mail": "sara@acme.io"}), &spec).unwrap_err();
+    /// assert_eq!(error.message(), "The arguments of `plan_of` do not fit:\n\
+    ///     - `email` is missing: expected string\n\
+    ///     - `mail` is not known; did you mean `email`?\n\
+    ///     It takes `email` (string), `invoices` (integer of at least 0, optional).");
+    /// # Ok::<(), dspex_runtime::ToolError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ToolErrorKind::InvalidArguments`].
+    /// [`ToolErrorKind::InvalidArguments`] with everything that does not fit and what was expected, in words for the model. Of long
+    /// values it holds the beginning.
     pub fn validate(given: Value, spec: &ToolSpec) -> Result<Self, ToolError> {
-        let _ = spec;
-        match given {
-            Value::Object(map) => Ok(Self(map)),
-            Value::Null => Ok(Self::default()),
-            other => Err(ToolError::of(
-                ToolErrorKind::InvalidArguments,
-                format!("expected an object, got {other}"),
-            )),
+        let invalid = |message| ToolError::of(ToolErrorKind::InvalidArguments, message);
+        match spec.check.get() {
+            Some(check) => check.validate(spec.name(), given).map(Self).map_err(invalid),
+            // Registration refuses such a tool, so no model comes here.
+            None => {
+                let problem = spec.problem().unwrap_or("it was not built");
+                Err(invalid(format!("the tool `{}` cannot be used: {problem}", spec.name())))
+            }
         }
     }
 

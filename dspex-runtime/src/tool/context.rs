@@ -25,6 +25,8 @@ pub(crate) struct Scope {
     pub(crate) session: Option<Session>,
     pub(crate) cancelled: CancellationToken,
     pub(crate) states: States,
+    /// How many calls stand above the one that the tool is part of.
+    pub(crate) depth: u32,
 }
 
 /// Identifies one run of a tool, unique within the process.
@@ -52,14 +54,14 @@ impl std::fmt::Display for CallId {
 }
 
 impl ToolContext {
-    pub(super) fn new(tool: &str, scope: Scope) -> Self {
-        Self { tool: tool.into(), call: CallId::next(), scope }
+    pub(super) fn new(tool: &str, call: CallId, scope: Scope) -> Self {
+        Self { tool: tool.into(), call, scope }
     }
 
     /// A context without session, program and states, for tests of a tool and for servers of their own.
     #[must_use]
     pub fn detached(tool: &str) -> Self {
-        Self::new(tool, Scope::default())
+        Self::new(tool, CallId::next(), Scope::default())
     }
 
     /// The tool's name.
@@ -92,6 +94,10 @@ impl ToolContext {
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
         &self.scope.cancelled
+    }
+
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// A state of this type, if it was given: see [`State`].

@@ -13,17 +13,12 @@ pub(crate) struct Declaration<'a> {
 
 impl Declaration<'_> {
     pub(crate) fn to_document(&self) -> Value {
-        let mut args = Map::new();
-        for parameter in self.spec.parameters() {
-            let mut schema = parameter.schema().as_object().cloned().unwrap_or_default();
-            if let Some(description) = parameter.described() {
-                schema.insert("description".to_owned(), description.into());
-            }
-            if let Some(default) = parameter.default() {
-                schema.insert("default".to_owned(), default.clone());
-            }
-            args.insert(parameter.name().to_owned(), Value::Object(schema));
-        }
+        let args: Map<String, Value> = self
+            .spec
+            .parameters()
+            .iter()
+            .map(|parameter| (parameter.name().to_owned(), parameter.to_schema()))
+            .collect();
         json!({"host": self.key, "name": self.spec.name(), "desc": self.spec.description(), "args": args})
     }
 }

@@ -5,6 +5,7 @@
 //! concurrency limit, and whatever goes wrong in it is told to the model as a value: see [`ToolError`].
 
 mod arguments;
+mod check;
 mod context;
 mod declaration;
 mod error;
@@ -24,6 +25,8 @@ pub(crate) use context::{Scope, States};
 pub(crate) use declaration::Declaration;
 pub use error::{ToolError, ToolErrorKind};
 pub use output::ToolOutput;
+pub(crate) use run::{Answered, nesting};
+pub(crate) use set::{Entry, check_requirements};
 pub use set::{IntoToolSet, ToolSet, ToolSetError};
 pub use spec::{ToolExample, ToolParameter, ToolSpec, ToolSpecBuilder};
 

@@ -2,36 +2,209 @@
 
 use std::panic::AssertUnwindSafe;
 
-use futures::FutureExt;
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt};
 use serde_json::Value;
 
-use super::context::Scope;
+use super::context::{CallId, Scope};
+use super::output::Answer;
 use super::set::Entry;
-use super::{ToolArguments, ToolContext, ToolError, ToolErrorKind, ToolOutput};
+use super::{ToolArguments, ToolContext, ToolError, ToolErrorKind, ToolOutput, ToolSet};
+use crate::api::CallEvents;
 use crate::panics::panic_text;
+use crate::wire;
+
+tokio::task_local! {
+    /// How deep a call is that is made from here: a tool's calls stand below the one that the tool is part of.
+    static NESTING: u32;
+}
+
+/// How many calls stand above one that is made here.
+pub(crate) fn nesting() -> u32 {
+    NESTING.try_with(|depth| *depth).unwrap_or(0)
+}
+
+/// What a tool answered, as it goes over the wire.
+#[derive(Debug)]
+pub(crate) struct Answered(Bytes);
+
+impl Answered {
+    pub(crate) fn into_json(self) -> Bytes {
+        self.0
+    }
+
+    /// As a value, in which tags stand for what JSON cannot hold.
+    pub(crate) fn to_value(&self) -> Result<Value, ToolError> {
+        wire::document_from_slice(&self.0).map_err(|error| unreadable(&error))
+    }
+}
 
 impl Entry {
-    /// Runs the tool. Whatever goes wrong in it is an error for the model.
-    pub(crate) async fn run(&self, arguments: Value, scope: Scope) -> Result<ToolOutput, ToolError> {
+    /// Runs the tool to its end, with its events. Whatever goes wrong in it is an error for the model.
+    pub(crate) async fn answer(
+        &self,
+        arguments: &[u8],
+        scope: Scope,
+        events: &CallEvents,
+    ) -> Result<Answered, ToolError> {
+        let given = match arguments {
+            [] => Value::Null,
+            json => wire::document_from_slice(json).map_err(|error| unreadable(&error))?,
+        };
+        let (call, name) = (CallId::next(), self.name());
+        events.tool_started(call, name, &given).await;
+        let answered = self.run(call, given, scope, events).await;
+        events.tool_ended(call, name, &answered).await;
+        answered
+    }
+
+    async fn run(
+        &self,
+        call: CallId,
+        given: Value,
+        scope: Scope,
+        events: &CallEvents,
+    ) -> Result<Answered, ToolError> {
         let spec = self.tool.spec();
-        let arguments = ToolArguments::validate(arguments, spec)?;
-        let context = ToolContext::new(spec.name(), scope);
+        let arguments = ToolArguments::validate(given, spec)?;
+        let depth = scope.depth + 1;
+        let context = ToolContext::new(spec.name(), call, scope);
+        // A semaphore of ours is never closed, so there is always a permit at last.
         let _permit = match &self.limit {
             Some(limit) => limit.acquire().await.ok(),
             None => None,
         };
-        let call = AssertUnwindSafe(async { self.tool.call(context, arguments).await }).catch_unwind();
+        let answer = async {
+            let output = self.tool.call(context, arguments).await?;
+            collect(output, call, spec.name(), events).await
+        };
+        let contained = AssertUnwindSafe(NESTING.scope(depth, answer)).catch_unwind();
         let ended = match spec.timeout() {
-            None => call.await,
-            Some(limit) => tokio::time::timeout(limit, call).await.map_err(|_| {
+            None => contained.await,
+            Some(limit) => tokio::time::timeout(limit, contained).await.map_err(|_| {
                 let message = format!("the tool `{}` did not end within {limit:?}", spec.name());
                 ToolError::of(ToolErrorKind::TimedOut, message).retryable()
             })?,
         };
         ended.unwrap_or_else(|panic| {
-            tracing::error!(target: "dspex::tool", tool = spec.name(), panic = panic_text(&*panic), "a tool panicked");
+            let text = panic_text(&*panic);
+            tracing::error!(target: "dspex::tool", tool = spec.name(), panic = text, "a tool panicked");
             let message = format!("the tool `{}` failed unexpectedly", spec.name());
             Err(ToolError::of(ToolErrorKind::Panicked, message))
         })
+    }
+}
+
+/// The whole answer. The items of a stream are events as they come; together they are one text, or a list.
+async fn collect(
+    output: ToolOutput,
+    call: CallId,
+    tool: &str,
+    events: &CallEvents,
+) -> Result<Answered, ToolError> {
+    let mut stream = match output.0 {
+        Answer::Value(json) => return Ok(Answered(json)),
+        Answer::Stream(stream) => stream,
+    };
+    let mut items = Vec::new();
+    while let Some(item) = stream.next().await {
+        let item = item?;
+        events.tool_item(call, tool, items.len(), &item).await;
+        items.push(item);
+    }
+    Ok(Answered(join(&items)))
+}
+
+fn join(items: &[Bytes]) -> Bytes {
+    let texts: Option<String> =
+        items.iter().map(|item| serde_json::from_slice::<String>(item).ok()).collect();
+    if let Some(text) = texts.filter(|_| !items.is_empty())
+        && let Ok(json) = wire::to_vec(&text)
+    {
+        return json.into();
+    }
+    let length = items.iter().map(|item| item.len() + 1).sum::<usize>() + 1;
+    let mut list = Vec::with_capacity(length);
+    for item in items {
+        list.push(if list.is_empty() { b'[' } else { b',' });
+        list.extend_from_slice(item);
+    }
+    if list.is_empty() {
+        list.push(b'[');
+    }
+    list.push(b']');
+    list.into()
+}
+
+fn unreadable(error: &wire::WireError) -> ToolError {
+    ToolError::of(ToolErrorKind::InvalidArguments, format!("the arguments are no JSON: {error}"))
+}
+
+impl ToolSet {
+    /// Runs one of the tools, outside of any session: validated, within its limits, its panics contained.
+    ///
+    /// ```
+    /// use dspex_runtime::tool::{ToolErrorKind, ToolSet};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let refused = ToolSet::new().execute("plan_of", serde_json::json!({})).await;
+    /// assert_eq!(refused.unwrap_err().kind(), ToolErrorKind::NotRegistered);
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What the tool ended with; [`ToolErrorKind::NotRegistered`] if there is none of this name.
+    pub async fn execute(&self, name: &str, arguments: Value) -> Result<Value, ToolError> {
+        self.execute_in(name, arguments, &ToolContext::detached(name)).await
+    }
+
+    /// The same with the session, states and cancellation of another context, for servers of their own.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute).
+    pub async fn execute_in(
+        &self,
+        name: &str,
+        arguments: Value,
+        context: &ToolContext,
+    ) -> Result<Value, ToolError> {
+        let events = CallEvents::default();
+        self.execute_with(name, arguments, context.scope().clone(), &events).await
+    }
+
+    pub(crate) async fn execute_with(
+        &self,
+        name: &str,
+        arguments: Value,
+        scope: Scope,
+        events: &CallEvents,
+    ) -> Result<Value, ToolError> {
+        let Some(entry) = self.entry(name) else {
+            let message = format!("there is no tool `{name}`");
+            return Err(ToolError::of(ToolErrorKind::NotRegistered, message));
+        };
+        let scope = Scope { states: scope.states.with(self.states()), ..scope };
+        let json = wire::document_to_vec(&arguments).map_err(|error| unreadable(&error))?;
+        entry.answer(&json, scope, events).await?.to_value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(items: &[&'static str]) -> String {
+        let items: Vec<Bytes> = items.iter().map(|item| Bytes::from_static(item.as_bytes())).collect();
+        String::from_utf8(join(&items).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn texts_of_a_stream_are_one_text_and_all_else_is_a_list() {
+        assert_eq!(joined(&["\"to \"", "\"be\""]), "\"to be\"");
+        assert_eq!(joined(&["\"to\"", "1"]), "[\"to\",1]");
+        assert_eq!(joined(&["{\"a\":1}"]), "[{\"a\":1}]");
+        assert_eq!(joined(&[]), "[]");
     }
 }

@@ -123,6 +123,21 @@ fn limit_of(tool: Identity, runs: usize) -> Arc<Semaphore> {
     limit
 }
 
+/// That a tool can be used at all, and finds what it needs, in its set or among the program's states.
+pub(crate) fn check_requirements(entry: &Entry, own: &States, program: &States) -> Result<(), ToolSetError> {
+    entry.usable()?;
+    for requirement in entry.tool.requirements() {
+        if let Requirement::State { type_id, type_name } = requirement
+            && !own.has(type_id)
+            && !program.has(type_id)
+        {
+            let (tool, state) = (entry.name().to_owned(), type_name.to_owned());
+            return Err(ToolSetError::MissingState { tool, state });
+        }
+    }
+    Ok(())
+}
+
 impl ToolSet {
     /// No tools yet.
     #[must_use]
@@ -206,6 +221,10 @@ impl ToolSet {
         self.tools.is_empty()
     }
 
+    pub(crate) fn of_entries(tools: Vec<Arc<Entry>>) -> Self {
+        Self { tools, states: States::default() }
+    }
+
     pub(crate) fn entries(&self) -> &[Arc<Entry>] {
         &self.tools
     }
@@ -220,21 +239,7 @@ impl ToolSet {
 
     /// That each tool can be used at all, and finds what it needs, here or among the program's states.
     pub(crate) fn check(&self, program: &States) -> Result<(), ToolSetError> {
-        for entry in &self.tools {
-            entry.usable()?;
-            for requirement in entry.tool.requirements() {
-                if let Requirement::State { type_id, type_name } = requirement
-                    && !self.states.has(type_id)
-                    && !program.has(type_id)
-                {
-                    return Err(ToolSetError::MissingState {
-                        tool: entry.name().to_owned(),
-                        state: type_name.to_owned(),
-                    });
-                }
-            }
-        }
-        Ok(())
+        self.tools.iter().try_for_each(|entry| check_requirements(entry, &self.states, program))
     }
 
     fn add(mut self, entry: Arc<Entry>) -> Result<Self, ToolSetError> {

@@ -1,11 +1,13 @@
 //! What is told of a tool.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use super::schema;
+use super::check::ArgumentsCheck;
+use super::schema::{self, Arguments};
 
 /// What the model is told of a tool, and its limits.
 ///
@@ -22,7 +24,7 @@ use super::schema;
 pub struct ToolSpec {
     pub(super) name: String,
     pub(super) description: String,
-    pub(super) parameters: Vec<ToolParameter>,
+    pub(super) arguments: Arguments,
     pub(super) returns: Option<Value>,
     pub(super) examples: Vec<ToolExample>,
     pub(super) timeout: Option<Duration>,
@@ -31,6 +33,24 @@ pub struct ToolSpec {
     pub(super) streams: bool,
     /// Why the tool cannot be used at all; told where it is registered.
     pub(super) problem: Option<String>,
+    pub(super) check: Compiled,
+}
+
+/// What arguments are held against; made of the parameters when the spec is built, unless there is a problem.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Compiled(Option<Arc<ArgumentsCheck>>);
+
+impl Compiled {
+    pub(super) fn get(&self) -> Option<&ArgumentsCheck> {
+        self.0.as_deref()
+    }
+}
+
+impl PartialEq for Compiled {
+    /// It follows from the parameters, which are compared.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// One parameter of a tool.
@@ -61,7 +81,7 @@ impl ToolSpec {
             spec: Self {
                 name: name.into(),
                 description: description.into(),
-                parameters: Vec::new(),
+                arguments: Arguments::default(),
                 returns: None,
                 examples: Vec::new(),
                 timeout: None,
@@ -69,6 +89,7 @@ impl ToolSpec {
                 read_only: false,
                 streams: false,
                 problem: None,
+                check: Compiled::default(),
             },
         }
     }
@@ -88,7 +109,7 @@ impl ToolSpec {
     /// Its parameters, in order.
     #[must_use]
     pub fn parameters(&self) -> &[ToolParameter] {
-        &self.parameters
+        &self.arguments.parameters
     }
 
     /// The JSON Schema of what it answers, where it is known.
@@ -133,10 +154,10 @@ impl ToolSpec {
         self.problem.as_deref()
     }
 
-    /// The JSON Schema of all its arguments: an object that takes no other keys.
+    /// The JSON Schema of all its arguments: an object that takes no other keys, unless a map is flattened into it.
     #[must_use]
     pub fn arguments_schema(&self) -> Value {
-        schema::of_arguments(&self.parameters)
+        schema::of_arguments(&self.arguments)
     }
 }
 
@@ -176,6 +197,19 @@ impl ToolParameter {
         &self.schema
     }
 
+    /// Its JSON Schema with its description and default, as models are shown it.
+    #[must_use]
+    pub fn to_schema(&self) -> Value {
+        let mut schema = self.schema.as_object().cloned().unwrap_or_default();
+        if let Some(description) = &self.description {
+            schema.insert("description".to_owned(), description.as_str().into());
+        }
+        if let Some(default) = &self.default {
+            schema.insert("default".to_owned(), default.clone());
+        }
+        schema.into()
+    }
+
     /// Whether it has to be given.
     #[must_use]
     pub fn is_required(&self) -> bool {
@@ -199,17 +233,49 @@ pub struct ToolSpecBuilder {
 impl ToolSpecBuilder {
     /// Adds a parameter.
     pub fn parameter(mut self, parameter: ToolParameter) -> Self {
-        self.spec.parameters.push(parameter);
+        self.spec.arguments.parameters.push(parameter);
         self
     }
 
     /// Takes the parameters from the fields of a struct, in their order, with their descriptions and defaults.
+    ///
+    /// References are replaced by what they refer to, so no type among them may be recursive: such a tool is refused
+    /// when it is registered, with the type's name.
     pub fn arguments<T: JsonSchema>(mut self) -> Self {
-        match schema::parameters_of::<T>() {
-            Ok(parameters) => self.spec.parameters = parameters,
+        self.take(schema::arguments_of::<T>());
+        self
+    }
+
+    /// Takes the parameters from the JSON Schema of an object, as servers of tools give it. It may have `$defs`, lists of types and
+    /// what else earlier drafts allow. Keywords that dspex does not know inform the model, and are not enforced; neither is
+    /// `format`, nor a `pattern` with look-around.
+    ///
+    /// ```
+    /// use dspex_runtime::tool::ToolSpec;
+    /// use serde_json::json;
+    ///
+    /// let spec = ToolSpec::builder("search", "Searches the index.")
+    ///     .arguments_schema(&json!({
+    ///         "type": "object",
+    ///         "properties": {"query": {"type": "string"}, "lang": {"$ref": "#/$defs/Lang"}},
+    ///         "required": ["query"],
+    ///         "$defs": {"Lang": {"type": ["string", "null"], "description": "Two letters."}},
+    ///     }))
+    ///     .build();
+    /// let lang = &spec.parameters()[1];
+    /// assert_eq!(lang.schema(), &json!({"anyOf": [{"type": "string"}, {"type": "null"}]}));
+    /// assert_eq!(lang.described(), Some("Two letters."));
+    /// ```
+    pub fn arguments_schema(mut self, schema: &Value) -> Self {
+        self.take(Arguments::new(schema));
+        self
+    }
+
+    fn take(&mut self, arguments: Result<Arguments, String>) {
+        match arguments {
+            Ok(arguments) => self.spec.arguments = arguments,
             Err(problem) => self.spec.problem = Some(problem),
         }
-        self
     }
 
     /// The type that it answers with.
@@ -258,8 +324,19 @@ impl ToolSpecBuilder {
     /// The spec. What is wrong with it, such as a name that models cannot be told, is in [`ToolSpec::problem`].
     pub fn build(mut self) -> ToolSpec {
         if self.spec.problem.is_none() {
-            self.spec.problem = schema::problem_of(&self.spec);
+            match self.compiled() {
+                Ok(check) => self.spec.check = Compiled(Some(Arc::new(check))),
+                Err(problem) => self.spec.problem = Some(problem),
+            }
         }
         self.spec
+    }
+
+    fn compiled(&mut self) -> Result<ArgumentsCheck, String> {
+        self.spec.arguments.parameters = schema::settle(&self.spec.arguments.parameters)?;
+        match schema::problem_of(&self.spec) {
+            Some(problem) => Err(problem),
+            None => ArgumentsCheck::new(&self.spec.arguments),
+        }
     }
 }

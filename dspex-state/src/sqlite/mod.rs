@@ -33,7 +33,7 @@ use self::lock::Lock;
 use self::open::Durability;
 use self::readers::Readers;
 use self::variables::Reading;
-use self::writer::Writer;
+use self::writer::{Undo, Writer};
 use crate::record::{
     Change, InstanceRecord, NewSession, Revision, SessionKey, SessionRecord, VariableRecord,
 };
@@ -199,11 +199,20 @@ impl SqliteStore {
         write: impl FnOnce(&Connection, &Inner) -> Result<T, StoreError> + Send + 'static,
         after: impl FnOnce(&Inner, &T) + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.write_or_undo(Undo::Savepoint, write, after).await
+    }
+
+    async fn write_or_undo<T: Send + 'static>(
+        &self,
+        undo: Undo,
+        write: impl FnOnce(&Connection, &Inner) -> Result<T, StoreError> + Send + 'static,
+        after: impl FnOnce(&Inner, &T) + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (one, other) = (self.0.clone(), self.0.clone());
         let writer = self.0.writer.read().await;
         let writer = writer.as_ref().ok_or(StoreError::Closed)?;
-        let outcome =
-            writer.write(move |connection| write(connection, &one), move |value| after(&other, value)).await;
+        let write = move |connection: &Connection| write(connection, &one);
+        let outcome = writer.write(undo, write, move |value| after(&other, value)).await;
         outcome.map_err(|error| located(error, &self.0.path))
     }
 
@@ -341,7 +350,7 @@ impl StateStore for SqliteStore {
     }
 
     fn commit(&self, key: SessionKey, batch: Batch) -> Answer<'_, Committed> {
-        let now = self.now();
+        let (now, undo) = (self.now(), variables::undo(&batch));
         let write = move |connection: &Connection, inner: &Inner| {
             let kept = (&inner.options.retention, inner.large.only_here);
             let mut written = variables::commit(connection, key, batch, now, kept)?;
@@ -356,7 +365,7 @@ impl StateStore for SqliteStore {
             inner.large.remove(key, &written.pruned);
             let _ = inner.hints.send(Hint::Written(key, written.committed.revision));
         };
-        self.write(write, after).map(|outcome| outcome.map(|written| written.committed)).boxed()
+        self.write_or_undo(undo, write, after).map(|outcome| outcome.map(|written| written.committed)).boxed()
     }
 
     fn read<'a>(&'a self, key: SessionKey, name: &'a str) -> Answer<'a, Option<(Value, Revision)>> {

@@ -7,6 +7,7 @@ use super::large::{GONE, LARGE, Large, Place};
 use super::log;
 use super::sessions::{absent, bytes, ensure, run, signed, unsigned};
 use super::time::from_millis;
+use super::writer::Undo;
 use crate::record::{ChangeKind, Revision, SessionKey, VariableRecord};
 use crate::spec::Spec;
 use crate::store::{Action, Batch, Committed, Expect, Refusal, Retention, StoreError, VariableQuery, Write};
@@ -63,11 +64,16 @@ pub(super) fn commit(
         if let Some(refusal) = refusal(&write, found.as_ref()) {
             return Err(StoreError::Refused { place: index, name: write.name, refusal });
         }
+        let after = counts.after(&write.action, found.as_ref());
+        if count == 1 {
+            // Before anything is changed: see `undo`.
+            session.allows(&after)?;
+        }
         let one = One { connection, key, place, now, author: batch.author.as_deref(), only_in_memory };
-        kinds.push(one.write(write, found, &mut counts, &mut large)?);
+        kinds.push(one.write(write, found, &mut large)?);
+        counts = after;
     }
-    within("variables", session.max_variables, session.variables, counts.variables)?;
-    within("bytes", session.max_bytes, session.bytes, counts.bytes)?;
+    session.allows(&counts)?;
     let logged = (session.log_bytes + counts.logged, session.log_changes + count as u64);
     run(
         connection,
@@ -87,6 +93,39 @@ pub(super) fn commit(
         Vec::new()
     };
     Ok(Written { committed: Committed::new(counts.revision, kinds), large, pruned })
+}
+
+/// What has to be taken back of a batch that fails: one write is refused before it changes anything, of several a later one may
+/// be.
+pub(super) fn undo(batch: &Batch) -> Undo {
+    if batch.writes.len() > 1 { Undo::Savepoint } else { Undo::Transaction }
+}
+
+impl Counts {
+    /// These after one more write.
+    fn after(&self, action: &Action, found: Option<&Found>) -> Self {
+        let bytes = self.bytes.saturating_sub(found.map_or(0, |found| found.bytes));
+        match action {
+            Action::Delete => Self { variables: self.variables.saturating_sub(1), bytes, ..*self },
+            Action::Set { value, .. } => {
+                let size = value.size() as u64;
+                Self {
+                    variables: self.variables + u64::from(found.is_none()),
+                    bytes: bytes + size,
+                    logged: self.logged + size,
+                    ..*self
+                }
+            }
+        }
+    }
+}
+
+impl log::State {
+    /// Whether the session's quotas allow so much.
+    fn allows(&self, counts: &Counts) -> Result<(), StoreError> {
+        within("variables", self.max_variables, self.variables, counts.variables)?;
+        within("bytes", self.max_bytes, self.bytes, counts.bytes)
+    }
 }
 
 /// Whether a quota allows a count. One that only got smaller is allowed, even where the quota was lowered before.
@@ -144,18 +183,14 @@ impl One<'_> {
         &self,
         write: Write,
         found: Option<Found>,
-        counts: &mut Counts,
         large: &mut Vec<(Place, Value)>,
     ) -> Result<ChangeKind, StoreError> {
         let earlier = found.as_ref().map(|found| found.place);
-        let freed = found.as_ref().map_or(0, |found| found.bytes);
         match write.action {
             Action::Delete => {
                 let sql = "DELETE FROM variable WHERE session = ?1 AND name = ?2";
                 run(self.connection, sql, params![bytes(self.key), write.name])?;
                 self.log(&write.name, ChangeKind::Deleted, None, 0, earlier)?;
-                counts.variables = counts.variables.saturating_sub(1);
-                counts.bytes = counts.bytes.saturating_sub(freed);
                 Ok(ChangeKind::Deleted)
             }
             Action::Set { value, spec } => {
@@ -166,9 +201,6 @@ impl One<'_> {
                 if size > LARGE {
                     large.push((self.place, value));
                 }
-                counts.variables += u64::from(kind == ChangeKind::Created);
-                counts.bytes = counts.bytes.saturating_sub(freed) + size;
-                counts.logged += size;
                 Ok(kind)
             }
         }

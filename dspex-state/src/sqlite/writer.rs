@@ -39,12 +39,29 @@ impl<'a> Transaction<'a> {
         self.broken.borrow().as_ref().map(again)
     }
 
-    /// Runs a write so that its failure takes back what it did, and nothing else.
-    fn apart<T>(&self, write: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Runs a write so that its failure takes back what it did: alone if it has a savepoint, else with all of the transaction.
+    fn run<T>(
+        &self,
+        undo: Undo,
+        write: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
-        let outcome = savepoint(self.connection, write);
+        let outcome = match undo {
+            Undo::Savepoint => savepoint(self.connection, write),
+            Undo::Transaction => {
+                let before = self.connection.total_changes();
+                let outcome = contained(self.connection, write);
+                if outcome.is_err()
+                    && self.connection.total_changes() != before
+                    && !self.connection.is_autocommit()
+                {
+                    execute(self.connection, "ROLLBACK").doing("take a transaction back")?;
+                }
+                outcome
+            }
+        };
         if let Err(error) = &outcome
             && self.connection.is_autocommit()
         {
@@ -66,6 +83,16 @@ impl<'a> Transaction<'a> {
         }
         outcome.err()
     }
+}
+
+/// What is taken back of a write that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Undo {
+    /// What it changed, and nothing else: for writes that may be refused when they have changed something.
+    Savepoint,
+    /// Nothing, if it changed nothing; else the transaction, with the writes beside it. A savepoint costs as much as the write
+    /// itself, so this is for writes that are refused before they change anything, and after that only fail as the disk does.
+    Transaction,
 }
 
 /// The way to the thread.
@@ -90,12 +117,13 @@ impl Writer {
     /// written, before the answer.
     pub(super) async fn write<T: Send + 'static>(
         &self,
+        undo: Undo,
         write: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
         after: impl FnOnce(&T) + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |transaction| {
-            let outcome = transaction.apart(write);
+            let outcome = transaction.run(undo, write);
             Box::new(move |failure| {
                 let outcome = match (outcome, failure) {
                     (Ok(_), Some(failure)) => Err(again(failure)),
@@ -149,8 +177,7 @@ fn savepoint<T>(
     write: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     execute(connection, "SAVEPOINT one").doing("begin a write")?;
-    let outcome = catch_unwind(AssertUnwindSafe(|| write(connection)))
-        .unwrap_or_else(|_| Err(StoreError::Unavailable { doing: "write", source: "it panicked".into() }));
+    let outcome = contained(connection, write);
     if outcome.is_err() && !connection.is_autocommit() {
         execute(connection, "ROLLBACK TO one").doing("take a write back")?;
     }
@@ -158,6 +185,14 @@ fn savepoint<T>(
         execute(connection, "RELEASE one").doing("end a write")?;
     }
     outcome
+}
+
+fn contained<T>(
+    connection: &Connection,
+    write: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(|| write(connection)))
+        .unwrap_or_else(|_| Err(StoreError::Unavailable { doing: "write", source: "it panicked".into() }))
 }
 
 fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {

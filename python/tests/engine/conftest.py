@@ -19,3 +19,9 @@ def config() -> WorkerConfig:
 @pytest.fixture
 def engine(config: WorkerConfig) -> Engine:
     return Engine(config)
+
+
+@pytest.fixture
+def tool_engine() -> Engine:
+    """An engine whose user allowed the programs and tools of these tests."""
+    return Engine(WorkerConfig(modules=("tool_programs",)))

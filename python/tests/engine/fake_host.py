@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dspex_worker.engine import Engine
@@ -88,6 +88,14 @@ class FakeHost:
     def exchange_blocking(self, kind: int, name: str, payload: pb.Payload) -> pb.Payload:
         return pb.Payload(json=self.callback_blocking(kind, name, payload.json))
 
+    async def item(self, body: bytes) -> None:
+        await asyncio.sleep(0)
+        self.item_blocking(body)
+
+    def item_blocking(self, body: bytes) -> None:
+        self.check_cancelled()
+        self.events.append(("item", json.loads(body)))
+
     def event(self, type: str, body: object) -> None:
         self.events.append((type, body))
 
@@ -134,14 +142,22 @@ async def call(
     lm: pb.LmSpec | None = None,
     method: str = "",
     adapter: str = "",
+    tools: pb.ToolSet | None = None,
+    depth: int = 0,
 ) -> Any:
     """One call of an instance, as the servicer makes it."""
-    session = pb.SessionView(lm=lm.hash if lm else "", adapter=adapter)
+    session = pb.SessionView(
+        id="s", lm=lm.hash if lm else "", adapter=adapter, tools=tools.hash if tools else ""
+    )
     data = inputs if isinstance(inputs, bytes) else json.dumps(inputs or {}).encode()
     open = pb.Open(
-        instance=pb.InstanceCall(spec=spec.hash, method=method), inputs=pb.Payload(json=data), session=session
+        instance=pb.InstanceCall(spec=spec.hash, method=method),
+        inputs=pb.Payload(json=data),
+        session=session,
+        depth=depth,
     )
-    return await run(engine, open, host or FakeHost(), [spec], [lm] if lm else [])
+    sets = [tools] if tools else []
+    return await run(engine, open, host or FakeHost(), [spec], [lm] if lm else [], sets)
 
 
 async def call_function(
@@ -159,10 +175,19 @@ async def call_function(
 
 
 async def run(
-    engine: Engine, open: pb.Open, host: FakeHost, specs: list[pb.Spec], lms: list[pb.LmSpec]
+    engine: Engine,
+    open: pb.Open,
+    host: FakeHost,
+    specs: list[pb.Spec],
+    lms: list[pb.LmSpec],
+    tools: Sequence[pb.ToolSet] = (),
 ) -> Any:
-    wanted, wanted_lms = engine.missing(open)
+    wanted, wanted_lms, wanted_tools = engine.missing(open)
     engine.learn(
-        pb.State(specs=[s for s in specs if s.hash in wanted], lms=[m for m in lms if m.hash in wanted_lms])
+        pb.State(
+            specs=[s for s in specs if s.hash in wanted],
+            lms=[m for m in lms if m.hash in wanted_lms],
+            tools=[t for t in tools if t.hash in wanted_tools],
+        )
     )
     return json.loads((await engine.run(open, host)).json)

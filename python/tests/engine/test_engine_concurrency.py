@@ -16,6 +16,7 @@ from dspex_worker.engine import Engine
 from dspex_worker.host import CallCancelled
 from dspex_worker.lm import Call, CallUsage
 from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.threads import Threads
 
 from fake_host import FakeHost, call, chat, lm_spec, run, spec, text_signature
 
@@ -160,7 +161,7 @@ async def test_the_model_of_a_call_is_reached_from_dspys_own_threads(engine: Eng
     engine.learn(pb.State(lms=[model]))
     fields = {"question": (str, dspy.InputField()), "answer": (str, dspy.OutputField())}
     predict = dspy.Predict(dspy.signatures.make_signature(fields, "x", custom_types={}))
-    call_of = Call(host, engine._models.get(model.hash), dspy.ChatAdapter())
+    call_of = Call(host, engine._models.get(model.hash), dspy.ChatAdapter(), Threads(1))
 
     def work() -> list[Any]:
         from dspex_worker.engine import _settings_of

@@ -119,9 +119,9 @@ async def test_the_engine_says_what_it_lacks_and_keeps_what_it_learns(engine: En
     predict = spec("dspy.Predict", QA)
     open = pb.Open(instance=pb.InstanceCall(spec=predict.hash), session=pb.SessionView(lm=LM.hash))
 
-    assert engine.missing(open) == ([predict.hash], [LM.hash])
+    assert engine.missing(open) == ([predict.hash], [LM.hash], [])
     engine.learn(pb.State(specs=[predict], lms=[LM]))
-    assert engine.missing(open) == ([], [])
+    assert engine.missing(open) == ([], [], [])
 
 
 async def test_content_that_does_not_have_its_hash_is_refused(engine: Engine) -> None:

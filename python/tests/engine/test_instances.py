@@ -65,7 +65,7 @@ def test_arguments_are_coerced_and_checked(engine: Engine) -> None:
         (spec("dspy.Predict", {"text": 5}), "expected a string"),
         (spec("dspy.Predict", {"inputs": [], "outputs": []}), "at least one field"),
         (spec("dspy.Predict", QA, args={"callbacks": ["x"]}), "host_only"),
-        (spec("dspy.ReAct", QA, args={"tools": ["search"]}), "not supported"),
+        (spec("dspy.ReAct", QA, args={"tools": ["search"]}), "got a string"),
         (spec("dspy.RLM", QA, args={"interpreter_factory": "os.system"}), "factory"),
         (spec("dspy.Retrieve", QA), "takes no signature"),
         (

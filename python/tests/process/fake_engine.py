@@ -39,9 +39,9 @@ class Engine:
         # What happened to the call before, for the test to ask about.
         self.log: list[str] = []
 
-    def missing(self, open: pb.Open) -> tuple[list[str], list[str]]:
+    def missing(self, open: pb.Open) -> tuple[list[str], list[str], list[str]]:
         spec = open.instance.spec
-        return ([spec] if spec and spec not in self.specs else [], [])
+        return ([spec] if spec and spec not in self.specs else [], [], [])
 
     def learn(self, state: pb.State) -> None:
         for spec in state.specs:

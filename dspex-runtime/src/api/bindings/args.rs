@@ -5,22 +5,35 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Example, ModuleSpec, SignatureSpec};
+use super::{Callable, Example, IntoTools, ModuleSpec, SignatureSpec};
 use crate::error::{Error, Result};
+use crate::functions::Functions;
+use crate::tool::ToolSetError;
 use crate::wire::{self, WireError};
 
 /// Keyword arguments. Collecting them cannot fail; what is wrong with one is told when they are used.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Args {
     values: Map<String, Value>,
+    functions: Functions,
     problem: Option<Problem>,
 }
 
-/// The first argument that has no form on the wire.
+/// The first argument that cannot be given.
 #[derive(Clone, Debug)]
-pub(crate) struct Problem {
-    argument: String,
-    error: Arc<WireError>,
+pub(crate) enum Problem {
+    /// It has no form on the wire.
+    Wire { argument: String, error: Arc<WireError> },
+    /// Tools that cannot be together.
+    Tools(ToolSetError),
+}
+
+/// What stands in a spec, with the functions of the program that it names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Part {
+    pub(crate) document: Value,
+    pub(crate) functions: Functions,
+    pub(crate) problem: Option<Problem>,
 }
 
 impl Args {
@@ -29,7 +42,7 @@ impl Args {
         match wire::to_vec(value).and_then(|json| wire::document_from_slice(&json)) {
             Ok(document) => self.document(name, document),
             Err(error) => {
-                self.fail(Some(Problem { argument: name.to_owned(), error: Arc::new(error) }));
+                self.fail(Some(Problem::Wire { argument: name.to_owned(), error: Arc::new(error) }));
             }
         }
     }
@@ -46,38 +59,55 @@ impl Args {
 
     /// An instance by its spec.
     pub(crate) fn module(&mut self, name: &str, module: ModuleSpec) {
-        let (document, problem) = module.into_parts();
+        let document = self.part(module.into_part());
         self.document(name, document);
-        self.fail(problem);
     }
 
     /// Several instances by their specs.
     pub(crate) fn modules(&mut self, name: &str, modules: impl Iterator<Item = ModuleSpec>) {
-        let (documents, problems): (Vec<_>, Vec<_>) = modules.map(ModuleSpec::into_parts).unzip();
+        let documents = modules.map(|module| self.part(module.into_part())).collect();
         self.document(name, Value::Array(documents));
-        self.fail(problems.into_iter().flatten().next());
     }
 
     /// Examples.
     pub(crate) fn examples(&mut self, name: &str, examples: impl Iterator<Item = Example>) {
-        let (documents, problems): (Vec<_>, Vec<_>) = examples.map(Example::into_parts).unzip();
+        let documents = examples.map(|example| self.part(example.into_part())).collect();
         self.document(name, Value::Array(documents));
-        self.fail(problems.into_iter().flatten().next());
     }
 
     /// Pairs of an instance and the inputs of one of its calls.
     pub(crate) fn pairs<T: Serialize>(&mut self, name: &str, pairs: impl Iterator<Item = (ModuleSpec, T)>) {
         let mut documents = Vec::new();
         for (module, inputs) in pairs {
-            let (module, problem) = module.into_parts();
-            self.fail(problem);
+            let module = self.part(module.into_part());
             let mut given = Self::default();
             given.value(name, &inputs);
-            let (mut given, problem) = given.into_parts();
-            self.fail(problem);
-            documents.push(Value::Array(vec![module, given.remove(name).unwrap_or_default()]));
+            let mut given = self.part(given.into_part());
+            documents.push(Value::Array(vec![module, given[name].take()]));
         }
         self.document(name, Value::Array(documents));
+    }
+
+    /// Tools of Rust, or of a session.
+    pub(crate) fn tools(&mut self, name: &str, tools: impl IntoTools) {
+        match tools.into_tools().and_then(|tools| tools.declare(&mut self.functions)) {
+            Ok(declared) => self.document(name, declared),
+            Err(error) => self.fail(Some(Problem::Tools(error))),
+        }
+    }
+
+    /// A metric, a reward or an embedder.
+    pub(crate) fn callable(&mut self, name: &str, callable: Callable) {
+        let declared = callable.declare(name, &mut self.functions);
+        self.document(name, declared);
+    }
+
+    /// Takes in a part, and gives its document.
+    fn part(&mut self, part: Part) -> Value {
+        let Part { mut document, functions, problem } = part;
+        self.functions.absorb(&functions, &mut document);
+        self.fail(problem);
+        document
     }
 
     /// Keeps the first problem.
@@ -88,15 +118,16 @@ impl Args {
     }
 
     /// What was collected, problem and all.
-    pub(crate) fn into_parts(self) -> (Map<String, Value>, Option<Problem>) {
-        (self.values, self.problem)
+    pub(crate) fn into_part(self) -> Part {
+        Part { document: Value::Object(self.values), functions: self.functions, problem: self.problem }
     }
 
     /// What was collected, if all of it can be sent.
-    pub(crate) fn finish(self, target: &str) -> Result<Map<String, Value>> {
+    pub(crate) fn finish(self, target: &str) -> Result<(Map<String, Value>, Functions)> {
         match self.problem {
-            None => Ok(self.values),
-            Some(Problem { argument, error }) => Err(Error::Wire {
+            None => Ok((self.values, self.functions)),
+            Some(Problem::Tools(error)) => Err(error.into()),
+            Some(Problem::Wire { argument, error }) => Err(Error::Wire {
                 what: format!("the argument `{argument}` of `{target}` cannot be sent"),
                 problem: Arc::unwrap_or_clone(error),
             }),

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::args::Args;
-use super::{CallFuture, Example, ModuleSpec, SignatureSpec};
+use super::{CallFuture, Callable, Example, IntoTools, ModuleSpec, SignatureSpec};
 use crate::api::caller::{CallOptions, decode, encode, encode_document};
 use crate::api::steering::Steering;
-use crate::api::{Adapter, CallContext, Caller, Prediction};
+use crate::api::{Adapter, CallContext, CallStream, Caller, Prediction};
 use crate::bridge::{Spec, Target};
 use crate::error::Result;
 use crate::lm::Lm;
@@ -115,6 +115,29 @@ impl<R> Call<R> {
         self
     }
 
+    /// A keyword argument that is a list of tools: `tools![..]`, those that a session has now (`&session`), or none (`[]`).
+    pub fn tools(mut self, name: &str, tools: impl IntoTools) -> Self {
+        self.args.tools(name, tools);
+        self
+    }
+
+    /// A keyword argument that is a function of the program: a metric, a reward, an embedder.
+    pub fn callable(mut self, name: &str, callable: impl Into<Callable>) -> Self {
+        self.args.callable(name, callable.into());
+        self
+    }
+
+    /// Runs the call while its events are read; its answer is the last of them.
+    pub fn stream(mut self) -> CallStream<R>
+    where
+        R: Send + 'static,
+    {
+        CallStream::new(move |events| {
+            self.options.events = events;
+            self.finish()
+        })
+    }
+
     /// A keyword argument that is a list of examples.
     pub fn examples(mut self, name: &str, examples: impl IntoIterator<Item = Example>) -> Self {
         self.args.examples(name, examples.into_iter());
@@ -147,7 +170,9 @@ impl<R> Call<R> {
 
     async fn finish(self) -> Result<R> {
         let name = self.callee.name().to_owned();
-        let args = Value::Object(self.args.finish(&name)?);
+        let (args, functions) = self.args.finish(&name)?;
+        let (args, options) =
+            (Value::Object(args), CallOptions { functions: Arc::new(functions), ..self.options });
         let (target, document) = match self.callee {
             Callee::Method { spec, name } => (Target::Instance { spec, method: name.to_owned() }, args),
             Callee::Function(path) => {
@@ -158,7 +183,7 @@ impl<R> Call<R> {
             Some(inputs) => inputs?,
             None => encode_document(&document)?,
         };
-        let payload = self.context.run(target, inputs, &self.options).await?;
+        let payload = self.context.run(target, inputs, &options).await?;
         (self.read)(&payload, &name)
     }
 }

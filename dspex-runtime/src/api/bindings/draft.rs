@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::args::{Args, Problem};
-use super::{Bound, Example, ModuleSpec, SignatureSpec, Unavailable};
+use super::args::{Args, Part};
+use super::{Bound, Callable, Example, IntoTools, ModuleSpec, SignatureSpec};
 use crate::api::{Caller, Session};
 use crate::bridge::Spec;
 use crate::error::Result;
@@ -80,10 +80,15 @@ impl Draft {
         self
     }
 
-    /// The tools. There are no values of them yet, so the list is empty.
-    pub fn tools(mut self, name: &str, tools: impl IntoIterator<Item = Unavailable>) -> Self {
-        let tools: Vec<Value> = tools.into_iter().map(|tool| match tool {}).collect();
-        self.args.document(name, Value::Array(tools));
+    /// The tools: `tools![..]`, those that a session has now (`&session`), or none (`[]`).
+    pub fn tools(mut self, name: &str, tools: impl IntoTools) -> Self {
+        self.args.tools(name, tools);
+        self
+    }
+
+    /// A function of the program: a metric, a reward, an embedder.
+    pub fn callable(mut self, name: &str, callable: impl Into<Callable>) -> Self {
+        self.args.callable(name, callable.into());
         self
     }
 
@@ -95,8 +100,10 @@ impl Draft {
     /// signature or argument that does not hold, [`Error::SchemaMismatch`](crate::Error::SchemaMismatch) where the worker's class is another
     /// than the bindings were made from, [`Error::Python`](crate::Error::Python) where the constructor raises.
     pub async fn create(self, session: &Session) -> Result<Bound> {
-        let args = self.args.finish(self.class)?;
-        let mut spec = Spec::new(self.class, self.signature, args).with_fingerprint(Some(self.fingerprint));
+        let (args, functions) = self.args.finish(self.class)?;
+        let mut spec = Spec::new(self.class, self.signature, args)
+            .with_fingerprint(Some(self.fingerprint))
+            .with_functions(functions);
         if let Some(state) = self.state {
             spec = spec.with_state(state);
         }
@@ -105,11 +112,10 @@ impl Draft {
         Ok(Bound::new(session.clone(), spec))
     }
 
-    pub(crate) fn into_document(self) -> (Value, Option<Problem>) {
-        let (args, problem) = self.args.into_parts();
-        (
-            json!({"class": self.class, "signature": self.signature, "args": args, "state": self.state}),
-            problem,
-        )
+    pub(crate) fn into_part(self) -> Part {
+        let Part { document: args, functions, problem } = self.args.into_part();
+        let document =
+            json!({"class": self.class, "signature": self.signature, "args": args, "state": self.state});
+        Part { document, functions, problem }
     }
 }

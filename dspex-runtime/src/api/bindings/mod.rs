@@ -7,13 +7,16 @@
 mod args;
 mod bound;
 mod call;
+mod callables;
 mod draft;
 mod values;
 
+pub(crate) use args::{Args, Part};
 pub use bound::Bound;
 pub use call::Call;
+pub use callables::{AgentTools, Callable, IntoTools};
 pub use draft::Draft;
-pub use values::{Callback, Example, ModuleSpec, SignatureSpec, Unavailable};
+pub use values::{Example, ModuleSpec, SignatureSpec, Unavailable};
 
 // Generated code may stand where there is no prelude.
 #[doc(hidden)]
@@ -37,6 +40,8 @@ pub use super::module::call as call_module;
 pub use super::{Caller, Definition, Module, Prediction, Session};
 #[doc(hidden)]
 pub use crate::error::Result;
+#[doc(hidden)]
+pub use crate::functions::{Embedder, Metric, Reward};
 
 /// The future of a call.
 pub type CallFuture<R> =

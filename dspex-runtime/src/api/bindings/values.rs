@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::args::{Args, Problem};
+use super::args::{Args, Part};
 use super::{Bound, Draft};
 use crate::api::module::spec_of;
 use crate::api::{DynInstance, Instance, InstanceSpec, Module, Predict, Signature};
@@ -128,18 +128,15 @@ impl Example {
         self
     }
 
-    pub(crate) fn into_parts(self) -> (Value, Option<Problem>) {
-        let (fields, problem) = self.fields.into_parts();
-        (json!({"fields": fields, "inputs": self.inputs}), problem)
+    pub(crate) fn into_part(self) -> Part {
+        let Part { document, functions, problem } = self.fields.into_part();
+        Part { document: json!({"fields": document, "inputs": self.inputs}), functions, problem }
     }
 }
 
 /// A module as an argument for another one, or for an optimizer: the spec of which a worker builds it.
 #[derive(Clone, Debug)]
-pub struct ModuleSpec {
-    document: Value,
-    problem: Option<Problem>,
-}
+pub struct ModuleSpec(Part);
 
 impl ModuleSpec {
     /// The spec of a typed module.
@@ -148,43 +145,46 @@ impl ModuleSpec {
     ///
     /// [`Error::Schema`](crate::Error::Schema) where a field's type has no JSON Schema that can serve.
     pub fn of<M: Module>() -> Result<Self> {
-        let spec = spec_of::<M>()?;
-        Ok(Self { document: document_of(&spec), problem: None })
+        Ok(Self::of_spec(&*spec_of::<M>()?))
     }
 
-    pub(crate) fn into_parts(self) -> (Value, Option<Problem>) {
-        (self.document, self.problem)
+    fn of_spec(spec: &Spec) -> Self {
+        let functions = (*spec.functions).clone();
+        Self(Part { document: document_of(spec), functions, problem: None })
+    }
+
+    pub(crate) fn into_part(self) -> Part {
+        self.0
     }
 }
 
 impl From<Draft> for ModuleSpec {
     fn from(draft: Draft) -> Self {
-        let (document, problem) = draft.into_document();
-        Self { document, problem }
+        Self(draft.into_part())
     }
 }
 
 impl From<InstanceSpec> for ModuleSpec {
     fn from(spec: InstanceSpec) -> Self {
-        Self { document: document_of(&spec.into_spec()), problem: None }
+        Self(spec.into_part())
     }
 }
 
 impl From<&Bound> for ModuleSpec {
     fn from(bound: &Bound) -> Self {
-        Self { document: document_of(bound.spec()), problem: None }
+        Self::of_spec(bound.spec())
     }
 }
 
 impl From<&DynInstance> for ModuleSpec {
     fn from(instance: &DynInstance) -> Self {
-        Self { document: document_of(instance.spec()), problem: None }
+        Self::of_spec(instance.spec())
     }
 }
 
 impl<M: Module> From<&Instance<M>> for ModuleSpec {
     fn from(instance: &Instance<M>) -> Self {
-        Self { document: document_of(instance.spec()), problem: None }
+        Self::of_spec(instance.spec())
     }
 }
 
@@ -193,13 +193,7 @@ fn document_of(spec: &Spec) -> Value {
     serde_json::from_slice(&spec.json).unwrap_or_default()
 }
 
-/// A function of the program that DSPy calls: a metric, a reward. It has no values yet, so what requires one can be
-/// named and not made; where it is optional, it is left out of the bindings.
-#[derive(Clone, Copy, Debug)]
-pub enum Callback {}
-
-/// An object that only exists inside Python, such as an embedder, a tool or a language model given as an argument. It
-/// has no values: an empty list of them is fine (`dspy::ReAct::new("question -> answer", [])`), and what requires one
-/// can be named and not made.
+/// An object that only exists inside Python, such as a language model given as an argument. It has no values: what requires
+/// one can be named and not made.
 #[derive(Clone, Copy, Debug)]
 pub enum Unavailable {}

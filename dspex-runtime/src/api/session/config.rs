@@ -74,6 +74,7 @@ pub struct SessionConfig {
     pub(super) lifetime: Lifetime,
     pub(super) metadata: Map<String, Value>,
     pub(super) quotas: Option<Quotas>,
+    pub(super) tool_concurrency: Option<usize>,
 }
 
 impl SessionConfig {
@@ -109,6 +110,12 @@ impl SessionConfig {
     /// Something to keep with the session.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.metadata.insert(key.into(), value.into());
+        self
+    }
+
+    /// How many Rust tools may run at once in the session, instead of what the [`Dspex`](crate::Dspex) says; at least 1.
+    pub fn tool_concurrency(mut self, tools: usize) -> Self {
+        self.tool_concurrency = Some(tools.max(1));
         self
     }
 

@@ -65,7 +65,9 @@ impl Instances {
         let spec = if record.spec.as_bytes() == current.json {
             current
         } else {
-            let kept = Spec::kept(record.class.clone(), record.spec, current.fingerprint);
+            let functions = (*current.functions).clone();
+            let kept =
+                Spec::kept(record.class.clone(), record.spec, current.fingerprint).with_functions(functions);
             if !kept.is_of(&current) {
                 let problem = format!(
                     "the session's instance `{id}` is one of `{}` with another signature",

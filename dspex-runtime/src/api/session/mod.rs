@@ -29,6 +29,7 @@ use self::settings::SessionLm;
 use super::Dspex;
 use super::caller::{CallContext, Caller};
 use super::dspy::Dspy;
+use super::tools::Tools;
 use crate::error::Result;
 use crate::lm::Lm;
 
@@ -50,6 +51,12 @@ impl Session {
     #[must_use]
     pub fn variables(&self) -> Variables {
         self.state.variables()
+    }
+
+    /// The session's tools.
+    #[must_use]
+    pub fn tools(&self) -> Tools {
+        Tools::new(self.clone())
     }
 
     /// The instances that the session keeps.
@@ -135,6 +142,14 @@ impl Session {
         &self.dspex
     }
 
+    pub(crate) fn of(dspex: Dspex, state: Arc<SessionState>) -> Self {
+        Self { dspex, state }
+    }
+
+    pub(crate) fn state(&self) -> &Arc<SessionState> {
+        &self.state
+    }
+
     async fn set(&self, change: impl FnOnce(&mut settings::Settings)) -> Result<()> {
         self.state.ensure_open()?;
         let written = self.state.set(change);
@@ -153,7 +168,11 @@ impl Session {
 
 impl Caller for Session {
     fn context(&self) -> CallContext {
-        CallContext { runtime: self.dspex.runtime.clone(), session: Some(self.state.clone()) }
+        CallContext {
+            runtime: self.dspex.runtime.clone(),
+            session: Some(self.state.clone()),
+            nesting: self.dspex.nesting,
+        }
     }
 }
 

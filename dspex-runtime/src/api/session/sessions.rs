@@ -169,7 +169,8 @@ impl Sessions {
     }
 
     fn new_session(&self, id: String, config: SessionConfig, temporary: bool) -> (NewSession, Settings) {
-        let settings = Settings::new(config.lm, config.adapter);
+        let tool_concurrency = config.tool_concurrency.or(self.dspex.runtime.tool_concurrency);
+        let settings = Settings::new(config.lm, config.adapter, tool_concurrency);
         let session = NewSession {
             key: SessionKey::generate(),
             id,

@@ -6,11 +6,13 @@ use super::Adapter;
 use crate::error::Result;
 use crate::lm::{Lm, StoredLm};
 
-/// The language model and the adapter of a session.
+/// The language model, the adapter and the limits of a session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(super) lm: SessionLm,
     pub(super) adapter: Option<Adapter>,
+    /// How many tools may run at once.
+    pub(super) tool_concurrency: Option<usize>,
 }
 
 /// The language model of a session.
@@ -26,8 +28,8 @@ pub(super) enum SessionLm {
 }
 
 impl Settings {
-    pub(super) fn new(lm: Option<Lm>, adapter: Option<Adapter>) -> Self {
-        Self { lm: lm.map_or(SessionLm::Inherited, SessionLm::Own), adapter }
+    pub(super) fn new(lm: Option<Lm>, adapter: Option<Adapter>, tool_concurrency: Option<usize>) -> Self {
+        Self { lm: lm.map_or(SessionLm::Inherited, SessionLm::Own), adapter, tool_concurrency }
     }
 
     /// What was written down; what this dspex cannot read is as if it had not been.
@@ -39,7 +41,11 @@ impl Settings {
             Some((Err(_), stored)) => SessionLm::Stored(stored),
         };
         let adapter = stored.get("adapter").and_then(Value::as_str).and_then(Adapter::of_name);
-        Self { lm, adapter }
+        let tool_concurrency = stored
+            .get("tool_concurrency")
+            .and_then(Value::as_u64)
+            .and_then(|tools| usize::try_from(tools).ok());
+        Self { lm, adapter, tool_concurrency }
     }
 
     /// What can be written down.
@@ -52,6 +58,7 @@ impl Settings {
         let mut written = Map::new();
         written.extend(lm.map(|lm| ("lm".to_owned(), json!(lm))));
         written.extend(self.adapter.map(|adapter| ("adapter".to_owned(), json!(adapter.name()))));
+        written.extend(self.tool_concurrency.map(|tools| ("tool_concurrency".to_owned(), json!(tools))));
         written
     }
 

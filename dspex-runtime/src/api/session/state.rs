@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Adapter;
 use super::settings::Settings;
+use crate::api::SessionTools;
 use crate::error::{Error, Result};
 use crate::lm::Lm;
 
@@ -30,6 +31,7 @@ pub(crate) struct SessionState {
     /// The calls that Python has not ended.
     calls: TaskTracker,
     renewal: Renewal,
+    tools: Arc<SessionTools>,
     /// For a session that ends with its last handle: whether the store has it yet.
     temporary: Option<Temporary>,
 }
@@ -108,8 +110,9 @@ impl SessionState {
 
     fn new(id: String, key: SessionKey, lifetime: Lifetime, settings: Settings, state: State) -> Self {
         let renewal = Renewal::of(lifetime);
+        let tools = Arc::new(SessionTools::new(settings.tool_concurrency));
         let (settings, closed) = (RwLock::new(settings), CancellationToken::new());
-        Self { id, key, state, settings, closed, calls: TaskTracker::new(), renewal, temporary: None }
+        Self { id, key, state, settings, closed, calls: TaskTracker::new(), renewal, tools, temporary: None }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -158,6 +161,11 @@ impl SessionState {
         settings.write()
     }
 
+    /// The tools that it has now.
+    pub(crate) fn tools(&self) -> &Arc<SessionTools> {
+        &self.tools
+    }
+
     pub(crate) fn tracker(&self) -> &TaskTracker {
         &self.calls
     }
@@ -170,6 +178,7 @@ impl SessionState {
     pub(super) fn close(&self) {
         self.closed.cancel();
         self.calls.close();
+        self.tools.clear();
         self.state.forget(self.key);
     }
 

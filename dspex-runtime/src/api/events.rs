@@ -1,0 +1,213 @@
+//! What happens while a call runs, for those who want to see it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures::Stream;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+use crate::proto;
+use crate::tool::{Answered, CallId, ToolError};
+use crate::wire;
+
+/// So many events wait for a reader before the call waits for it too.
+const BACKLOG: usize = 256;
+
+/// What happens while a call runs, in order, and its answer last.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum CallEvent<T> {
+    /// A tool of Rust begins.
+    ToolStart {
+        /// This run of the tool.
+        call: CallId,
+        /// Its name.
+        tool: String,
+        /// The arguments as they were given, before they are validated.
+        arguments: Value,
+    },
+    /// A tool of Rust that streams gave an item.
+    ToolItem {
+        /// This run of the tool.
+        call: CallId,
+        /// Its name.
+        tool: String,
+        /// 0, 1, 2, ..
+        index: usize,
+        /// The item.
+        value: Value,
+    },
+    /// A tool of Rust ended.
+    ToolEnd {
+        /// This run of the tool.
+        call: CallId,
+        /// Its name.
+        tool: String,
+        /// What the model is told.
+        result: Result<Value, ToolError>,
+    },
+    /// A tool of Python that streams gave an item.
+    Item {
+        /// 0, 1, 2, ..
+        index: usize,
+        /// The item.
+        value: Value,
+    },
+    /// The call ended with its answer. Nothing comes after it.
+    Done(T),
+}
+
+impl CallEvent<Infallible> {
+    fn of<T>(self) -> CallEvent<T> {
+        match self {
+            Self::ToolStart { call, tool, arguments } => CallEvent::ToolStart { call, tool, arguments },
+            Self::ToolItem { call, tool, index, value } => CallEvent::ToolItem { call, tool, index, value },
+            Self::ToolEnd { call, tool, result } => CallEvent::ToolEnd { call, tool, result },
+            Self::Item { index, value } => CallEvent::Item { index, value },
+            Self::Done(never) => match never {},
+        }
+    }
+}
+
+/// Where the events of a call go; nowhere, unless somebody reads them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallEvents(Option<mpsc::Sender<CallEvent<Infallible>>>);
+
+impl CallEvents {
+    pub(crate) fn is_read(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) async fn tool_started(&self, call: CallId, tool: &str, arguments: &Value) {
+        if self.is_read() {
+            let (tool, arguments) = (tool.to_owned(), arguments.clone());
+            self.send(CallEvent::ToolStart { call, tool, arguments }).await;
+        }
+    }
+
+    pub(crate) async fn tool_item(&self, call: CallId, tool: &str, index: usize, json: &[u8]) {
+        if self.is_read() {
+            let value = wire::document_from_slice(json).unwrap_or_default();
+            self.send(CallEvent::ToolItem { call, tool: tool.to_owned(), index, value }).await;
+        }
+    }
+
+    pub(crate) async fn tool_ended(&self, call: CallId, tool: &str, answered: &Result<Answered, ToolError>) {
+        if self.is_read() {
+            let result = match answered {
+                Ok(answered) => answered.to_value(),
+                Err(error) => Err(error.clone()),
+            };
+            self.send(CallEvent::ToolEnd { call, tool: tool.to_owned(), result }).await;
+        }
+    }
+
+    /// An event of the worker's.
+    pub(crate) async fn of_worker(&self, event: proto::Event) {
+        #[derive(Deserialize)]
+        struct Item {
+            index: usize,
+            value: Value,
+        }
+        if !self.is_read() {
+            return;
+        }
+        match event.r#type.as_str() {
+            "item" => match serde_json::from_slice::<Item>(&event.json) {
+                Ok(Item { index, value }) => self.send(CallEvent::Item { index, value }).await,
+                Err(error) => tracing::warn!(target: "dspex::bridge", %error, "an item cannot be read"),
+            },
+            other => tracing::debug!(target: "dspex::bridge", seq = event.seq, kind = other, "event"),
+        }
+    }
+
+    async fn send(&self, event: CallEvent<Infallible>) {
+        if let Some(sender) = &self.0 {
+            // Whoever stopped reading wants no more of them.
+            let _ = sender.send(event).await;
+        }
+    }
+}
+
+/// A call that runs while its events are read: a [`Stream`] of them. Dropping it cancels the call in Python.
+///
+/// The call goes on as its events are read: who stops reading stops the call.
+#[must_use = "a call runs while its stream is read"]
+pub struct CallStream<T> {
+    events: mpsc::Receiver<CallEvent<Infallible>>,
+    call: Option<Pin<Box<dyn Future<Output = Result<T>> + Send>>>,
+    ended: Option<Result<T>>,
+}
+
+impl<T> CallStream<T> {
+    /// Starts a call whose events go to `CallEvents`.
+    pub(crate) fn new<F>(call: impl FnOnce(CallEvents) -> F) -> Self
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let (sender, events) = mpsc::channel(BACKLOG);
+        Self { events, call: Some(Box::pin(call(CallEvents(Some(sender))))), ended: None }
+    }
+
+    /// The next event; none after [`CallEvent::Done`] or an error.
+    ///
+    /// # Errors
+    ///
+    /// What the call ended with.
+    pub async fn try_next(&mut self) -> Result<Option<CallEvent<T>>>
+    where
+        T: Unpin,
+    {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await.transpose()
+    }
+
+    /// Reads on to the answer.
+    ///
+    /// # Errors
+    ///
+    /// What the call ended with.
+    pub async fn finish(mut self) -> Result<T>
+    where
+        T: Unpin,
+    {
+        while let Some(event) = self.try_next().await? {
+            if let CallEvent::Done(answer) = event {
+                return Ok(answer);
+            }
+        }
+        Err(Error::Cancelled("its stream was read to the end before".to_owned()))
+    }
+}
+
+impl<T: Unpin> Stream for CallStream<T> {
+    type Item = Result<CallEvent<T>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(call) = &mut self.call
+            && let Poll::Ready(ended) = call.as_mut().poll(context)
+        {
+            // With it goes the last sender, so that the events end.
+            self.call = None;
+            self.ended = Some(ended);
+        }
+        match (ready!(self.events.poll_recv(context)), self.ended.take()) {
+            (Some(event), ended) => {
+                self.ended = ended;
+                Poll::Ready(Some(Ok(event.of())))
+            }
+            (None, Some(ended)) => Poll::Ready(Some(ended.map(CallEvent::Done))),
+            (None, None) => Poll::Ready(None),
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for CallStream<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallStream").finish_non_exhaustive()
+    }
+}

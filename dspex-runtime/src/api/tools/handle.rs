@@ -1,0 +1,270 @@
+//! `session.tools()`.
+
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::info::Described;
+use super::registry::Kind;
+use super::{ToolInfo, ToolLanguage};
+use crate::api::caller::{CallContext, CallOptions, Caller, decode_document, encode_document};
+use crate::api::events::CallEvents;
+use crate::api::session::SessionState;
+use crate::api::{CallEvent, CallStream, Session};
+use crate::bridge::Target;
+use crate::error::{Error, Result};
+use crate::tool::{IntoToolSet, ToolSetError};
+use crate::wire;
+
+/// The tools of a session, of both languages under one namespace.
+///
+/// ```no_run
+/// # use dspex_runtime::{Session, Result, tool::ToolSet};
+/// # async fn run(session: Session, crm: ToolSet) -> Result<()> {
+/// use serde_json::json;
+///
+/// let registered = session.tools().register(crm).await?;
+/// session.tools().register_python("my_team.tools.summarise").await?.keep();
+/// let plan = session.tools().execute("plan_of", json!({"email": "sara@acme.io"})).await?;
+/// drop(registered); // `plan_of` is gone everywhere
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Tools {
+    session: Session,
+}
+
+impl Tools {
+    pub(crate) fn new(session: Session) -> Self {
+        Self { session }
+    }
+
+    /// Gives the session tools of Rust. Python programs in the session find them in `dspex_worker.session().tools`; an agent
+    /// takes them with [`InstanceSpec::session_tools`](crate::InstanceSpec::session_tools).
+    ///
+    /// They are there as long as the registration is. Tools live in this process: a session that is found again after a restart
+    /// has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tools`] if the set is empty, another tool of the session has one of the names, or a tool's state was not given;
+    /// then none is registered. [`Error::SessionNotFound`](crate::Error::SessionNotFound) if the session ended.
+    pub async fn register(&self, tools: impl IntoToolSet) -> Result<ToolRegistration> {
+        let tools = tools.into_tool_set()?;
+        if tools.is_empty() {
+            return Err(ToolSetError::Empty.into());
+        }
+        tools.check(&self.session.dspex().runtime.states)?;
+        let kinds = tools
+            .entries()
+            .iter()
+            .map(|entry| Kind::Rust { entry: entry.clone(), states: tools.states().clone() });
+        self.add(kinds.collect())
+    }
+
+    /// Gives the session a tool of Python: a function, or a `dspy.Tool` object, of a module that
+    /// [`allow_module`](crate::DspexBuilder::allow_module) names. A worker says what its parameters are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) and [`Error::NotAllowed`](crate::Error::NotAllowed) for the path; as
+    /// [`register`](Self::register) otherwise.
+    pub async fn register_python(&self, path: &str) -> Result<ToolRegistration> {
+        let info = self.describe_python(path).await?;
+        self.add(vec![Kind::Python { path: path.to_owned(), info: info.into() }])
+    }
+
+    fn add(&self, kinds: Vec<Kind>) -> Result<ToolRegistration> {
+        self.session.state().ensure_open()?;
+        let number = self.session.state().tools().register(kinds)?;
+        Ok(ToolRegistration { session: Arc::downgrade(self.session.state()), number })
+    }
+
+    /// Takes a tool away, whoever registered it: instances that have it are told that it is gone when they call it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ToolNotFound`](crate::Error::ToolNotFound).
+    pub fn unregister(&self, name: &str) -> Result<()> {
+        if self.session.state().tools().remove(name) { Ok(()) } else { Err(self.unknown(name)) }
+    }
+
+    /// The tools, in the order in which they were registered.
+    #[must_use]
+    pub fn list(&self) -> Vec<ToolInfo> {
+        self.session.state().tools().infos()
+    }
+
+    /// What a tool is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ToolNotFound`](crate::Error::ToolNotFound).
+    pub fn info(&self, name: &str) -> Result<ToolInfo> {
+        self.find(name).map(|kind| kind.info())
+    }
+
+    /// Runs a tool of either language with an object of arguments.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ToolNotFound`](crate::Error::ToolNotFound), [`Error::Tool`](crate::Error::Tool) for what a Rust tool ended with,
+    /// and whatever a call ends with for one in Python.
+    pub async fn execute(&self, name: &str, arguments: impl Serialize + Send) -> Result<Value> {
+        let arguments = document(&arguments)?;
+        self.start(name, arguments, CallEvents::default())?.await
+    }
+
+    /// The same, with the answer as a Rust type.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute), and [`Error::Wire`](crate::Error::Wire) if the answer does not fit the type.
+    pub async fn execute_as<R: DeserializeOwned>(
+        &self,
+        name: &str,
+        arguments: impl Serialize + Send,
+    ) -> Result<R> {
+        let answer = self.execute(name, arguments).await?;
+        let read = wire::document_to_vec(&answer).and_then(|json| wire::from_slice(&json));
+        read.map_err(|problem| Error::Wire {
+            what: format!("the answer of `{name}` does not fit its Rust type"),
+            problem,
+        })
+    }
+
+    /// Runs a tool of either language, and gives the items of one that streams as they come.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute); what goes wrong in the tool comes with the stream.
+    pub fn stream(&self, name: &str, arguments: impl Serialize) -> Result<CallStream<Value>> {
+        let (tools, name, arguments) = (self.clone(), name.to_owned(), document(&arguments)?);
+        self.find(&name)?;
+        Ok(CallStream::new(move |events| async move { tools.start(&name, arguments, events)?.await }))
+    }
+
+    /// Runs a tool of Python by its path, registered or not.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the call ends with; see [`Error`](crate::Error).
+    pub async fn execute_python(&self, path: &str, arguments: impl Serialize + Send) -> Result<Value> {
+        python(self.session.context(), path.to_owned(), document(&arguments)?, CallEvents::default()).await
+    }
+
+    /// What a tool of Python is, by its path: a worker says so, and nothing is run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) and [`Error::NotAllowed`](crate::Error::NotAllowed) for the path.
+    pub async fn describe_python(&self, path: &str) -> Result<ToolInfo> {
+        let target = Target::Tool { path: path.to_owned(), describe: true };
+        let options = CallOptions { idempotent: true, ..CallOptions::default() };
+        let payload = self.session.context().run(target, Bytes::new(), &options).await?;
+        let described: Described = serde_json::from_slice(&payload.json).map_err(|error| {
+            Error::Protocol(format!("the description of `{path}` cannot be read: {error}"))
+        })?;
+        Ok(described.into_info())
+    }
+
+    /// The run of a tool, yet to be awaited.
+    fn start(
+        &self,
+        name: &str,
+        arguments: Value,
+        events: CallEvents,
+    ) -> Result<impl Future<Output = Result<Value>> + Send + 'static> {
+        let (kind, context, name) = (self.find(name)?, self.session.context(), name.to_owned());
+        Ok(async move {
+            match kind {
+                Kind::Python { path, .. } => python(context, path, arguments, events).await,
+                Kind::Rust { entry, states } => {
+                    let answered = context.run_tool(&entry, &states, &arguments, &events).await?;
+                    answered
+                        .and_then(|answered| answered.to_value())
+                        .map_err(|error| Error::Tool { tool: name, error })
+                }
+            }
+        })
+    }
+
+    fn find(&self, name: &str) -> Result<Kind> {
+        self.session.state().ensure_open()?;
+        self.session.state().tools().find(name).ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        Error::ToolNotFound {
+            tool: name.to_owned(),
+            registered: self.list().iter().map(|info| info.name().to_owned()).collect(),
+        }
+    }
+}
+
+/// Runs a tool of Python. Its items go to whoever reads the events; if nobody does, they are the answer.
+async fn python(context: CallContext, path: String, arguments: Value, events: CallEvents) -> Result<Value> {
+    let inputs = encode_document(&arguments)?;
+    let target = Target::Tool { path: path.clone(), describe: false };
+    let run = move |events| async move {
+        let options = CallOptions { events, ..CallOptions::default() };
+        let payload = context.run(target, inputs, &options).await?;
+        Ok(decode_document(&payload, &path)?.get_mut("value").map(Value::take))
+    };
+    if events.is_read() {
+        return Ok(run(events).await?.unwrap_or_default());
+    }
+    let (mut items, mut stream) = (Vec::new(), CallStream::new(run));
+    loop {
+        match stream.try_next().await? {
+            Some(CallEvent::Item { value, .. }) => items.push(value),
+            Some(CallEvent::Done(answer)) => return Ok(answer.unwrap_or(Value::Array(items))),
+            Some(_) => {}
+            None => return Err(Error::Protocol("the call of a tool had no end".to_owned())),
+        }
+    }
+}
+
+fn document<T: Serialize>(arguments: &T) -> Result<Value> {
+    wire::to_vec(arguments)
+        .and_then(|json| wire::document_from_slice(&json))
+        .map_err(|problem| Error::Wire { what: "the arguments cannot be sent".to_owned(), problem })
+}
+
+/// Tools that are registered as long as this lives: dropped, they are gone everywhere.
+#[must_use = "the tools are gone when this is dropped; `keep` leaves them to the session"]
+#[derive(Debug)]
+pub struct ToolRegistration {
+    /// Nobody's once it was kept.
+    session: Weak<SessionState>,
+    number: u64,
+}
+
+impl ToolRegistration {
+    /// Leaves the tools to the session, until it ends or [`Tools::unregister`] takes them away.
+    pub fn keep(mut self) {
+        self.session = Weak::new();
+    }
+
+    /// Takes the tools away. The same as dropping it.
+    pub fn unregister(self) {}
+}
+
+impl Drop for ToolRegistration {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.upgrade() {
+            session.tools().release(self.number);
+        }
+    }
+}
+
+impl ToolLanguage {
+    /// Whether it runs in this process.
+    #[must_use]
+    pub fn is_rust(&self) -> bool {
+        *self == Self::Rust
+    }
+}

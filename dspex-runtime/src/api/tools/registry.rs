@@ -1,0 +1,204 @@
+//! Which tools a session has now.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{ToolInfo, ToolLanguage};
+use crate::bridge::ToolDocument;
+use crate::functions::TOOL_PREFIX as OWN_PREFIX;
+use crate::tool::{Declaration, Entry, States, ToolSet, ToolSetError};
+
+/// What the keys of a session's tools begin with; those of an instance's own begin otherwise.
+const PREFIX: &str = "session:";
+
+/// The tools of one session in this process.
+#[derive(Debug, Default)]
+pub(crate) struct SessionTools {
+    registered: RwLock<Registered>,
+    /// How many of its Rust tools may run at once.
+    places: Option<Arc<Semaphore>>,
+}
+
+#[derive(Debug, Default)]
+struct Registered {
+    tools: Vec<Tool>,
+    registrations: u64,
+    /// Told to workers; none without tools.
+    document: Option<Arc<ToolDocument>>,
+}
+
+#[derive(Clone, Debug)]
+struct Tool {
+    kind: Kind,
+    /// It is there as long as one of these is.
+    registrations: BTreeSet<u64>,
+}
+
+/// A tool that is registered.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Rust { entry: Arc<Entry>, states: States },
+    Python { path: String, info: Arc<ToolInfo> },
+}
+
+impl Kind {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Rust { entry, .. } => entry.name(),
+            Self::Python { info, .. } => info.name(),
+        }
+    }
+
+    pub(super) fn info(&self) -> ToolInfo {
+        match self {
+            Self::Rust { entry, .. } => {
+                ToolInfo { spec: entry.tool.spec().clone(), language: ToolLanguage::Rust }
+            }
+            Self::Python { info, .. } => (**info).clone(),
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Rust { entry: one, .. }, Self::Rust { entry: two, .. }) => one.is(two),
+            (Self::Python { path: one, .. }, Self::Python { path: two, .. }) => one == two,
+            _ => false,
+        }
+    }
+
+    fn declaration(&self) -> Value {
+        match self {
+            Self::Rust { entry, .. } => {
+                let key = format!("{PREFIX}{}", entry.name());
+                Declaration { key: &key, spec: entry.tool.spec() }.to_document()
+            }
+            Self::Python { path, .. } => json!({"python": path}),
+        }
+    }
+}
+
+impl SessionTools {
+    pub(crate) fn new(places: Option<usize>) -> Self {
+        let places = places.map(|places| Arc::new(Semaphore::new(places)));
+        Self { registered: RwLock::default(), places }
+    }
+
+    /// A place for one run. A nested call's tools run in that of the tool above them.
+    pub(crate) async fn place(&self, depth: u32) -> Option<OwnedSemaphorePermit> {
+        match &self.places {
+            // It is never closed, so there is always a permit at last.
+            Some(places) if depth == 0 => places.clone().acquire_owned().await.ok(),
+            _ => None,
+        }
+    }
+
+    /// What workers are told.
+    pub(crate) fn document(&self) -> Option<Arc<ToolDocument>> {
+        self.read().document.clone()
+    }
+
+    /// The Rust tool that a key stands for: one of the document, or of an instance that was made when the tool was its own, such
+    /// as one that was kept before a restart.
+    pub(crate) fn reach(&self, key: &str) -> Option<(Arc<Entry>, States)> {
+        let name = key.strip_prefix(PREFIX).or_else(|| key.strip_prefix(OWN_PREFIX))?;
+        match self.find(name)? {
+            Kind::Rust { entry, states } => Some((entry, states)),
+            Kind::Python { .. } => None,
+        }
+    }
+
+    /// Its Rust tools.
+    pub(crate) fn rust_tools(&self) -> ToolSet {
+        let registered = self.read();
+        let entries = registered.tools.iter().filter_map(|tool| match &tool.kind {
+            Kind::Rust { entry, .. } => Some(entry.clone()),
+            Kind::Python { .. } => None,
+        });
+        ToolSet::of_entries(entries.collect())
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<Kind> {
+        self.read().tools.iter().find(|tool| tool.kind.name() == name).map(|tool| tool.kind.clone())
+    }
+
+    pub(super) fn infos(&self) -> Vec<ToolInfo> {
+        self.read().tools.iter().map(|tool| tool.kind.info()).collect()
+    }
+
+    /// The list of its tools as it stands in a spec.
+    pub(crate) fn declarations(&self) -> Value {
+        Value::Array(self.read().tools.iter().map(|tool| tool.kind.declaration()).collect())
+    }
+
+    /// Registers all of them, or none; the number of the registration.
+    pub(super) fn register(&self, kinds: Vec<Kind>) -> Result<u64, ToolSetError> {
+        let mut registered = self.write();
+        for kind in &kinds {
+            let there = registered.tools.iter().find(|tool| tool.kind.name() == kind.name());
+            if there.is_some_and(|there| !there.kind.is(kind)) {
+                return Err(ToolSetError::Duplicate(kind.name().to_owned()));
+            }
+        }
+        registered.registrations += 1;
+        let number = registered.registrations;
+        for kind in kinds {
+            match registered.tools.iter_mut().find(|tool| tool.kind.is(&kind)) {
+                Some(there) => {
+                    there.registrations.insert(number);
+                }
+                None => registered.tools.push(Tool { kind, registrations: BTreeSet::from([number]) }),
+            }
+        }
+        registered.changed();
+        Ok(number)
+    }
+
+    /// Takes a registration back.
+    pub(super) fn release(&self, number: u64) {
+        let mut registered = self.write();
+        registered.tools.retain_mut(|tool| {
+            tool.registrations.remove(&number);
+            !tool.registrations.is_empty()
+        });
+        registered.changed();
+    }
+
+    /// Takes a tool away, whoever registered it. False if there was none.
+    pub(super) fn remove(&self, name: &str) -> bool {
+        let mut registered = self.write();
+        let before = registered.tools.len();
+        registered.tools.retain(|tool| tool.kind.name() != name);
+        registered.changed();
+        registered.tools.len() < before
+    }
+
+    /// Takes all of them away: the session ended.
+    pub(crate) fn clear(&self) {
+        let mut registered = self.write();
+        registered.tools.clear();
+        registered.changed();
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Registered> {
+        // Every change leaves the list whole.
+        self.registered.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Registered> {
+        self.registered.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registered {
+    fn changed(&mut self) {
+        self.document = (!self.tools.is_empty()).then(|| {
+            let declarations = self.tools.iter().map(|tool| tool.kind.declaration()).collect();
+            let json = Value::Array(declarations).to_string().into_bytes();
+            Arc::new(ToolDocument { hash: hex::encode(Sha256::digest(&json)), json })
+        });
+    }
+}
