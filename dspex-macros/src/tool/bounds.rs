@@ -72,6 +72,11 @@ impl Bounds {
         below || above
     }
 
+    /// The range as people write it.
+    pub(crate) fn shown(&self) -> String {
+        self.whole.to_token_stream().to_string().replace(' ', "")
+    }
+
     /// The expressions of both ends.
     pub(crate) fn ends(&self) -> impl Iterator<Item = &Expr> {
         let max = self.max.as_ref().map(|(Max::Inclusive(max) | Max::Exclusive(max))| max);

@@ -1,6 +1,7 @@
 //! What has to hold of a tool. Nothing is generated here, and every error is collected.
 
 use dspex_schema::closest;
+use proc_macro2::TokenTree;
 use syn::ext::IdentExt;
 use syn::{Expr, ExprLit, Lit, Meta, Type};
 
@@ -9,6 +10,15 @@ use super::examples::Example;
 use super::model::{Model, Parameter, inside, ungrouped};
 use crate::prelude::*;
 use crate::types;
+
+/// Whether a type can stand beside the function: not beside a method, and not where it would hide one of the language.
+pub(crate) fn stands_alone(model: &Model<'_>) -> bool {
+    model.receiver.is_none() && !hides_a_type(model)
+}
+
+fn hides_a_type(model: &Model<'_>) -> bool {
+    PRIMITIVES.iter().any(|name| model.ident() == name)
+}
 
 /// Checks a free function.
 pub(crate) fn check(model: &Model<'_>, errors: &mut Errors) {
@@ -19,7 +29,7 @@ pub(crate) fn check(model: &Model<'_>, errors: &mut Errors) {
         ));
         return;
     }
-    if PRIMITIVES.iter().any(|name| model.ident() == name) {
+    if hides_a_type(model) {
         let ident = model.ident();
         errors.push(err!(
             ident,
@@ -139,7 +149,11 @@ fn check_parameter(parameter: &Parameter, errors: &mut Errors) {
         ));
         return;
     }
-    errors.handle(types::check_of("an argument", ty));
+    if errors.handle(types::check_of("an argument", ty)).is_some()
+        && let Some(lifetime) = borrowed(ty.to_token_stream())
+    {
+        errors.push(Error::new(lifetime.span(), "an argument owns its value; borrow only what is `'static`"));
+    }
     if let Some(default) = &options.default {
         if parameter.is_optional() {
             errors.push(err!(
@@ -148,7 +162,7 @@ fn check_parameter(parameter: &Parameter, errors: &mut Errors) {
             ));
         }
         if let Some(range) = options.range.as_ref().filter(|range| range.excludes(&default.0)) {
-            errors.push(err!(&default.0, "the default is outside of `{}`", range.whole.to_token_stream()));
+            errors.push(err!(&default.0, "the default is outside of `{}`", range.shown()));
         }
     }
     if let Some(primitive) = primitive(parameter.inner()) {
@@ -210,6 +224,25 @@ fn check_example(example: &Example, model: &Model<'_>, errors: &mut Errors) {
             ));
         }
     }
+}
+
+/// A lifetime in a type that is not that of the program.
+fn borrowed(tokens: TokenStream) -> Option<Ident> {
+    let mut quoted = false;
+    for token in tokens {
+        match token {
+            TokenTree::Ident(name) if quoted && name != "static" => return Some(name),
+            TokenTree::Group(group) => {
+                if let Some(found) = borrowed(group.stream()) {
+                    return Some(found);
+                }
+                quoted = false;
+            }
+            TokenTree::Punct(punct) => quoted = punct.as_char() == '\'',
+            _ => quoted = false,
+        }
+    }
+    None
 }
 
 /// The name of a type that only a context has.

@@ -2,10 +2,11 @@
 
 use quote::format_ident;
 use syn::spanned::Spanned;
-use syn::{Expr, ExprLit, Lit, Type};
+use syn::{Expr, ExprLit, Lit, ReturnType, Type};
 
 use super::examples::Example;
 use super::model::{Model, Parameter};
+use super::set::at;
 use crate::prelude::*;
 
 /// What the implementation is written for.
@@ -97,9 +98,11 @@ fn hidden(model: &Model<'_>, code: &TokenStream) -> TokenStream {
 /// What is in scope of generated code, once.
 pub(super) fn in_scope(root: &dspex_codegen::Root) -> TokenStream {
     quote! {
-        // The derive of schemars calls methods of these, which a module without the prelude does not have.
+        // The derive of schemars uses these, which a module without the prelude does not have.
         #[allow(unused_imports)]
-        use ::core::convert::{From as _, Into as _};
+        use ::core::{convert::{From as _, Into as _}, option::Option::Some};
+        #[allow(unused_imports)]
+        use ::std::string::ToString as _;
         #[allow(unused_imports)]
         use #root::__private::tool::{
             AnySchema as _, ResultKind as _, ResultSchema as _, ValueKind as _, ValueSchema as _,
@@ -114,13 +117,17 @@ pub(super) fn implementation(model: &Model<'_>, target: &Target<'_>) -> TokenStr
     let (arguments, assertions) = (arguments(model, target), assertions(model));
     let (spec, call) = (spec(model, target), call(model, target));
     let (tool, name) = (target.tool, &model.name);
-    let context: Vec<&Type> = model.context().map(|parameter| &parameter.ty).collect();
+    let context: Vec<TokenStream> = model
+        .context()
+        .map(|Parameter { ty, .. }| {
+            let given = at(ty.span(), quote!(<#ty as #root::tool::FromToolContext>));
+            quote_spanned!(ty.span()=> #given::requirement())
+        })
+        .collect();
     let requirements = (!context.is_empty()).then(|| {
         quote! {
             fn requirements(&self) -> ::std::vec::Vec<#root::tool::Requirement> {
-                #root::__private::tool::requirements([
-                    #(<#context as #root::tool::FromToolContext>::requirement()),*
-                ])
+                #root::__private::tool::requirements([#(#context),*])
             }
         }
     });
@@ -311,7 +318,9 @@ fn call(model: &Model<'_>, target: &Target<'_>) -> TokenStream {
     });
     let context = both().filter(|(parameter, _)| parameter.context.is_some()).map(|(parameter, variable)| {
         let ty = &parameter.ty;
-        quote_spanned!(ty.span()=> let #variable = #private::from_context::<#ty>(&__context)?;)
+        // In the words of `requirements`, so that an error about the type is said once.
+        let given = at(ty.span(), quote!(<#ty as #root::tool::FromToolContext>));
+        quote_spanned!(ty.span()=> let #variable = #given::from_context(&__context)?;)
     });
     let arguments = arguments_ident(target);
     let asynchronous = model.function.sig.asyncness.is_some();
@@ -319,14 +328,20 @@ fn call(model: &Model<'_>, target: &Target<'_>) -> TokenStream {
     let (service, called) = match target.service {
         None => (None, quote!(#ident(#(#variables),*) #waiting)),
         Some(ty) => (
-            Some(quote!(let __service = ::std::sync::Arc::clone(&self.0);)),
+            Some(quote!(let __service = ::core::clone::Clone::clone(&self.0);)),
             quote!(<#ty>::#ident(&*__service, #(#variables),*) #waiting),
         ),
     };
+    // What is wrong with an answer is shown at its type.
+    let output = match &model.function.sig.output {
+        ReturnType::Default => ident.span(),
+        ReturnType::Type(_, ty) => ty.span(),
+    };
+    let shown = at(output, private.clone());
     let answer = match (model.streams(), target.service.is_some()) {
-        (true, true) => owned_stream(&private, &called),
+        (true, true) => owned_stream(output, &shown, &called),
         (streams, _) => {
-            let made = if streams { stream(&private) } else { value(&private) };
+            let made = if streams { stream(output, &shown) } else { value(output, &shown) };
             let answer = quote!(match #called { __returned => #made });
             match asynchronous {
                 true => answer,
@@ -354,13 +369,13 @@ fn call(model: &Model<'_>, target: &Target<'_>) -> TokenStream {
 }
 
 /// The tool's answer of what the function returned.
-fn value(private: &TokenStream) -> TokenStream {
-    quote!((&&#private::returned(&__returned)).kind().output(__returned))
+fn value(span: Span, private: &TokenStream) -> TokenStream {
+    quote_spanned!(span=> (&&#private::returned(&__returned)).kind().output(__returned))
 }
 
 /// The same for a stream that owns all that it needs.
-fn stream(private: &TokenStream) -> TokenStream {
-    quote! {{
+fn stream(span: Span, private: &TokenStream) -> TokenStream {
+    quote_spanned! {span=> {
         let __stream = (&&#private::returned(&__returned)).kind().value(__returned)?;
         let __kind = (&&#private::items_of(&__stream)).kind();
         ::core::result::Result::Ok(#private::stream(__stream, move |__item| __kind.value(__item)))
@@ -368,8 +383,8 @@ fn stream(private: &TokenStream) -> TokenStream {
 }
 
 /// The same for one that may borrow from its service.
-fn owned_stream(private: &TokenStream, called: &TokenStream) -> TokenStream {
-    quote! {
+fn owned_stream(span: Span, private: &TokenStream, called: &TokenStream) -> TokenStream {
+    quote_spanned! {span=>
         ::core::result::Result::Ok(#private::owned_stream(move |__door| async move {
             match #called {
                 __returned => match (&&#private::returned(&__returned)).kind().value(__returned) {

@@ -40,8 +40,8 @@ impl Function {
             Ok(Item::Enum(item)) => Err(what(&item.enum_token, "an enum", "")),
             Ok(Item::Trait(item)) => Err(what(&item.trait_token, "a trait", "")),
             Ok(Item::Mod(item)) => Err(what(&item.mod_token, "a module", "")),
+            Ok(Item::Fn(_) | Item::Verbatim(_)) | Err(_) => Err(error),
             Ok(item) => Err(what(&item, "something else", "")),
-            Err(_) => Err(error),
         }
     }
 

@@ -14,7 +14,7 @@ mod service;
 mod set;
 
 pub(crate) use service::expand as expand_service;
-pub(crate) use set::{expand as expand_set, of_paths as set_of};
+pub(crate) use set::{expand as expand_set, of_paths as set_of, shown};
 
 use crate::fallback;
 use crate::prelude::*;
@@ -37,7 +37,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let model = model::Model::new(&function, options, &mut errors);
     check::check(&model, &mut errors);
     let item = function.without_helpers();
-    let is_method = model.receiver.is_some();
+    let stands_alone = check::stands_alone(&model);
     match errors.finish(()) {
         Ok(()) => {
             let tool = expand::of_function(&model);
@@ -45,8 +45,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         }
         Err(errors) => {
             let errors = errors.into_compile_error();
-            // Beside a method there is no place for a struct.
-            let stand_in = (!is_method).then(|| expand::stand_in(&model));
+            let stand_in = stands_alone.then(|| expand::stand_in(&model));
             quote!(#item #stand_in #errors)
         }
     }

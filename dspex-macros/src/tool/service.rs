@@ -34,8 +34,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         .iter()
         .map(|(attr, method)| {
             let options = Options::of_attribute(attr, &mut errors);
-            if let Some(root) = options.root() {
-                errors.push(err!(attr, "`crate = {}` belongs on `#[dspex_tools]`", root.to_token_stream()));
+            if options.root().is_some() {
+                errors.push(err!(attr, "`crate` belongs on `#[dspex_tools]`; move it there"));
             }
             let mut model = Model::new(method, options, &mut errors);
             model.root = root.clone();
@@ -45,16 +45,16 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         })
         .collect();
     check_names(&models, &mut errors);
+    let uses = uses(&methods);
     match errors.finish(()) {
         Ok(()) => {
             let tools = tools(&root, &service, &block.attrs, &models);
-            let uses = uses(&methods);
             quote!(#block #uses #tools)
         }
         Err(errors) => {
             let errors = errors.into_compile_error();
             let stand_in = stand_in(&root, &block);
-            quote!(#block #stand_in #errors)
+            quote!(#block #uses #stand_in #errors)
         }
     }
 }
@@ -187,7 +187,7 @@ fn tools(
         });
         additions.extend(quote! {
             #(#cfg)*
-            let __tools = #private::with(__tools, #tool(::std::sync::Arc::clone(self)));
+            let __tools = #private::with(__tools, #tool(::core::clone::Clone::clone(self)));
         });
         if model.options.examples.is_some() {
             let check = format_ident!("__examples_of_{}", model.ident());

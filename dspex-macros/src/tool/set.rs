@@ -55,10 +55,15 @@ pub(crate) fn shown(path: &Path) -> String {
 /// The set of these tools, as an expression. Their names are compared by the compiler, which knows them; `class` is one
 /// that has tools of its own, and their names.
 pub(crate) fn of_paths(root: &Root, paths: &[Path], class: Option<(&str, &[String])>) -> TokenStream {
-    let private = root.private(&quote!(tool));
     let count = paths.len();
-    let names = paths.iter().map(|path| quote_spanned!(path.span()=> #private::name_of(&#path {})));
+    // Whatever is said of a tool is said at its path.
+    let at = |path: &Path| at(path.span(), root.private(&quote!(tool)));
+    let names = paths.iter().map(|path| {
+        let private = at(path);
+        quote_spanned!(path.span()=> #private::name_of(&#path {}))
+    });
     let checks = paths.iter().enumerate().map(|(position, path)| {
+        let private = at(path);
         let free = class.filter(|(_, taken)| !taken.is_empty()).map(|(class, taken)| {
             quote_spanned!(path.span()=>
                 const _: () = #private::name_is_free(__NAMES[#position], #class, &[#(#taken),*]);
@@ -69,12 +74,24 @@ pub(crate) fn of_paths(root: &Root, paths: &[Path], class: Option<(&str, &[Strin
         );
         quote!(#distinct #free)
     });
-    let set = paths
-        .iter()
-        .fold(quote!(#root::tool::ToolSet::new()), |set, path| quote!(#private::with(#set, #path {})));
+    let set = paths.iter().fold(quote!(#root::tool::ToolSet::new()), |set, path| {
+        let private = at(path);
+        quote_spanned!(path.span()=> #private::with(#set, #path {}))
+    });
     quote! {{
         const __NAMES: [&::core::primitive::str; #count] = [#(#names),*];
         #(#checks)*
         #set
     }}
+}
+
+/// Tokens that are shown at another place, and mean what they meant.
+pub(super) fn at(span: Span, tokens: TokenStream) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|mut token| {
+            token.set_span(token.span().located_at(span));
+            token
+        })
+        .collect()
 }

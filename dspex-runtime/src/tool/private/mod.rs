@@ -17,12 +17,11 @@ pub use example::{check_examples, example_arguments, value};
 pub use names::{Named, name_is_distinct, name_is_free, name_of};
 pub use schema::{AnySchema, ResultSchema, ValueSchema};
 
-use super::{FromToolContext, Requirement, Tool, ToolSet};
-use crate::tool::ToolError;
+use super::{Requirement, ToolSet};
 
 /// Adds a tool whose name was compared with the others' while compiling.
 #[must_use]
-pub fn with(set: ToolSet, tool: impl Tool) -> ToolSet {
+pub fn with(set: ToolSet, tool: impl Named) -> ToolSet {
     set.with_declared(tool)
 }
 
@@ -30,13 +29,4 @@ pub fn with(set: ToolSet, tool: impl Tool) -> ToolSet {
 #[must_use]
 pub fn requirements<const N: usize>(each: [Option<Requirement>; N]) -> Vec<Requirement> {
     each.into_iter().flatten().collect()
-}
-
-/// The value of a `#[ctx]` parameter.
-///
-/// # Errors
-///
-/// If the context does not have it.
-pub fn from_context<T: FromToolContext>(context: &super::ToolContext) -> Result<T, ToolError> {
-    T::from_context(context)
 }

@@ -1,12 +1,14 @@
 //! Names of tools, compared while compiling.
 
+use super::super::Tool;
+
 /// A tool whose name is known while compiling.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no function with `#[dspex_tool]`",
     label = "not a tool that is known while compiling",
     note = "a tool of your own goes into a set with `ToolSet::new().with(..)`"
 )]
-pub trait Named {
+pub trait Named: Tool {
     /// The name.
     const NAME: &'static str;
 }
@@ -21,6 +23,7 @@ pub const fn name_of<T: Named>(_: &T) -> &'static str {
 /// # Panics
 ///
 /// While compiling, with what to do.
+#[track_caller]
 pub const fn name_is_distinct(names: &[&str], position: usize) {
     let name = names[position];
     if contains(names.split_at(position).0, name) {
@@ -37,6 +40,7 @@ pub const fn name_is_distinct(names: &[&str], position: usize) {
 /// # Panics
 ///
 /// While compiling, with what to do.
+#[track_caller]
 pub const fn name_is_free(name: &str, class: &str, taken: &[&str]) {
     if contains(taken, name) {
         refuse(&[
@@ -71,6 +75,7 @@ const fn equal(mut one: &[u8], mut other: &[u8]) -> bool {
 }
 
 /// Panics with the parts as one text. Nothing is allocated while compiling; what is longer is cut.
+#[track_caller]
 const fn refuse(parts: &[&str]) -> ! {
     let mut text = [0_u8; 512];
     let mut length = 0;
