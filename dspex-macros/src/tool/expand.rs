@@ -150,8 +150,8 @@ pub(super) fn implementation(model: &Model<'_>, target: &Target<'_>) -> TokenStr
 
         impl #tool {
             fn __spec() -> &'static #root::tool::ToolSpec {
-                static SPEC: ::std::sync::LazyLock<#root::tool::ToolSpec> = ::std::sync::LazyLock::new(|| { #spec });
-                &SPEC
+                static __SPEC: ::std::sync::LazyLock<#root::tool::ToolSpec> = ::std::sync::LazyLock::new(|| { #spec });
+                &__SPEC
             }
         }
 
