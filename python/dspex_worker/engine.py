@@ -55,7 +55,6 @@ _NO_LM = (
 )
 
 
-
 class NoAttempt(Exception):
     """A module that calls another one several times had no answer to choose from."""
 
