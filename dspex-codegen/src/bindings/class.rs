@@ -278,7 +278,10 @@ fn notes(class: &Class) -> String {
                 parameter.name,
                 reason(parameter)
             )),
-            Form::Tools => lines.push(format!("`{}` has to be empty so far.", parameter.name)),
+            Form::Tools => lines.push(format!(
+                "`{}` are `tools![..]`, those that a session has now (`&session`), or none (`[]`).",
+                parameter.name
+            )),
             _ => {}
         }
     }
