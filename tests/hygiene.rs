@@ -276,6 +276,18 @@ pub mod public {
     #[dspex::dspex_tool]
     pub async fn nothing() {}
 
+    /// Lints about what types should implement.
+    pub mod strict {
+        #![deny(missing_debug_implementations, missing_copy_implementations)]
+
+        /// Triples a number.
+        #[dspex::dspex_tool]
+        #[must_use]
+        pub fn triple(number: u32) -> u32 {
+            number * 3
+        }
+    }
+
     /// A service.
     #[derive(Debug)]
     pub struct Service;

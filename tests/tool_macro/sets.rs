@@ -71,7 +71,12 @@ macro_rules! answers {
     ($($name:ident: $argument:ty = $answer:expr;)*) => {$(
         #[doc = concat!("Answers with ", stringify!($answer), ".")]
         #[dspex_tool]
-        fn $name(#[tool(default = $answer)] value: $argument, other: Option<$argument>) -> $argument {
+        fn $name(
+            #[doc = concat!("Instead of ", stringify!($answer), ".")]
+            #[tool(default = $answer)]
+            value: $argument,
+            other: Option<$argument>,
+        ) -> $argument {
             other.unwrap_or(value)
         }
     )*};
@@ -85,6 +90,7 @@ answers! {
 #[tokio::test]
 async fn tools_of_other_macros_work() {
     assert_eq!(seven {}.spec().description(), "Answers with 7.");
+    assert_eq!(seven {}.spec().parameters()[0].described(), Some("Instead of 7."));
     assert_eq!(call(&seven {}, json!({})).await.unwrap(), json!(7));
     assert_eq!(call(&half {}, json!({"other": 2.0})).await.unwrap(), json!(2.0));
 }
@@ -108,4 +114,23 @@ fn conditional() {}
 #[test]
 fn conditions_hold_for_the_tool_too() {
     assert_eq!(names(&tools![conditional]), ["conditional"]);
+}
+
+#[derive(Debug, FieldType)]
+struct Tree {
+    branches: Vec<Self>,
+}
+
+/// Takes a tree of any height.
+#[dspex_tool]
+fn climb(tree: Tree) -> usize {
+    tree.branches.len()
+}
+
+#[test]
+fn a_recursive_type_is_refused_where_the_tool_is_used() {
+    assert!(climb {}.spec().problem().unwrap().contains("Tree"), "{:?}", climb {}.spec().problem());
+    assert_eq!(climb(Tree { branches: vec![] }), 0);
+    let error = ToolSet::new().and(tools![climb]).unwrap_err();
+    assert!(error.to_string().contains("the tool `climb` cannot be used"), "{error}");
 }

@@ -13,7 +13,19 @@ use crate::types;
 
 /// Whether a type can stand beside the function: not beside a method, and not where it would hide one of the language.
 pub(crate) fn stands_alone(model: &Model<'_>) -> bool {
-    model.receiver.is_none() && !hides_a_type(model)
+    !is_method(model) && !hides_a_type(model)
+}
+
+/// Whether the function is one of an impl block, as far as that can be seen.
+fn is_method(model: &Model<'_>) -> bool {
+    fn mentions_self(tokens: TokenStream) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(word) => word == "Self",
+            TokenTree::Group(group) => mentions_self(group.stream()),
+            _ => false,
+        })
+    }
+    model.receiver.is_some() || mentions_self(model.function.sig.to_token_stream())
 }
 
 fn hides_a_type(model: &Model<'_>) -> bool {
@@ -22,11 +34,12 @@ fn hides_a_type(model: &Model<'_>) -> bool {
 
 /// Checks a free function.
 pub(crate) fn check(model: &Model<'_>, errors: &mut Errors) {
-    if let Some(receiver) = &model.receiver {
-        errors.push(err!(
-            receiver,
-            "a method cannot stand alone; put `#[dspex_tools]` on its impl block, and keep `#[dspex_tool]` here"
-        ));
+    if is_method(model) {
+        let text = "a method cannot stand alone; put `#[dspex_tools]` on its impl block, and keep `#[dspex_tool]` here";
+        errors.push(match &model.receiver {
+            Some(receiver) => Error::new_spanned(receiver, text),
+            None => Error::new_spanned(model.ident(), text),
+        });
         return;
     }
     if hides_a_type(model) {

@@ -81,6 +81,7 @@ fn struct_of(model: &Model<'_>) -> TokenStream {
         #(#cfg)*
         #(#docs)*
         #[allow(non_camel_case_types, dead_code)]
+        #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
         #vis struct #ident {}
     }
 }

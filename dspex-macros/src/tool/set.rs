@@ -74,13 +74,17 @@ pub(crate) fn of_paths(root: &Root, paths: &[Path], class: Option<(&str, &[Strin
         );
         quote!(#distinct #free)
     });
-    let set = paths.iter().fold(quote!(#root::tool::ToolSet::new()), |set, path| {
+    // One identifier for all places: locals of different ones would be different.
+    let set = Ident::new("__tools", Span::mixed_site());
+    let additions = paths.iter().map(|path| {
         let private = at(path);
-        quote_spanned!(path.span()=> #private::with(#set, #path {}))
+        quote_spanned!(path.span()=> let #set = #private::with(#set, #path {});)
     });
     quote! {{
         const __NAMES: [&::core::primitive::str; #count] = [#(#names),*];
         #(#checks)*
+        let #set = #root::tool::ToolSet::new();
+        #(#additions)*
         #set
     }}
 }

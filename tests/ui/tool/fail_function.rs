@@ -73,6 +73,12 @@ impl Service {
     /// A method alone.
     #[dspex_tool]
     fn method(&self) {}
+
+    /// A constructor alone.
+    #[dspex_tool]
+    fn constructor() -> Self {
+        Self
+    }
 }
 
 fn main() {
