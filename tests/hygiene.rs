@@ -1,11 +1,6 @@
 //! Generated code compiles under every lint, and with every name that it could stumble over taken by something else.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
-#![allow(
-    clippy::unused_async,
-    clippy::unused_self,
-    reason = "the bodies of the tools here are as short as can be"
-)]
 #![deny(warnings, missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 #![allow(
     clippy::unused_async,
