@@ -159,12 +159,14 @@ impl CallContext {
         let mut scope = self.scope(depth, &cancelled);
         scope.states = scope.states.with(states);
         let _cancel = cancelled.drop_guard();
-        let Some(session) = &self.session else { return Ok(entry.answer(&arguments, scope, events).await) };
+        let Some(session) = &self.session else {
+            return Ok(entry.answer(&arguments, scope, None, events).await);
+        };
         session.ensure_open()?;
         session.used();
         let run = async {
-            let _place = session.tools().place(depth).await;
-            entry.answer(&arguments, scope, events).await
+            let place = session.tools().place(depth).await;
+            entry.answer(&arguments, scope, place, events).await
         };
         tokio::select! {
             biased;

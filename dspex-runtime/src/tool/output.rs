@@ -1,8 +1,8 @@
 //! What a tool answers.
 
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -62,13 +62,7 @@ impl ToolOutput {
     pub async fn into_value(self) -> Result<Value, ToolError> {
         match self.0 {
             Answer::Value(json) => decode(&json),
-            Answer::Stream(mut items) => {
-                let mut values = Vec::new();
-                while let Some(item) = items.next().await {
-                    values.push(decode(&item?)?);
-                }
-                Ok(joined(values))
-            }
+            Answer::Stream(items) => decode(&join(&items.try_collect::<Vec<_>>().await?)),
         }
     }
 }
@@ -90,16 +84,47 @@ fn decode(json: &[u8]) -> Result<Value, ToolError> {
     wire::document_from_slice(json).map_err(unwritable)
 }
 
-/// Texts are one text, other values a list.
-fn joined(values: Vec<Value>) -> Value {
-    let texts: Option<String> = values.iter().map(Value::as_str).collect();
-    match texts {
-        Some(text) if !values.is_empty() => Value::String(text),
-        _ => Value::Array(values),
+/// The items of a stream together: one text if all of them are texts, else a list.
+pub(super) fn join(items: &[Bytes]) -> Bytes {
+    let texts: Option<String> =
+        items.iter().map(|item| serde_json::from_slice::<String>(item).ok()).collect();
+    if let Some(text) = texts.filter(|_| !items.is_empty())
+        && let Ok(json) = wire::to_vec(&text)
+    {
+        return json.into();
     }
+    let length = items.iter().map(|item| item.len() + 1).sum::<usize>() + 1;
+    let mut list = Vec::with_capacity(length);
+    for item in items {
+        list.push(if list.is_empty() { b'[' } else { b',' });
+        list.extend_from_slice(item);
+    }
+    if list.is_empty() {
+        list.push(b'[');
+    }
+    list.push(b']');
+    list.into()
 }
 
 fn unwritable(error: wire::WireError) -> ToolError {
     tracing::error!(target: "dspex::tool", %error, "what a tool returned has no JSON form");
     ToolError::of(ToolErrorKind::Output, "the tool's answer cannot be written as JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(items: &[&'static str]) -> String {
+        let items: Vec<Bytes> = items.iter().map(|item| Bytes::from_static(item.as_bytes())).collect();
+        String::from_utf8(join(&items).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn texts_of_a_stream_are_one_text_and_all_else_is_a_list() {
+        assert_eq!(joined(&["\"to \"", "\"be\""]), "\"to be\"");
+        assert_eq!(joined(&["\"to\"", "1"]), "[\"to\",1]");
+        assert_eq!(joined(&["{\"a\":1}"]), "[{\"a\":1}]");
+        assert_eq!(joined(&[]), "[]");
+    }
 }

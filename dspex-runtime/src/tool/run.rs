@@ -1,13 +1,15 @@
 //! One run of a tool: validated, limited, contained.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::context::{CallId, Scope};
-use super::output::Answer;
+use super::output::{self, Answer};
 use super::set::Entry;
 use super::{ToolArguments, ToolContext, ToolError, ToolErrorKind, ToolOutput, ToolSet};
 use crate::api::CallEvents;
@@ -17,6 +19,20 @@ use crate::wire;
 tokio::task_local! {
     /// How deep a call is that is made from here: a tool's calls stand below the one that the tool is part of.
     static NESTING: u32;
+    /// What the running tool holds of limits, for a thread that may outlive its call.
+    static PLACES: Arc<Places>;
+}
+
+/// What one run holds of the limits of its tool and its session, until all that runs of it has ended.
+#[derive(Debug)]
+pub(crate) struct Places {
+    _tool: Option<OwnedSemaphorePermit>,
+    _session: Option<OwnedSemaphorePermit>,
+}
+
+/// The places of the tool that is running here.
+pub(super) fn places() -> Option<Arc<Places>> {
+    PLACES.try_with(Arc::clone).ok()
 }
 
 /// How many calls stand above one that is made here.
@@ -45,6 +61,7 @@ impl Entry {
         &self,
         arguments: &[u8],
         scope: Scope,
+        session: Option<OwnedSemaphorePermit>,
         events: &CallEvents,
     ) -> Result<Answered, ToolError> {
         let given = match arguments {
@@ -53,7 +70,7 @@ impl Entry {
         };
         let (call, name) = (CallId::next(), self.name());
         events.tool_started(call, name, &given).await;
-        let answered = self.run(call, given, scope, events).await;
+        let answered = self.run(call, given, scope, session, events).await;
         events.tool_ended(call, name, &answered).await;
         answered
     }
@@ -62,23 +79,28 @@ impl Entry {
         &self,
         call: CallId,
         given: Value,
-        scope: Scope,
+        mut scope: Scope,
+        session: Option<OwnedSemaphorePermit>,
         events: &CallEvents,
     ) -> Result<Answered, ToolError> {
         let spec = self.tool.spec();
         let arguments = ToolArguments::validate(given, spec)?;
         let depth = scope.depth + 1;
+        // What the tool started elsewhere is told when it is given up, and not when it ended by itself.
+        scope.cancelled = scope.cancelled.child_token();
+        let given_up = scope.cancelled.clone().drop_guard();
         let context = ToolContext::new(spec.name(), call, scope);
         // A semaphore of ours is never closed, so there is always a permit at last.
-        let _permit = match &self.limit {
-            Some(limit) => limit.acquire().await.ok(),
+        let tool = match &self.limit {
+            Some(limit) => limit.clone().acquire_owned().await.ok(),
             None => None,
         };
+        let places = Arc::new(Places { _tool: tool, _session: session });
         let answer = async {
             let output = self.tool.call(context, arguments).await?;
             collect(output, call, spec.name(), events).await
         };
-        let contained = AssertUnwindSafe(NESTING.scope(depth, answer)).catch_unwind();
+        let contained = AssertUnwindSafe(NESTING.scope(depth, PLACES.scope(places, answer))).catch_unwind();
         let ended = match spec.timeout() {
             None => contained.await,
             Some(limit) => tokio::time::timeout(limit, contained).await.map_err(|_| {
@@ -86,6 +108,7 @@ impl Entry {
                 ToolError::of(ToolErrorKind::TimedOut, message).retryable()
             })?,
         };
+        given_up.disarm();
         ended.unwrap_or_else(|panic| {
             let text = panic_text(&*panic);
             tracing::error!(target: "dspex::tool", tool = spec.name(), panic = text, "a tool panicked");
@@ -112,28 +135,7 @@ async fn collect(
         events.tool_item(call, tool, items.len(), &item).await;
         items.push(item);
     }
-    Ok(Answered(join(&items)))
-}
-
-fn join(items: &[Bytes]) -> Bytes {
-    let texts: Option<String> =
-        items.iter().map(|item| serde_json::from_slice::<String>(item).ok()).collect();
-    if let Some(text) = texts.filter(|_| !items.is_empty())
-        && let Ok(json) = wire::to_vec(&text)
-    {
-        return json.into();
-    }
-    let length = items.iter().map(|item| item.len() + 1).sum::<usize>() + 1;
-    let mut list = Vec::with_capacity(length);
-    for item in items {
-        list.push(if list.is_empty() { b'[' } else { b',' });
-        list.extend_from_slice(item);
-    }
-    if list.is_empty() {
-        list.push(b'[');
-    }
-    list.push(b']');
-    list.into()
+    Ok(Answered(output::join(&items)))
 }
 
 fn unreadable(error: &wire::WireError) -> ToolError {
@@ -187,24 +189,6 @@ impl ToolSet {
         };
         let scope = Scope { states: scope.states.with(self.states()), ..scope };
         let json = wire::document_to_vec(&arguments).map_err(|error| unreadable(&error))?;
-        entry.answer(&json, scope, events).await?.to_value()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn joined(items: &[&'static str]) -> String {
-        let items: Vec<Bytes> = items.iter().map(|item| Bytes::from_static(item.as_bytes())).collect();
-        String::from_utf8(join(&items).to_vec()).unwrap()
-    }
-
-    #[test]
-    fn texts_of_a_stream_are_one_text_and_all_else_is_a_list() {
-        assert_eq!(joined(&["\"to \"", "\"be\""]), "\"to be\"");
-        assert_eq!(joined(&["\"to\"", "1"]), "[\"to\",1]");
-        assert_eq!(joined(&["{\"a\":1}"]), "[{\"a\":1}]");
-        assert_eq!(joined(&[]), "[]");
+        entry.answer(&json, scope, None, events).await?.to_value()
     }
 }

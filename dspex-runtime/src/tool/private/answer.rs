@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Span;
 
 use super::super::output::encode;
+use super::super::run::places;
 use super::super::{ToolError, ToolErrorKind, ToolOutput};
 
 /// The type of a parameter that the model gives.
@@ -234,7 +235,12 @@ pub async fn blocking<F>(run: F) -> Result<ToolOutput, ToolError>
 where
     F: FnOnce() -> Result<ToolOutput, ToolError> + Send + 'static,
 {
-    let span = Span::current();
+    // A thread cannot be stopped, so it keeps its places under the limits for as long as it runs.
+    let (span, places) = (Span::current(), places());
+    let run = move || {
+        let _places = places;
+        run()
+    };
     // One that has not begun when the call is dropped never does.
     let task = AbortOnDropHandle::new(tokio::task::spawn_blocking(move || span.in_scope(run)));
     match task.await {
