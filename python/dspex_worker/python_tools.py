@@ -20,13 +20,10 @@ import pydantic
 from dspy.utils.exceptions import is_retryable_lm_error
 
 from dspex_worker import validate
-from dspex_worker.errors import scrub
+from dspex_worker.errors_for_models import message_for_model
 from dspex_worker.lm import running_call
 from dspex_worker.problems import InvalidInput, Problem
 from dspex_worker.tools import Function, WorkerTool, failure
-
-# What a model is told of one failure.
-_MAX_MESSAGE = 2000
 
 
 class PythonTool:
@@ -119,9 +116,8 @@ def told(error: BaseException) -> dict[str, Any]:
     """What a model sees of an exception: never where it came from."""
     if isinstance(error, InvalidInput):
         return failure("; ".join(_line(problem) for problem in error.attributes["problems"]))
-    message = scrub(str(error)).split("Traceback (most recent call last)", 1)[0].strip()[:_MAX_MESSAGE]
     retryable = isinstance(error, Exception) and is_retryable_lm_error(error)
-    return failure(f"{type(error).__name__}: {message}" if message else type(error).__name__, retryable)
+    return failure(message_for_model(error), retryable)
 
 
 def _line(problem: Problem) -> str:

@@ -117,6 +117,32 @@ async def test_no_traceback_and_no_path_ever_comes_into_a_prompt(
         assert forbidden not in host.prompts()
 
 
+@pytest.mark.parametrize("cls", ["dspy.ReAct", "dspy.ReActV2"])
+async def test_what_dspys_own_tools_refuse_is_told_without_a_traceback(engine: Engine, cls: str) -> None:
+    if cls == "dspy.ReAct":
+        host = host_of(step("finish", answer="Gold."), chat(reasoning="?", answer="Gold."))
+        says = "Execution error in finish: ValueError: Arg answer is not in the tool's args."
+    else:
+        wrong, right = ({"name": "submit", "args": args} for args in ({}, {"answer": "Gold."}))
+        host = host_of(
+            *(chat(next_thought="?", tool_calls={"tool_calls": [submit]}) for submit in (wrong, right))
+        )
+        says = "Execution error in submit: ValueError: Missing required final output field(s): answer"
+    result = await ask(engine, host, react(PLAN, cls=cls))
+    assert result["outputs"]["answer"] == "Gold."
+    assert says in host.prompts()
+    assert "Traceback" not in host.prompts()
+    assert sys.prefix not in host.prompts()
+
+
+async def test_a_users_own_agent_shows_no_traceback_either(tool_engine: Engine) -> None:
+    host = host_of(step("breaks", how="file"), *finish(answer="?"))
+    await ask(tool_engine, host, spec("tool_programs.OwnAgent"))
+    assert "Execution error in breaks: FileNotFoundError" in host.prompts()
+    assert "Traceback" not in host.prompts()
+    assert sys.prefix not in host.prompts()
+
+
 async def test_a_tool_that_is_not_registered_any_more_is_told(engine: Engine) -> None:
     host = host_of(step("plan", email="a"), *finish(answer="?"))
     trajectory = (await ask(engine, host, react(PLAN)))["outputs"]["trajectory"]

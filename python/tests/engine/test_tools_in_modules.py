@@ -145,6 +145,15 @@ async def test_a_single_tool_is_an_input_too(engine: Engine) -> None:
     assert "Does plan." in host.prompts()
 
 
+async def test_a_program_of_a_user_takes_tools_as_inputs(tool_engine: Engine) -> None:
+    host = ToolHost(echo=lambda given: given["text"], other=lambda given: 2)
+    inputs = {"tools": [tool("echo"), {"python": "tool_programs.loud"}], "one": tool("other")}
+    result = await call(tool_engine, spec("tool_programs.TakesTools"), inputs, host=host)
+    assert result["outputs"]["answers"] == ["hi", "HI", 2]
+    result = await call(tool_engine, spec("tool_programs.TakesTools"), {"tools": [], "one": None}, host=host)
+    assert result["outputs"]["answers"] == []
+
+
 async def test_what_is_no_tool_is_refused_as_an_input(engine: Engine) -> None:
     for given, says in (
         (["plan"], r"tools\[0\].*got a string.*expected"),
