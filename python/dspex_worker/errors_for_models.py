@@ -1,8 +1,8 @@
 """A correction of DSPy: what its agents show a model of an exception.
 
 `ReAct` and `ReActV2` show the traceback, with the paths of the machine: of functions of a user's program, and
-of their own tools `finish` and `submit`, where the model gives those other arguments than they take. Here they
-show what the exception says.
+of their own tools `finish` and `submit`, where the model gives those other arguments than they take. Here
+they show what the exception says.
 """
 
 from __future__ import annotations
