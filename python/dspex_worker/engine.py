@@ -248,7 +248,7 @@ class Engine:
             problem = f"the adapter {session.adapter!r} is unknown"
             expected = ", ".join(repr(name) for name in self._adapters)
             raise InvalidInput([{"field": "session.adapter", "problem": problem, "expected": expected}])
-        tools = functools.partial(self._tools.get, session.tools)
+        tools = self._tools.get(session.tools)
         return Call(host, lm, adapter, self._threads, session=session.id, depth=open.depth, tools=tools)
 
 

@@ -14,7 +14,7 @@ from dspy.primitives.base_module import BaseModule
 from dspex_worker import codec, overrides, roles
 from dspex_worker.catalogue import Catalogue, is_tool
 from dspex_worker.errors import InvalidInput, NotAllowed, NotFound, Problem, ProtocolError
-from dspex_worker.host_functions import host_function
+from dspex_worker.host_functions import HOST_FUNCTIONS, host_function
 from dspex_worker.lm import check_hash
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.refusals import CALL, is_client, refusal_of
@@ -343,6 +343,10 @@ class Builder:
             return self._tools.tools(value, field, cls, reserved_tools)
         if role in roles.HOST_ROLES and isinstance(value, Mapping) and "host" in value:
             return host_function(name, value, field)
+        if name in HOST_FUNCTIONS and value is not None:
+            expected = '{"host": key}, a function of the host'
+            told: Problem = {"field": field, "problem": f"got {codec.describe(value)}", "expected": expected}
+            raise InvalidInput([told], "spec")
         if role not in roles.DATA_ROLES and value is not None:
             problem = f"a parameter of the role `{role}` has no form in a spec"
             raise InvalidInput([{"field": field, "problem": problem}], "spec")

@@ -140,7 +140,7 @@ async def test_only_what_has_a_meaning_can_be_a_function_of_the_host(engine: Eng
         ({"reward_fn": {"host": ""}}, "have to be texts"),
         ({"reward_fn": {"host": "k", "more": 1}}, "`more` is unexpected"),
         ({"reward_fn": {"host": "k", "describe": 1}}, "have to be texts"),
-        ({"reward_fn": "k"}, "has no form in a spec"),
+        ({"reward_fn": "k"}, "got a string.*a function of the host"),
     ):
         with pytest.raises(InvalidInput, match=says):
             await ask(engine, ToolHost(), best_of_n(**args))

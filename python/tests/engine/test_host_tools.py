@@ -181,6 +181,20 @@ async def test_two_tools_of_an_asynchronous_program_run_at_the_same_time(tool_en
     assert host.most_in_flight == 2
 
 
+async def test_a_hundred_agents_work_at_the_same_time(engine: Engine) -> None:
+    def host_of_agent(i: int) -> ToolHost:
+        steps = [step("plan", email=f"{i}-{n}") for n in range(4)]
+        return host_of(*steps, *finish(answer=str(i)), plan=lambda given: {"of": given["email"], "agent": i})
+
+    hosts = [host_of_agent(i) for i in range(100)]
+    target = react(PLAN)
+    results = await asyncio.gather(*(ask(engine, host, target) for host in hosts))
+    assert [result["outputs"]["answer"] for result in results] == [str(i) for i in range(100)]
+    for i, host in enumerate(hosts):
+        assert host.arguments("plan") == [{"email": f"{i}-{n}"} for n in range(4)]
+        assert results[i]["outputs"]["trajectory"]["observation_3"] == {"of": f"{i}-3", "agent": i}
+
+
 async def test_a_synchronous_program_calls_from_its_thread(tool_engine: Engine) -> None:
     host = host_of(plan=lambda given: "gold")
     result = await ask(tool_engine, host, with_tools("InTurn", PLAN), arguments={"email": "a"})
