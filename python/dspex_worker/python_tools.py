@@ -41,10 +41,10 @@ class PythonTool:
         self.streams = inspect.isgeneratorfunction(kind) or inspect.isasyncgenfunction(kind)
         # Whether it belongs on an event loop.
         self.asynchronous = inspect.iscoroutinefunction(kind) or inspect.isasyncgenfunction(kind)
-        # Where the function takes any other keyword, DSPy calls that a parameter.
-        rest = _keywords(self.function)
+        # Where DSPy read the parameters, it also took the one for any other keyword to be one of them.
+        rest = _rest_of(kind, self.tool.args or {})
         self.args = {name: schema for name, schema in (self.tool.args or {}).items() if name not in rest}
-        self.open_ended = bool(rest) and (not self.args or rest <= (self.tool.args or {}).keys())
+        self.open_ended = bool(rest)
         self._inputs = (
             validate.inputs_of_callable(kind, roles=False)
             if self.given is None
@@ -190,13 +190,15 @@ def _required(tool: dspy.Tool) -> set[str]:
     return {name for name, schema in (tool.args or {}).items() if name in named and "default" not in schema}
 
 
-def _keywords(function: Any) -> set[str]:
-    """The name under which a function takes any other keyword."""
+def _rest_of(function: Any, args: Mapping[str, Any]) -> set[str]:
+    """The parameters that stand for any others, where the parameters are those of the function."""
     try:
-        parameters = inspect.signature(_unwrapped(function)).parameters.values()
+        parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return set()
-    return {p.name for p in parameters if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+    if parameters.keys() != args.keys():
+        return set()
+    return {n for n, p in parameters.items() if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
 
 
 def _check_of(schema: Any, annotation: Any) -> tuple[Callable[[Any], Any] | None, str]:

@@ -168,3 +168,8 @@ def repeat_tool(count: int, arguments: dict[str, Any]) -> list[float]:
         tool(**arguments)
         times.append(time.perf_counter() - begun)
     return times
+
+
+async def tool_with_much(size: int) -> list[Any]:
+    """Calls the tools of the session with a text of so many bytes."""
+    return [await tool.acall(text="x" * size) for tool in session().tools.values()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import json
 import threading
@@ -106,6 +107,13 @@ def test_interpreters_see_the_parameters_of_a_tool(engine: Engine) -> None:
     assert (invoke.__name__, invoke.__doc__) == ("t", "Does t.")
     odd = engine._maker.tool(tool("t", **{"class": STRING}), "")
     assert str(odd.func.__signature__) == "(**arguments)"
+
+
+def test_flex_builds_its_program_with_tools_of_the_host(engine: Engine) -> None:
+    flex = dspy.Flex("question -> answer", tools=[engine._maker.tool(PLAN, "")])
+    assert "tools=[plan]" in flex._module_src
+    entry = flex._bridge._tool_callables()["plan"]
+    assert list(inspect.signature(entry).parameters) == ["email", "years"]
 
 
 async def test_a_tool_whose_name_rlm_has_itself_is_refused_with_the_reason(engine: Engine) -> None:

@@ -226,6 +226,33 @@ loud = dspy.Tool(
 echo_later = dspy.Tool(slow_echo)
 
 
+async def _call_server(*args: Any, **kwargs: Any) -> Any:
+    return kwargs
+
+
+# As DSPy makes them of tools of MCP.
+remote = dspy.Tool(
+    _call_server,
+    name="remote",
+    desc="Asks a server.",
+    args={
+        "kwargs": {"type": "string", "enum": ["a", "b"]},
+        "limit": {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "sizes": {"type": "object", "additionalProperties": {"type": ["number", "boolean"]}},
+    },
+    arg_types={"kwargs": str, "tags": list},
+)
+
+
+def collects(first: int, **rest: Any) -> Any:
+    """Takes anything."""
+    return {"first": first, **rest}
+
+
+collector = dspy.Tool(collects)
+
+
 class Adder:
     """Adds to what it was made with."""
 
