@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dspex_worker.host import CallCancelled, HostError
 from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.told import json_of, text_of
 
 if TYPE_CHECKING:
     from dspex_worker.servicer import Connection, Engine
@@ -172,7 +173,7 @@ class Call:
     def event(self, type: str, body: object) -> None:
         if self._ended:
             return
-        self._events.append((type, body if isinstance(body, bytes) else _json(body)))
+        self._events.append((type, body if isinstance(body, bytes) else json_of(body)))
         if threading.get_ident() == self._loop_thread:
             self._flush_events()
         else:
@@ -267,7 +268,7 @@ class Call:
         except Exception:
             log.exception("the engine cannot describe %s", type(exc).__qualname__)
             cls = type(exc)
-            described = error(pb.Error.KIND_PYTHON, _text(exc))
+            described = error(pb.Error.KIND_PYTHON, text_of(exc))
             setattr(described, "class", f"{cls.__module__}.{cls.__qualname__}")
             return described
 
@@ -384,23 +385,3 @@ def _settle(settle: Callable[[Any], None], value: object) -> None:
         settle(value)
     except (asyncio.InvalidStateError, concurrent.futures.InvalidStateError):
         pass
-
-
-def _json(body: object) -> bytes:
-    try:
-        return json.dumps(body, allow_nan=False, ensure_ascii=False, default=_opaque).encode()
-    except (TypeError, ValueError, RecursionError):
-        # NaN, a lone surrogate, a cycle: an event informs, so it goes out as what can be said of it.
-        return json.dumps(_opaque(body)).encode()
-
-
-def _opaque(value: object) -> dict[str, Any]:
-    text = repr(value)[:1024].encode("utf-8", "replace").decode()
-    return {"$dspex": ["opaque", {"type": type(value).__qualname__, "repr": text}]}
-
-
-def _text(exc: BaseException) -> str:
-    try:
-        return str(exc).encode("utf-8", "backslashreplace").decode()
-    except Exception:
-        return "an exception whose text cannot be made"

@@ -240,8 +240,16 @@ def _imported_names(module: Any) -> set[str]:
         tree = ast.parse(inspect.getsource(module))
     except (OSError, TypeError, SyntaxError):
         return set()
-    imports = (node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)))
-    return {alias.asname or alias.name for node in imports for alias in node.names}
+    return {alias.asname or alias.name for node in _imports(tree) for alias in node.names}
+
+
+def _imports(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """The imports of a module itself, in branches as well, but not those of its functions and classes."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.Import, ast.ImportFrom)):
+            yield child
+        elif not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield from _imports(child)
 
 
 def _preference(item: tuple[str, Any]) -> tuple[int, int, str]:

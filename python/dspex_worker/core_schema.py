@@ -113,7 +113,7 @@ def _literal_values(node: Schema) -> list[Any] | None:
 
 # Formats that stand for a type of DSPy; `json_types` says for which.
 FORMATS_OF_DSPY = frozenset(
-    {"image", "audio", "file", "history", "code", "reasoning", "tool-calls", "document", "citations"}
+    {"image", "audio", "file", "history", "code", "reasoning", "tool", "tool-calls", "document", "citations"}
 )
 
 

@@ -27,19 +27,27 @@ from dspy._vendor.lm15.serde import response_from_dict
 from dspy.dsp.utils.settings import dotdict, main_thread_config, thread_local_overrides
 from dspy.utils.exceptions import LMNotConfiguredError
 
-from dspex_worker import acceleration, codec, correction, errors, introspect, off_loop, tool_calls
+from dspex_worker import (
+    acceleration,
+    codec,
+    correction,
+    errors,
+    errors_for_models,
+    introspect,
+    off_loop,
+    tool_calls,
+)
 from dspex_worker.catalogue import Catalogue, is_tool
 from dspex_worker.config import ConfigError, WorkerConfig
 from dspex_worker.errors import InvalidInput, ProtocolError
+from dspex_worker.function_calls import arguments_of, checked_arguments
 from dspex_worker.host import Host
 from dspex_worker.instances import Builder, Instance, Instances, Method
 from dspex_worker.lm import CALL_SETTING, Call, Models
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.signature import describe_signature
-from dspex_worker.surface import by_position, constructor
 from dspex_worker.threads import Threads
 from dspex_worker.tool_sets import ToolMaker, ToolSets
-from dspex_worker.validate import inputs_of_callable
 
 # The adapters of a session, by the names of the wire. They keep no state of their calls.
 _ADAPTERS: Mapping[str, Callable[[], Any]] = {
@@ -209,10 +217,10 @@ class Engine:
         call = self._call(open, host)
         if is_tool(function):
             tool = self._maker.python(path)
-            arguments = tool.check(tool_calls.by_name(tool, *_arguments_of(open.inputs.json)))
+            arguments = tool.check(tool_calls.by_name(tool, *arguments_of(open.inputs.json)))
             with _Context(call):
                 return codec.dumps({"value": await tool_calls.answer(tool, arguments, call)})
-        args, kwargs = self._function_arguments(function, open.inputs.json)
+        args, kwargs = checked_arguments(self._builder, function, open.inputs.json)
         try:
             with _Context(call):
                 if inspect.iscoroutinefunction(function):
@@ -226,19 +234,6 @@ class Engine:
             return _prediction(result, None, call)
         return codec.dumps({"value": result})
 
-    def _function_arguments(self, function: Any, json: bytes) -> tuple[list[Any], dict[str, Any]]:
-        args, kwargs = _arguments_of(json)
-        target = constructor(function) if inspect.isclass(function) else function
-        names = list(_positional(target))
-        # By their names, positional arguments get the same checks; what is left over goes as it is.
-        named = dict(zip(names, args, strict=False))
-        twice = sorted(named.keys() & kwargs.keys())
-        if twice:
-            raise InvalidInput([{"field": twice[0], "problem": "given twice, by position and by name"}])
-        converted = {n: self._builder.argument(n, v, "inputs") for n, v in {**named, **kwargs}.items()}
-        positional, by_name = by_position(target, inputs_of_callable(target).check(converted))
-        return [*positional, *args[len(names) :]], by_name
-
     def _call(self, open: pb.Open, host: Host) -> Call:
         session = open.session
         lm = self._models.get(session.lm) if session.lm else None
@@ -247,7 +242,7 @@ class Engine:
             problem = f"the adapter {session.adapter!r} is unknown"
             expected = ", ".join(repr(name) for name in self._adapters)
             raise InvalidInput([{"field": "session.adapter", "problem": problem, "expected": expected}])
-        tools = functools.partial(self._tools.get, session.tools)
+        tools = self._tools.get(session.tools)
         return Call(host, lm, adapter, self._threads, session=session.id, depth=open.depth, tools=tools)
 
 
@@ -296,19 +291,6 @@ def _explain(error: ValueError, call: Call, inputs: Mapping[str, Any]) -> None:
             raise InvalidInput([{"field": name, "problem": problem} for name in fields]) from error
 
 
-def _arguments_of(json: bytes) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of a function. Raises `InvalidInput`."""
-    given = codec.loads_object(json, "inputs")
-    args, kwargs = given.get("args", []), given.get("kwargs", {})
-    unknown = sorted(given.keys() - {"args", "kwargs"})
-    if unknown or not isinstance(args, list) or not isinstance(kwargs, dict):
-        problem = 'a function takes {"args": [..], "kwargs": {..}}' + (
-            f", not `{unknown[0]}`" if unknown else ""
-        )
-        raise InvalidInput([{"field": unknown[0] if unknown else "", "problem": problem}])
-    return args, kwargs
-
-
 def _prediction(prediction: Any, instance: Instance | None, call: Call) -> bytes:
     held: Mapping[str, Any] = prediction._store
     if instance is not None and instance.outputs is not None:
@@ -322,15 +304,6 @@ def _prediction(prediction: Any, instance: Instance | None, call: Call) -> bytes
 
 def _describe(instance: Instance) -> dict[str, Any]:
     return {"class": instance.path, "predictors": instance.predictors(), "async": instance.is_async}
-
-
-def _positional(target: Callable[..., Any]) -> list[str]:
-    """The names of the parameters that positional arguments go to."""
-    try:
-        parameters = inspect.signature(target).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 # ------------------------------------------------------------------------------------------------ starting a
@@ -356,6 +329,7 @@ def _prepare(config: WorkerConfig) -> None:
     # DSPy's cache does not tell endpoints and keys apart, and keeps every answer on the disk.
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     correction.install()
+    errors_for_models.install()
     off_loop.install()
     if config.settings.get("accelerate", True):
         acceleration.install()

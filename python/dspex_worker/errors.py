@@ -46,7 +46,7 @@ def _convert(error: BaseException, causes: int) -> pb.Error:
         message=clip(scrub(_message_of(error)), MAX_MESSAGE),
         mro=[codec.qualified_name(base) for base in type(error).__mro__[1:] if base is not object],
         frames=_frames(error.__traceback__),
-        retryable=isinstance(error, Exception) and is_retryable_lm_error(error),
+        retryable=_is_retryable(error),
         retry_after=_retry_after(error),
     )
     setattr(result, "class", codec.qualified_name(type(error)))
@@ -71,10 +71,24 @@ def _kind_and_attributes(error: BaseException) -> tuple[pb.Error.Kind.ValueType,
     if isinstance(error, (asyncio.CancelledError, CallCancelled)):
         return pb.Error.KIND_CANCELLED, {}
     if isinstance(error, HostError):
-        return pb.Error.KIND_CALLBACK, {}
+        # What the host said of its own function goes back to it.
+        return pb.Error.KIND_CALLBACK, _told_attributes(error.error)
     if isinstance(error, VariableError):
         return pb.Error.KIND_PYTHON, error.attributes
     return pb.Error.KIND_PYTHON, {}
+
+
+def _told_attributes(told: pb.Error) -> dict[str, Any]:
+    try:
+        return codec.loads_object(told.attributes, "attributes")
+    except codec.CodecError:
+        return {}
+
+
+def _is_retryable(error: BaseException) -> bool:
+    if isinstance(error, HostError):
+        return error.error.retryable
+    return isinstance(error, Exception) and is_retryable_lm_error(error)
 
 
 def _dspy_attributes(error: DSPyError) -> dict[str, Any]:

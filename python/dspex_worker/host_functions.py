@@ -153,14 +153,15 @@ def host_function(parameter: str, value: Mapping[str, Any], where: str) -> Any:
     if not isinstance(key, str) or not key or unknown or not isinstance(describe, (str, type(None))):
         problem = f"`{unknown[0]}` is unexpected" if unknown else "`host` and `describe` have to be texts"
         raise InvalidInput([{"field": where, "problem": problem, "expected": '{"host": key}'}], "spec")
-    make = _MAKERS.get(parameter)
+    make = HOST_FUNCTIONS.get(parameter)
     if make is None:
-        problem = f"`{parameter}` cannot be a function of the host; {', '.join(_MAKERS)} can"
+        problem = f"`{parameter}` cannot be a function of the host; {', '.join(HOST_FUNCTIONS)} can"
         raise InvalidInput([{"field": where, "problem": problem}], "spec")
     return make(key) if describe is None else make(key, describe)
 
 
-_MAKERS: Mapping[str, Any] = {
+# By the names of parameters.
+HOST_FUNCTIONS: Mapping[str, Any] = {
     "metric": HostMetric,
     "reward_fn": HostReward,
     "embedder": HostEmbedder,

@@ -15,12 +15,13 @@ from dspy.primitives.base_module import BaseModule
 from dspex_worker import codec, overrides, roles
 from dspex_worker.catalogue import Catalogue, is_tool
 from dspex_worker.errors import InvalidInput, NotAllowed, NotFound, Problem, ProtocolError
-from dspex_worker.host_functions import host_function
+from dspex_worker.host_functions import HOST_FUNCTIONS, host_function
 from dspex_worker.lm import check_hash
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.refusals import CALL, is_client, refusal_of
 from dspex_worker.roles import ModuleFacts
 from dspex_worker.signature import Signature, build_signature
+from dspex_worker.states import load_state
 from dspex_worker.surface import by_position, call_of, constructor, is_async_module, public_methods
 from dspex_worker.tool_sets import ToolMaker
 from dspex_worker.validate import (
@@ -277,7 +278,7 @@ class Builder:
             }
             raise InvalidInput([problem], "spec") from error
         if spec.get("state") is not None:
-            _load_state(target, spec["state"], where)
+            load_state(target, spec["state"], where)
         if spec.get("overrides") is not None:
             overrides.apply(
                 target,
@@ -362,6 +363,10 @@ class Builder:
             return self._tools.tools(value, field, cls, reserved_tools)
         if role in roles.HOST_ROLES and isinstance(value, Mapping) and "host" in value:
             return host_function(name, value, field)
+        if name in HOST_FUNCTIONS and value is not None:
+            expected = '{"host": key}, a function of the host'
+            told: Problem = {"field": field, "problem": f"got {codec.describe(value)}", "expected": expected}
+            raise InvalidInput([told], "spec")
         if role not in roles.DATA_ROLES and value is not None:
             problem = f"a parameter of the role `{role}` has no form in a spec"
             raise InvalidInput([{"field": field, "problem": problem}], "spec")
@@ -418,45 +423,3 @@ def _example(value: Any, where: str) -> dspy.Example:
             "expected": "an object",
         }
         raise InvalidInput([problem], "spec") from None
-
-
-def _load_state(target: Any, state: Any, where: str) -> None:
-    """Loads what `dump_state` returned, if it fits: DSPy itself loads a stranger's state without a word."""
-    field = f"{where}.state"
-    if not isinstance(target, dspy.Module) or not isinstance(state, dict):
-        problem = "only modules of DSPy have a state, which is an object"
-        raise InvalidInput([{"field": field, "problem": problem}], "spec")
-    own = target.dump_state()
-    single = isinstance(target, dspy.Predict)
-    told = {"": state} if single else {k: v for k, v in state.items() if k != "metadata"}
-    held = {"": own} if single else own
-    problems: list[Problem] = []
-    if told.keys() != held.keys():
-        expected = ", ".join(sorted(held)) or "none"
-        problems.append(
-            {"field": field, "problem": f"is of other predictors: {', '.join(told)}", "expected": expected}
-        )
-    for name in told.keys() & held.keys():
-        found = _state_problem(told[name], held[name])
-        if found is not None:
-            problems.append({"field": f"{field}.{name}".rstrip("."), "problem": found})
-    if problems:
-        raise InvalidInput(problems, "spec")
-    # The session's language model would be overridden by one of the state.
-    clean = {name: {**part, "lm": None} for name, part in told.items()}
-    target.load_state(clean[""] if single else clean)
-
-
-def _state_problem(part: Any, own: Any) -> str | None:
-    if not isinstance(part, dict) or not isinstance(part.get("signature"), dict):
-        return "not the state of a predictor"
-    told, held = part["signature"].get("fields"), own["signature"]["fields"]
-    if not isinstance(told, list) or len(told) != len(held):
-        count = len(told) if isinstance(told, list) else 0
-        return f"is of a signature with {count} fields, this one has {len(held)}"
-    # The prefixes are made of the fields' names. Only the last one may differ: that is the one that COPRO
-    # rewrites.
-    prefixes = [f.get("prefix") for f in told if isinstance(f, dict)]
-    if prefixes[:-1] != [f["prefix"] for f in held[:-1]]:
-        return f"is of a signature with the fields {prefixes}"
-    return None

@@ -20,13 +20,10 @@ import pydantic
 from dspy.utils.exceptions import is_retryable_lm_error
 
 from dspex_worker import validate
-from dspex_worker.errors import scrub
+from dspex_worker.errors_for_models import message_for_model
 from dspex_worker.lm import running_call
 from dspex_worker.problems import InvalidInput, Problem
 from dspex_worker.tools import Function, WorkerTool, failure
-
-# What a model is told of one failure.
-_MAX_MESSAGE = 2000
 
 
 class PythonTool:
@@ -44,10 +41,10 @@ class PythonTool:
         self.streams = inspect.isgeneratorfunction(kind) or inspect.isasyncgenfunction(kind)
         # Whether it belongs on an event loop.
         self.asynchronous = inspect.iscoroutinefunction(kind) or inspect.isasyncgenfunction(kind)
-        # Where the function takes any other keyword, DSPy calls that a parameter.
-        rest = _keywords(self.function)
+        # Where DSPy read the parameters, it also took the one for any other keyword to be one of them.
+        rest = _rest_of(kind, self.tool.args or {})
         self.args = {name: schema for name, schema in (self.tool.args or {}).items() if name not in rest}
-        self.open_ended = bool(rest) and (not self.args or rest <= (self.tool.args or {}).keys())
+        self.open_ended = bool(rest)
         self._inputs = (
             validate.inputs_of_callable(kind, roles=False)
             if self.given is None
@@ -119,9 +116,8 @@ def told(error: BaseException) -> dict[str, Any]:
     """What a model sees of an exception: never where it came from."""
     if isinstance(error, InvalidInput):
         return failure("; ".join(_line(problem) for problem in error.attributes["problems"]))
-    message = scrub(str(error)).split("Traceback (most recent call last)", 1)[0].strip()[:_MAX_MESSAGE]
     retryable = isinstance(error, Exception) and is_retryable_lm_error(error)
-    return failure(f"{type(error).__name__}: {message}" if message else type(error).__name__, retryable)
+    return failure(message_for_model(error), retryable)
 
 
 def _line(problem: Problem) -> str:
@@ -194,13 +190,15 @@ def _required(tool: dspy.Tool) -> set[str]:
     return {name for name, schema in (tool.args or {}).items() if name in named and "default" not in schema}
 
 
-def _keywords(function: Any) -> set[str]:
-    """The name under which a function takes any other keyword."""
+def _rest_of(function: Any, args: Mapping[str, Any]) -> set[str]:
+    """The parameters that stand for any others, where the parameters are those of the function."""
     try:
-        parameters = inspect.signature(_unwrapped(function)).parameters.values()
+        parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return set()
-    return {p.name for p in parameters if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+    if parameters.keys() != args.keys():
+        return set()
+    return {n for n, p in parameters.items() if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
 
 
 def _check_of(schema: Any, annotation: Any) -> tuple[Callable[[Any], Any] | None, str]:

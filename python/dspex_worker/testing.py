@@ -146,3 +146,30 @@ class CallsToolsAsync(CallsTools):
 async def session_tools(arguments: dict[str, Any]) -> dict[str, Any]:
     """What every tool of the session answers, by name."""
     return {name: await tool.acall(**arguments) for name, tool in session().tools.items()}
+
+
+async def repeat_tool_async(count: int, arguments: dict[str, Any]) -> list[float]:
+    """Calls the session's first tool so many times, and says how many seconds each took."""
+    tool = next(iter(session().tools.values()))
+    times = []
+    for _ in range(count):
+        begun = time.perf_counter()
+        await tool.acall(**arguments)
+        times.append(time.perf_counter() - begun)
+    return times
+
+
+def repeat_tool(count: int, arguments: dict[str, Any]) -> list[float]:
+    """The same on a thread."""
+    tool = next(iter(session().tools.values()))
+    times = []
+    for _ in range(count):
+        begun = time.perf_counter()
+        tool(**arguments)
+        times.append(time.perf_counter() - begun)
+    return times
+
+
+async def tool_with_much(size: int) -> list[Any]:
+    """Calls the tools of the session with a text of so many bytes."""
+    return [await tool.acall(text="x" * size) for tool in session().tools.values()]

@@ -19,6 +19,12 @@ _SCALARS: Mapping[str, Type] = {
     "null": {"k": "none"},
 }
 
+# What annotations say that leave it to the schema.
+_OF_ANYTHING: tuple[Type, ...] = (
+    {"k": "list", "of": ANY},
+    {"k": "map", "key": {"k": "str"}, "value": ANY},
+)
+
 
 def describe_tool(reader: CallableReader, path: str, value: Any) -> dict[str, Any]:
     """What a tool takes and returns, as `CallableReader.callable` tells it of a function."""
@@ -30,7 +36,7 @@ def describe_tool(reader: CallableReader, path: str, value: Any) -> dict[str, An
     params = []
     for name, schema in tool.args.items():
         kind = reader.read(types.get(name, Any), module)
-        if not is_known(kind):
+        if not is_known(kind) or kind in _OF_ANYTHING:
             kind = type_of(schema)
         param = {
             "name": name,

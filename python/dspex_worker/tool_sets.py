@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dspy
@@ -155,14 +155,33 @@ class SessionTools(Mapping[str, dspy.Tool]):
         return f"<tools {', '.join(self._tools)}>"
 
 
+class _Entry:
+    """The declarations of a session's tools, and the tools once they were asked for."""
+
+    __slots__ = ("_made", "_maker", "_raw")
+
+    def __init__(self, maker: ToolMaker, raw: list[Any]) -> None:
+        self._maker = maker
+        self._raw = raw
+        self._made: SessionTools | None = None
+
+    def tools(self) -> SessionTools:
+        """The same for every call. Raises what is wrong with them."""
+        if self._made is None:
+            # On several threads at once, perhaps.
+            made = SessionTools(self._maker.tools(self._raw, "session.tools"))
+            self._made = self._made or made
+        return self._made
+
+
 class ToolSets:
     """The tools of sessions that this worker knows, by hash. Bounded: the host sends them again."""
 
     def __init__(self, maker: ToolMaker, limit: int = MAX_TOOL_SETS) -> None:
         self._maker = maker
         self._limit = limit
-        self._entries: OrderedDict[str, list[Any]] = OrderedDict()
-        self._made: dict[str, SessionTools] = {}
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._none = _Entry(maker, [])
 
     def __contains__(self, hash: str) -> bool:
         return hash in self._entries
@@ -175,24 +194,16 @@ class ToolSets:
         tools = codec.loads(told.json)
         if not isinstance(tools, list):
             raise ProtocolError(f"the session's tools have to be a list, got {codec.describe(tools)}")
-        self._entries[told.hash] = tools
+        self._entries[told.hash] = _Entry(self._maker, tools)
         while len(self._entries) > self._limit:
-            old, _ = self._entries.popitem(last=False)
-            self._made.pop(old, None)
+            self._entries.popitem(last=False)
 
-    def get(self, hash: str) -> SessionTools:
-        """The tools, made at first use; none for the empty hash. Raises what is wrong with them."""
+    def get(self, hash: str) -> Callable[[], SessionTools]:
+        """What makes the tools, which a call keeps for as long as it runs; of no tools for the empty hash."""
         if not hash:
-            return SessionTools([])
-        made = self._made.get(hash)
-        if made is None:
-            tools = self._entries.get(hash)
-            if tools is None:
-                raise ProtocolError(
-                    f"the tools {hash[:12]!r} are not known; they have to come in `State` first"
-                )
-            made = self._made[hash] = SessionTools(self._maker.tools(tools, "session.tools"))
-        # Another thread may have dropped it meanwhile.
-        if hash in self._entries:
-            self._entries.move_to_end(hash)
-        return made
+            return self._none.tools
+        entry = self._entries.get(hash)
+        if entry is None:
+            raise ProtocolError(f"the tools {hash[:12]!r} are not known; they have to come in `State` first")
+        self._entries.move_to_end(hash)
+        return entry.tools

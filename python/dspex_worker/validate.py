@@ -158,7 +158,7 @@ def inputs_of_callable(target: Callable[..., Any], *, roles: bool = True) -> Inp
             annotation = hints.get(name, Any) if data else Any
             check, expected = checker(annotation)
             parameters[name] = Parameter(
-                name, check, expected, required, tools=roles and takes_tools(annotation)
+                name, check, expected, required, tools=roles and takes_tools(hints.get(name))
             )
     return Inputs(parameters, open_ended=open_ended)
 

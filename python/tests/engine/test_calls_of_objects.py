@@ -45,7 +45,7 @@ async def test_a_pair_that_is_none_is_told_with_its_place(engine: Engine, pairs:
 
 
 async def test_an_evaluation_takes_a_program_and_examples(engine: Engine) -> None:
-    """Its metric is a function of Python, so only what comes before it can be seen here."""
+    """What comes before its metric; see `test_host_functions` for the rest."""
     evaluate = spec("dspy.Evaluate", args={"devset": []})
     with pytest.raises(ValueError, match="at least one example"):
         await call(engine, evaluate, {"program": PREDICT})
@@ -55,7 +55,7 @@ async def test_an_evaluation_takes_a_program_and_examples(engine: Engine) -> Non
         await call(engine, evaluate, {"progam": PREDICT})
     with pytest.raises(InvalidInput, match="expected a spec"):
         await call(engine, evaluate, {"program": "dspy.Predict"})
-    with pytest.raises(InvalidInput, match="no form in a spec"):
+    with pytest.raises(InvalidInput, match="a function of the host"):
         await call(engine, evaluate, {"program": PREDICT, "metric": "exact"})
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import inspect
 import random
 import types
+from pathlib import Path
 from typing import Any
 
 import dspy
 import pytest
 
-from dspex_worker.catalogue import DENIED, Catalogue
+from dspex_worker.catalogue import DENIED, Catalogue, is_tool
 from dspex_worker.engine import Engine
 from dspex_worker.errors import InvalidInput, NotAllowed, NotFound
 from dspex_worker.proto import worker_pb2 as pb
 
-from fake_host import FakeHost, call_function, chat, lm_spec
+from fake_host import FakeHost, call, call_function, chat, lm_spec, spec
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +177,23 @@ async def test_a_function_sees_the_sessions_model(engine: Engine) -> None:
     host = FakeHost(chat(answer="x"))
     result = await call_function(engine, metric, host=host, lm=lm_spec())
     assert result["value"]["$dspex"][1]["type"] == "dspy.evaluate.auto_evaluation.SemanticF1"
+
+
+def test_tools_of_a_module_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "somebodys_tools.py").write_text(
+        "import dspy\nfrom tool_programs import add_ten, loud as theirs\n\n"
+        "if True:\n    from tool_programs import echo_later\n\n"
+        "def make():\n    import json as mine\n    return len\n\n"
+        "mine = dspy.Tool(make, name='m')\nagent = dspy.Predict('q -> a')\nnumber = 5\n"
+    )
+    catalogue = Catalogue(("somebodys_tools",))
+    names = [path for path in catalogue.paths() if path.startswith("somebodys_tools.")]
+    assert names == ["somebodys_tools.make", "somebodys_tools.mine"]
+    assert is_tool(catalogue.resolve("somebodys_tools.mine"))
+    assert not is_tool(catalogue.resolve("somebodys_tools.make"))
+
+
+async def test_a_tool_is_no_class_to_make_an_instance_of(tool_engine: Engine) -> None:
+    with pytest.raises(InvalidInput, match=r"`tool_programs\.loud` is a tool, not a class"):
+        await call(tool_engine, spec("tool_programs.loud"), {})

@@ -100,6 +100,12 @@ async def test_a_reward_that_always_fails_is_an_error_with_the_hosts_words(engin
         await ask(engine, host, best_of_n(fail_count=1))
 
 
+async def test_what_the_host_said_of_its_function_goes_back_to_it(engine: Engine) -> None:
+    told = engine.failed(refused("the judge is out", "timed_out", retryable=True))
+    assert (told.kind, told.message, told.retryable) == (pb.Error.KIND_CALLBACK, "the judge is out", True)
+    assert json.loads(told.attributes) == {"code": "timed_out"}
+
+
 @pytest.mark.parametrize("answer", [None, "much", True, [1]])
 async def test_a_reward_that_is_no_number_is_refused(engine: Engine, answer: Any) -> None:
     host = ToolHost(answers("a", "b", "c"), reward=lambda asked: answer)
@@ -151,7 +157,7 @@ async def test_only_what_has_a_meaning_can_be_a_function_of_the_host(engine: Eng
         ({"reward_fn": {"host": ""}}, "have to be texts"),
         ({"reward_fn": {"host": "k", "more": 1}}, "`more` is unexpected"),
         ({"reward_fn": {"host": "k", "describe": 1}}, "have to be texts"),
-        ({"reward_fn": "k"}, "has no form in a spec"),
+        ({"reward_fn": "k"}, "got a string.*a function of the host"),
     ):
         with pytest.raises(InvalidInput, match=says):
             await ask(engine, ToolHost(), best_of_n(**args))

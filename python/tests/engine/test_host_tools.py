@@ -117,6 +117,32 @@ async def test_no_traceback_and_no_path_ever_comes_into_a_prompt(
         assert forbidden not in host.prompts()
 
 
+@pytest.mark.parametrize("cls", ["dspy.ReAct", "dspy.ReActV2"])
+async def test_what_dspys_own_tools_refuse_is_told_without_a_traceback(engine: Engine, cls: str) -> None:
+    if cls == "dspy.ReAct":
+        host = host_of(step("finish", answer="Gold."), chat(reasoning="?", answer="Gold."))
+        says = "Execution error in finish: ValueError: Arg answer is not in the tool's args."
+    else:
+        wrong, right = ({"name": "submit", "args": args} for args in ({}, {"answer": "Gold."}))
+        host = host_of(
+            *(chat(next_thought="?", tool_calls={"tool_calls": [submit]}) for submit in (wrong, right))
+        )
+        says = "Execution error in submit: ValueError: Missing required final output field(s): answer"
+    result = await ask(engine, host, react(PLAN, cls=cls))
+    assert result["outputs"]["answer"] == "Gold."
+    assert says in host.prompts()
+    assert "Traceback" not in host.prompts()
+    assert sys.prefix not in host.prompts()
+
+
+async def test_a_users_own_agent_shows_no_traceback_either(tool_engine: Engine) -> None:
+    host = host_of(step("breaks", how="file"), *finish(answer="?"))
+    await ask(tool_engine, host, spec("tool_programs.OwnAgent"))
+    assert "Execution error in breaks: FileNotFoundError" in host.prompts()
+    assert "Traceback" not in host.prompts()
+    assert sys.prefix not in host.prompts()
+
+
 async def test_a_tool_that_is_not_registered_any_more_is_told(engine: Engine) -> None:
     host = host_of(step("plan", email="a"), *finish(answer="?"))
     trajectory = (await ask(engine, host, react(PLAN)))["outputs"]["trajectory"]
@@ -153,6 +179,20 @@ async def test_two_tools_of_an_asynchronous_program_run_at_the_same_time(tool_en
     result = await asyncio.wait_for(ask(tool_engine, host, target, arguments={}), 10)
     assert result["outputs"]["answers"] == ["met", "met"]
     assert host.most_in_flight == 2
+
+
+async def test_a_hundred_agents_work_at_the_same_time(engine: Engine) -> None:
+    def host_of_agent(i: int) -> ToolHost:
+        steps = [step("plan", email=f"{i}-{n}") for n in range(4)]
+        return host_of(*steps, *finish(answer=str(i)), plan=lambda given: {"of": given["email"], "agent": i})
+
+    hosts = [host_of_agent(i) for i in range(100)]
+    target = react(PLAN)
+    results = await asyncio.gather(*(ask(engine, host, target) for host in hosts))
+    assert [result["outputs"]["answer"] for result in results] == [str(i) for i in range(100)]
+    for i, host in enumerate(hosts):
+        assert host.arguments("plan") == [{"email": f"{i}-{n}"} for n in range(4)]
+        assert results[i]["outputs"]["trajectory"]["observation_3"] == {"of": f"{i}-3", "agent": i}
 
 
 async def test_a_synchronous_program_calls_from_its_thread(tool_engine: Engine) -> None:

@@ -76,6 +76,33 @@ async def test_null_is_the_absence_of_an_optional_argument(tool_engine: Engine, 
 
 
 @BOTH
+async def test_tools_as_dspy_makes_them_of_mcp_are_held_against_their_schemas(
+    tool_engine: Engine, program: str
+) -> None:
+    given = {"kwargs": "a", "tags": ["x"], "sizes": {"y": 1.5}}
+    assert await answers(tool_engine, program, python("remote"), **given) == [given]
+    (wrong,) = await answers(
+        tool_engine, program, python("remote"), kwargs="c", limit="x", tags=[1], sizes={"y": "z"}, more=1
+    )
+    for part in (
+        "`kwargs`: 'c' is not one of ['a', 'b']",
+        "`limit`: 'x' is not valid under any of the given schemas",
+        "`tags`: at [0]: 1 is not of type 'string'",
+        "`sizes`: at y: 'z' is not of type 'number', 'boolean'",
+        "`more`: unexpected",
+    ):
+        assert part in wrong["error"]
+
+
+@BOTH
+async def test_a_function_may_take_any_other_argument(tool_engine: Engine, program: str) -> None:
+    for name in ("collects", "collector"):
+        assert await answers(tool_engine, program, python(name), first=1, x=[2]) == [{"first": 1, "x": [2]}]
+        (wrong,) = await answers(tool_engine, program, python(name), x=1)
+        assert "`first`: missing" in wrong["error"]
+
+
+@BOTH
 @pytest.mark.parametrize(
     ("how", "says"),
     [
@@ -259,6 +286,21 @@ def test_tools_of_a_module_stand_among_the_functions_of_its_schema(tool_engine: 
     assert (loud["async"], loud["params_extra"], loud["returns"]) == (False, False, {"k": "str"})
     assert (loud["doc"], loud["canonical"]) == ("Says it loudly.", "tool_programs.loud")
     assert functions["tool_programs.echo_later"]["async"]
+    remote = {p["name"]: p for p in functions["tool_programs.remote"]["params"]}
+    assert {name: param["type"] for name, param in remote.items()} == {
+        "kwargs": {"k": "str"},
+        "limit": {"k": "option", "of": {"k": "int"}},
+        "tags": {"k": "list", "of": {"k": "str"}},
+        "sizes": {
+            "k": "map",
+            "key": {"k": "str"},
+            "value": {"k": "union", "of": [{"k": "float"}, {"k": "bool"}]},
+        },
+    }
+    assert remote["limit"]["default"] == {"json": None}
+    assert [name for name, param in remote.items() if param["required"]] == ["kwargs", "tags", "sizes"]
+    assert functions["tool_programs.collector"]["params_extra"]
+    assert [p["name"] for p in functions["tool_programs.collector"]["params"]] == ["first"]
     assert functions["tool_programs.add_ten"]["params"][0]["type"] == {"k": "int"}
     assert functions["tool_programs.add_ten"]["returns"] == {"k": "int"}
     assert "tool_programs._hidden" not in functions

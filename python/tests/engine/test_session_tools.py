@@ -81,6 +81,14 @@ async def test_the_worker_asks_for_tools_once_and_keeps_a_bounded_number(tool_en
     assert [missing(told) for told in sets] == [[sets[0].hash], [], []]
 
 
+async def test_a_running_call_keeps_its_tools_whatever_is_dropped() -> None:
+    engine = Engine(WorkerConfig(modules=("tool_programs",), settings={"max_tool_sets": 1}))
+    engine.learn(pb.State(tools=[TOOLS]))
+    running = engine._call(pb.Open(session=pb.SessionView(id="s", tools=TOOLS.hash)), ToolHost())
+    engine.learn(pb.State(tools=[tool_set(tool("other"))]))
+    assert list(running.tools()) == ["echo", "area"]
+
+
 async def test_tools_that_are_not_what_their_hash_says_are_refused(engine: Engine) -> None:
     with pytest.raises(ProtocolError, match="does not have the content"):
         engine.learn(pb.State(tools=[pb.ToolSet(hash="0" * 64, json=b"[]")]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import json
 import threading
@@ -108,6 +109,13 @@ def test_interpreters_see_the_parameters_of_a_tool(engine: Engine) -> None:
     assert str(odd.func.__signature__) == "(**arguments)"
 
 
+def test_flex_builds_its_program_with_tools_of_the_host(engine: Engine) -> None:
+    flex = dspy.Flex("question -> answer", tools=[engine._maker.tool(PLAN, "")])
+    assert "tools=[plan]" in flex._module_src
+    entry = flex._bridge._tool_callables()["plan"]
+    assert list(inspect.signature(entry).parameters) == ["email", "years"]
+
+
 async def test_a_tool_whose_name_rlm_has_itself_is_refused_with_the_reason(engine: Engine) -> None:
     for name in ("llm_query", "print"):
         target = spec("dspy.RLM", QA, args={"tools": [tool(name)]})
@@ -143,6 +151,15 @@ async def test_a_single_tool_is_an_input_too(engine: Engine) -> None:
     host = ToolHost(script(chat(calls={"tool_calls": []})))
     await call(engine, predict(TOOL), {"question": "?", "tools": PLAN}, host=host, lm=LM)
     assert "Does plan." in host.prompts()
+
+
+async def test_a_program_of_a_user_takes_tools_as_inputs(tool_engine: Engine) -> None:
+    host = ToolHost(echo=lambda given: given["text"], other=lambda given: 2)
+    inputs = {"tools": [tool("echo"), {"python": "tool_programs.loud"}], "one": tool("other")}
+    result = await call(tool_engine, spec("tool_programs.TakesTools"), inputs, host=host)
+    assert result["outputs"]["answers"] == ["hi", "HI", 2]
+    result = await call(tool_engine, spec("tool_programs.TakesTools"), {"tools": [], "one": None}, host=host)
+    assert result["outputs"]["answers"] == []
 
 
 async def test_what_is_no_tool_is_refused_as_an_input(engine: Engine) -> None:

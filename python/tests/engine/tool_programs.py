@@ -226,6 +226,33 @@ loud = dspy.Tool(
 echo_later = dspy.Tool(slow_echo)
 
 
+async def _call_server(*args: Any, **kwargs: Any) -> Any:
+    return kwargs
+
+
+# As DSPy makes them of tools of MCP.
+remote = dspy.Tool(
+    _call_server,
+    name="remote",
+    desc="Asks a server.",
+    args={
+        "kwargs": {"type": "string", "enum": ["a", "b"]},
+        "limit": {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "sizes": {"type": "object", "additionalProperties": {"type": ["number", "boolean"]}},
+    },
+    arg_types={"kwargs": str, "tags": list},
+)
+
+
+def collects(first: int, **rest: Any) -> Any:
+    """Takes anything."""
+    return {"first": first, **rest}
+
+
+collector = dspy.Tool(collects)
+
+
 class Adder:
     """Adds to what it was made with."""
 
@@ -260,3 +287,21 @@ class EmbedsInThread(Embeds):
         embedder = dspy.Embedder(self.embedder, caching=False)
         many, one = embedder(texts), self.embedder(texts[0])
         return dspy.Prediction(shape=list(many.shape), first=float(many[0][0]), one=list(one.shape))
+
+
+class OwnAgent(dspy.Module):  # type: ignore[misc]
+    """An agent with a plain function as its tool."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.agent = dspy.ReAct(_signature(), tools=[breaks])
+
+    async def aforward(self, question: str) -> dspy.Prediction:
+        return await self.agent.acall(question=question)
+
+
+class TakesTools(dspy.Module):  # type: ignore[misc]
+    """Is given tools with each call."""
+
+    def forward(self, tools: list[dspy.Tool], one: dspy.Tool | None = None) -> dspy.Prediction:
+        return dspy.Prediction(answers=[tool(text="hi") for tool in [*tools, *([one] if one else [])]])

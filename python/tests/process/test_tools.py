@@ -127,6 +127,43 @@ async def test_a_call_below_runs_while_the_one_above_holds_the_only_thread(clien
     assert (await above.done())["outputs"]["answers"] == ["from below"]
 
 
+@pytest.mark.parametrize("program", ["CallsTools", "CallsToolsAsync"])
+async def test_a_call_is_cancelled_in_the_middle_of_a_tool(client: Client, program: str) -> None:
+    args = {"tools": [ECHO, {**ECHO, "name": "other"}]}
+    target, data = addressed({"class": f"dspex_worker.testing.{program}", "args": args})
+    started = await open_call(
+        client, instance=pb.InstanceCall(spec=target), inputs=pb.Payload(json=b'{"arguments": {}}')
+    )
+    await started.expect("need_state")
+    await started.send(state=pb.State(specs=[pb.Spec(hash=target, json=data)]))
+    await started.expect("callback")
+    await started.cancel()
+    down = await started.next()
+    while down.HasField("callback"):
+        down = await started.next()
+    assert down.failed.error.kind == pb.Error.KIND_CANCELLED
+    # Nothing of it is left: the only thread is free.
+    described = await open_call(
+        client,
+        function=pb.FunctionCall(path="dspex_worker.testing.add"),
+        inputs=pb.Payload(json=b'{"args": [1]}'),
+    )
+    assert (await described.done())["value"] == 2
+
+
+async def test_arguments_over_the_limit_of_a_message_are_a_value(client: Client) -> None:
+    started = await open_call(
+        client,
+        function=pb.FunctionCall(path="dspex_worker.testing.tool_with_much"),
+        inputs=pb.Payload(json=json.dumps({"kwargs": {"size": 5 * MIB}}).encode()),
+        session=pb.SessionView(id="s", tools=TOOLS),
+    )
+    await started.expect("need_state")
+    await started.send(state=pb.State(tools=[pb.ToolSet(hash=TOOLS, json=TOOLS_JSON)]))
+    (told,) = (await started.done())["value"]
+    assert "over the limit" in told["error"]
+
+
 async def test_the_tools_of_a_session_are_asked_for_once(client: Client) -> None:
     for asks in (True, False):
         started = await open_call(
