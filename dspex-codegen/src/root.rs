@@ -53,6 +53,7 @@ impl Root {
             // `dspy.Code["java"]` is a class of its own.
             _ if class.starts_with("dspy.adapters.types.code.Code_") => quote!(Code),
             "dspy.Reasoning" | "dspy.adapters.types.reasoning.Reasoning" => quote!(Reasoning),
+            "dspy.Tool" | "dspy.adapters.types.tool.Tool" => quote!(Tool),
             "dspy.ToolCalls" | "dspy.adapters.types.tool.ToolCalls" => quote!(ToolCalls),
             "dspy.experimental.Document" | "dspy.adapters.types.document.Document" => quote!(Document),
             "dspy.experimental.Citations" | "dspy.adapters.types.citation.Citations" => quote!(Citations),

@@ -88,7 +88,7 @@ use proc_macro::TokenStream;
 /// The text is DSPy's own form of a signature, read and checked while compiling, more strictly than DSPy does. `str`,
 /// `int`, `list[..]`, `dict[str, ..]`, `tuple[..]`, `Optional[..]`, `Any` and their like become the Rust types that hold
 /// the same values; a `Literal` and alternatives such as `int | str` become enums; `dspy.Image`, `dspy.Audio`,
-/// `dspy.File`, `dspy.History`, `dspy.Code`, `dspy.Reasoning` and `dspy.ToolCalls` are the types of `dspex::types`; your own types stand there by their paths, or by
+/// `dspy.File`, `dspy.History`, `dspy.Code`, `dspy.Reasoning`, `dspy.Tool` and `dspy.ToolCalls` are the types of `dspex::types`; your own types stand there by their paths, or by
 /// names that begin with a capital letter. A name that is nearly one of Python's or DSPy's is taken for a slip; a path
 /// such as `self::Image` never is.
 ///

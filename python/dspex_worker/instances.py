@@ -367,7 +367,8 @@ class Builder:
             expected = '{"host": key}, a function of the host'
             told: Problem = {"field": field, "problem": f"got {codec.describe(value)}", "expected": expected}
             raise InvalidInput([told], "spec")
-        if role not in roles.DATA_ROLES and value is not None:
+        # `normalize` is a function of `dspy.majority` and a switch of `dspy.Embeddings`.
+        if role not in roles.DATA_ROLES and not (value is None or isinstance(value, bool)):
             problem = f"a parameter of the role `{role}` has no form in a spec"
             raise InvalidInput([{"field": field, "problem": problem}], "spec")
         return value

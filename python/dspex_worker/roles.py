@@ -185,6 +185,7 @@ FACTS: Mapping[str, ModuleFacts] = {
             {"SUBMIT", "interpreter_factory", "llm_query", "llm_query_batched", "print"}
         ),
         reserved_outputs=frozenset({"final_reasoning", "self", "trajectory"}),
+        reserved_tools=frozenset({"SUBMIT", "llm_query", "llm_query_batched", "print"}),
         flags=("experimental",),
         requires=("deno",),
     ),

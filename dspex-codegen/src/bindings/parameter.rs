@@ -42,6 +42,8 @@ pub(super) fn form(parameter: &Parameter) -> Form {
         Role::Examples => Form::Examples,
         Role::Pairs => Form::Pairs,
         Role::Tools => Form::Tools,
+        // DSPy's own annotation is the better witness: `normalize` is a switch of `dspy.Embeddings`.
+        Role::Callback if matches!(parameter.ty, Type::Bool) => Form::Value,
         Role::Callback if parameter.name == "metric" => Form::Function("Metric"),
         Role::Callback if parameter.name == "reward_fn" => Form::Function("Reward"),
         Role::Embedder => Form::Function("Embedder"),

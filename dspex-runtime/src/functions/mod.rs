@@ -87,7 +87,7 @@ impl Functions {
         let declared = tools.entries().iter().map(|entry| {
             let function = HostFunction::Tool { entry: entry.clone(), states: tools.states().clone() };
             let key = self.add(&format!("{TOOL_PREFIX}{}", entry.name()), function);
-            Declaration { key: &key, spec: entry.tool.spec() }.to_document()
+            Declaration { key: key.into(), spec: entry.tool.spec() }.to_document()
         });
         Value::Array(declared.collect())
     }

@@ -22,7 +22,7 @@ use futures::future::BoxFuture;
 pub use arguments::ToolArguments;
 pub use context::{CallId, FromToolContext, Requirement, State, ToolContext};
 pub(crate) use context::{Scope, States};
-pub(crate) use declaration::Declaration;
+pub(crate) use declaration::{Declaration, SESSION_PREFIX};
 pub use error::{ToolError, ToolErrorKind};
 pub use output::ToolOutput;
 pub(crate) use run::{Answered, nesting};

@@ -1,5 +1,5 @@
 //! DSPy's own types of fields, as Rust values: [`Image`], [`Audio`], [`File`], [`History`], [`Code`], [`Reasoning`],
-//! [`ToolCalls`], [`Document`], [`Citations`].
+//! [`Tool`], [`ToolCalls`], [`Document`], [`Citations`].
 //!
 //! As the type of a field each becomes the type of the same name in DSPy, so that a model that can see gets an image
 //! and not a text about one. They also stand in `Option`, `Vec` and maps, and in signatures written as text
@@ -21,6 +21,7 @@ mod file;
 mod history;
 mod image;
 mod reasoning;
+mod tool;
 mod tool_calls;
 
 pub use audio::Audio;
@@ -30,6 +31,7 @@ pub use file::File;
 pub use history::History;
 pub use image::Image;
 pub use reasoning::Reasoning;
+pub use tool::Tool;
 pub use tool_calls::{ToolCall, ToolCalls};
 
 /// The JSON Schema by which the worker knows the type.

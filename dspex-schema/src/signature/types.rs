@@ -100,6 +100,7 @@ natives! {
     History = "dspy.History" as "history",
     Code = "dspy.Code" as "code",
     Reasoning = "dspy.Reasoning" as "reasoning",
+    Tool = "dspy.Tool" as "tool",
     ToolCalls = "dspy.ToolCalls" as "tool-calls",
 }
 

@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::info::Described;
 use super::registry::Kind;
 use super::{ToolInfo, ToolLanguage};
 use crate::api::caller::{CallContext, CallOptions, Caller, decode_document, encode_document};
@@ -165,10 +164,9 @@ impl Tools {
         let target = Target::Tool { path: path.to_owned(), describe: true };
         let options = CallOptions { idempotent: true, ..CallOptions::default() };
         let payload = self.session.context().run(target, Bytes::new(), &options).await?;
-        let described: Described = serde_json::from_slice(&payload.json).map_err(|error| {
-            Error::Protocol(format!("the description of `{path}` cannot be read: {error}"))
-        })?;
-        Ok(described.into_info())
+        let described = decode_document(&payload, path)?;
+        ToolInfo::of_python(path, &described)
+            .ok_or_else(|| Error::Protocol(format!("the description of `{path}` cannot be read")))
     }
 
     /// The run of a tool, yet to be awaited.

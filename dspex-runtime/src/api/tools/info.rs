@@ -1,9 +1,8 @@
 //! What a registered tool is, as data.
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::tool::{ToolParameter, ToolSpec};
+use crate::tool::ToolSpec;
 
 /// The language that a tool is written in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,44 +35,10 @@ impl ToolInfo {
     }
 }
 
-/// A tool as a worker describes it.
-#[derive(Deserialize)]
-pub(super) struct Described {
-    path: String,
-    name: String,
-    #[serde(default)]
-    desc: String,
-    args: Map<String, Value>,
-    #[serde(default)]
-    returns: Option<Value>,
-    #[serde(default)]
-    streams: bool,
-}
-
-impl Described {
-    pub(super) fn into_info(self) -> ToolInfo {
-        // A tool without a description is Python's own affair; the name says something, at least.
-        let desc = if self.desc.trim().is_empty() { self.name.clone() } else { self.desc };
-        let mut spec = ToolSpec::builder(self.name, desc).streams(self.streams);
-        for (name, schema) in self.args {
-            spec = spec.parameter(parameter(name, schema));
-        }
-        if let Some(returns) = self.returns {
-            spec = spec.returns_schema(returns);
-        }
-        ToolInfo { spec: spec.build(), language: ToolLanguage::Python { path: self.path } }
-    }
-}
-
-fn parameter(name: String, mut schema: Value) -> ToolParameter {
-    let mut take = |key: &str| schema.as_object_mut().and_then(|schema| schema.shift_remove(key));
-    let (default, description) = (take("default"), take("description"));
-    let parameter = match default {
-        None => ToolParameter::required(name, schema),
-        Some(default) => ToolParameter::optional(name, schema, default),
-    };
-    match description {
-        Some(Value::String(text)) => parameter.description(text),
-        _ => parameter,
+impl ToolInfo {
+    /// A tool of Python as a worker describes it.
+    pub(super) fn of_python(path: &str, described: &Value) -> Option<Self> {
+        let spec = ToolSpec::of_declaration(described)?;
+        Some(Self { spec, language: ToolLanguage::Python { path: path.to_owned() } })
     }
 }

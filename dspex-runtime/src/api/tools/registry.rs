@@ -10,10 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{ToolInfo, ToolLanguage};
 use crate::bridge::ToolDocument;
 use crate::functions::TOOL_PREFIX as OWN_PREFIX;
-use crate::tool::{Declaration, Entry, States, ToolSet, ToolSetError};
-
-/// What the keys of a session's tools begin with; those of an instance's own begin otherwise.
-const PREFIX: &str = "session:";
+use crate::tool::{Declaration, Entry, SESSION_PREFIX, States, ToolSet, ToolSetError};
 
 /// The tools of one session in this process.
 #[derive(Debug, Default)]
@@ -72,10 +69,7 @@ impl Kind {
 
     fn declaration(&self) -> Value {
         match self {
-            Self::Rust { entry, .. } => {
-                let key = format!("{PREFIX}{}", entry.name());
-                Declaration { key: &key, spec: entry.tool.spec() }.to_document()
-            }
+            Self::Rust { entry, .. } => Declaration::of_session(entry.tool.spec()).to_document(),
             Self::Python { path, .. } => json!({"python": path}),
         }
     }
@@ -104,7 +98,7 @@ impl SessionTools {
     /// The Rust tool that a key stands for: one of the document, or of an instance that was made when the tool was its own, such
     /// as one that was kept before a restart.
     pub(crate) fn reach(&self, key: &str) -> Option<(Arc<Entry>, States)> {
-        let name = key.strip_prefix(PREFIX).or_else(|| key.strip_prefix(OWN_PREFIX))?;
+        let name = key.strip_prefix(SESSION_PREFIX).or_else(|| key.strip_prefix(OWN_PREFIX))?;
         match self.find(name)? {
             Kind::Rust { entry, states } => Some((entry, states)),
             Kind::Python { .. } => None,
