@@ -34,9 +34,11 @@
 //! # Ok(()) }
 //! ```
 
-pub use dspex_macros::{FieldType, Signature, dspy_module, signature};
+pub use dspex_macros::{FieldType, Signature, dspex_tool, dspex_tools, dspy_module, signature};
 pub use dspex_runtime::*;
 
+#[doc(hidden)]
+pub use dspex_macros::__tools;
 #[doc(hidden)]
 pub use dspex_runtime::__private;
 
@@ -69,12 +71,46 @@ macro_rules! include_bindings {
     };
 }
 
+/// Several tools in order, as a [`ToolSet`]: functions with [`#[dspex_tool]`](dspex_tool), by their paths.
+///
+/// ```
+/// use dspex::{dspex_tool, tools};
+///
+/// /// Plan of a customer, by e-mail.
+/// #[dspex_tool]
+/// async fn plan_of(email: String) -> String {
+///     format!("the plan of {email}")
+/// }
+///
+/// mod billing {
+///     /// Refund an invoice.
+///     #[dspex::dspex_tool]
+///     pub fn refund(invoice: u32) -> bool {
+///         invoice > 0
+///     }
+/// }
+///
+/// let tools = tools![plan_of, billing::refund];
+/// assert_eq!(tools.len(), 2);
+/// ```
+///
+/// No tool at all, one that is there twice, and two of one name are compile errors. Tools of a service come from its
+/// method `tools()`, which [`#[dspex_tools]`](dspex_tools) writes; put both together with [`ToolSet::and`].
+#[macro_export]
+macro_rules! tools {
+    ($($tools:tt)*) => {
+        $crate::__tools!(($crate) $($tools)*)
+    };
+}
+
 /// What most programs need: `use dspex::prelude::*;`.
 pub mod prelude {
-    pub use dspex_macros::{FieldType, Signature, dspy_module, signature};
+    pub use crate::tools;
+    pub use dspex_macros::{FieldType, Signature, dspex_tool, dspex_tools, dspy_module, signature};
     pub use dspex_runtime::{
-        Adapter, Binding, Caller, Dspex, Error, FieldType, Instance, InstanceSpec, LanguageModel, Lm,
-        LmError, LmRequest, LmResponse, Module, Prediction, Session, SessionConfig, Signature,
+        Adapter, Binding, Caller, CancellationToken, Dspex, Error, FieldType, Instance, InstanceSpec,
+        LanguageModel, Lm, LmError, LmRequest, LmResponse, Module, Prediction, Session, SessionConfig,
+        Signature, State, Tool, ToolContext, ToolError, ToolSet,
     };
 }
 

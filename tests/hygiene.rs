@@ -112,6 +112,77 @@ mod taken {
     #[::dspex::dspy_module("dspy.ChainOfThought", signature = Shared)]
     pub(crate) struct Sharing;
 
+    /// A tool.
+    #[::dspex::dspex_tool(
+        read_only,
+        timeout = "1s",
+        concurrency = 3,
+        examples(tool(value = "a", context = 1, tools = None::<u8>) -> 4_u8)
+    )]
+    pub(crate) fn tool(
+        /// A text.
+        #[tool(length(1..))]
+        value: ::std::string::String,
+        context: u8,
+        #[tool(default = 3, range(0..5))] r#type: u8,
+        tools: ::core::option::Option<u8>,
+        #[tool(default = "b")] arguments: ::std::string::String,
+    ) -> u8 {
+        let _ = (value, tools, arguments);
+        context + r#type
+    }
+
+    use ::core::option::Option::None;
+
+    /// A tool with a context.
+    #[::dspex::dspex_tool]
+    pub(crate) async fn with_context(
+        #[ctx] context: ::dspex::ToolContext,
+        #[ctx] state: ::dspex::State<Vec>,
+    ) -> ::core::result::Result<Choice, ::dspex::ToolError> {
+        let _ = (context.tool(), &*state);
+        ::core::result::Result::Ok(Choice::A)
+    }
+
+    /// A tool that streams.
+    #[::dspex::dspex_tool(stream)]
+    pub(crate) fn stream() -> impl ::futures::Stream<Item = ::core::result::Result<u8, ::std::string::String>>
+    {
+        ::futures::stream::empty()
+    }
+
+    /// A service.
+    pub(crate) struct Service;
+
+    #[::dspex::dspex_tools]
+    impl Service {
+        /// A method.
+        #[::dspex::dspex_tool(examples(name(context = 1)))]
+        pub(crate) fn name(&self, context: u8) -> u8 {
+            context
+        }
+
+        /// A stream.
+        #[::dspex::dspex_tool(stream)]
+        async fn stream(&self, #[ctx] state: ::dspex::CallId) -> impl ::futures::Stream<Item = u8> {
+            let _ = state;
+            ::futures::stream::empty()
+        }
+    }
+
+    /// A module with tools.
+    #[::dspex::dspy_module("dspy.ReAct", signature = "string -> vec", tools(tool, self::with_context))]
+    pub(crate) struct Tooled;
+
+    pub(crate) fn tools() -> ::dspex::ToolSet {
+        let service = ::std::sync::Arc::new(Service);
+        let tools = ::dspex::tools![tool, with_context, self::stream];
+        match tools.and(service.tools()) {
+            ::core::result::Result::Ok(tools) => tools,
+            ::core::result::Result::Err(_) => <Tooled as ::dspex::Module>::tools(),
+        }
+    }
+
     pub(crate) async fn expression(caller: &::dspex::Session) {
         let asking = ::dspex::signature!("string, vec: list[int] -> option: Literal['a'], result: int | str");
         let _ = asking.string("").vec([]).predict(caller).await;
@@ -186,6 +257,47 @@ pub mod public {
     #[derive(Debug, Clone)]
     pub struct Sharing;
 
+    /// Doubles a number.
+    #[dspex::dspex_tool(examples(double(number = 2) -> 4))]
+    #[must_use]
+    pub fn double(
+        /// The number.
+        number: u32,
+    ) -> u32 {
+        number * 2
+    }
+
+    /// Does nothing.
+    #[dspex::dspex_tool]
+    pub async fn nothing() {}
+
+    /// A service.
+    #[derive(Debug)]
+    pub struct Service;
+
+    #[dspex::dspex_tools]
+    impl Service {
+        /// Doubles a number.
+        #[dspex::dspex_tool(examples(double(number = 2)))]
+        #[must_use]
+        pub fn double(
+            &self,
+            /// The number.
+            number: u32,
+        ) -> u32 {
+            number * 2
+        }
+
+        /// Does nothing.
+        #[dspex::dspex_tool]
+        pub async fn nothing(&self) {}
+    }
+
+    /// An agent.
+    #[dspex::dspy_module("dspy.ReAct", signature = "question -> answer", tools(double, self::nothing))]
+    #[derive(Debug)]
+    pub struct Agent;
+
     /// Answers questions.
     #[dspex::dspy_module("dspy.ChainOfThought")]
     #[derive(Debug, Clone)]
@@ -205,6 +317,17 @@ fn names_of_the_users_module_do_not_get_in_the_way() {
     assert_eq!(taken::name(), "Taken");
     let json = serde_json::to_string(&taken::inputs()).unwrap();
     assert_eq!(json, r#"{"serializer":"","string":["A",{"B":{"serializer":1,"generator":2}}]}"#);
+}
+
+#[test]
+fn names_of_the_users_module_do_not_get_in_the_way_of_tools() {
+    use dspex::Module;
+
+    let names = |tools: dspex::ToolSet| tools.specs().map(|spec| spec.name().to_owned()).collect::<Vec<_>>();
+    // The service has a tool of a name that a function has, so these are the module's.
+    assert_eq!(names(taken::tools()), ["tool", "with_context"]);
+    assert_eq!(names(public::Agent::tools()), ["double", "nothing"]);
+    assert_eq!(names(std::sync::Arc::new(public::Service).tools()), ["double", "nothing"]);
 }
 
 #[test]

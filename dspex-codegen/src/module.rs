@@ -38,6 +38,8 @@ pub struct Module {
     pub methods: Vec<Method>,
     /// What makes the answer of the outputs.
     pub transform: Option<Transform>,
+    /// The functions of Rust that the class may call, as an expression of type `ToolSet`.
+    pub tools: Option<TokenStream>,
     /// Types of fields that are generated with the fields.
     pub types: TokenStream,
     /// The type that the signature is taken from, instead of from the fields.
@@ -202,6 +204,13 @@ impl Module {
                 quote_spanned!(*span=> #into_answer::<#ty>::into_answer(#path(outputs), #name))
             }
         };
+        let tools = self.tools.as_ref().map(|tools| {
+            quote! {
+                fn tools() -> #root::tool::ToolSet {
+                    #tools
+                }
+            }
+        });
         quote! {
             #[automatically_derived]
             impl #root::Module for #ident {
@@ -227,6 +236,8 @@ impl Module {
                 fn answer(outputs: #outputs) -> #result<#answer_ty> {
                     #answer
                 }
+
+                #tools
             }
         }
     }

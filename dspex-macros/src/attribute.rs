@@ -51,6 +51,7 @@ pub(crate) fn read<T: FromAttributes + Default>(
 /// the attribute.
 fn reworded(text: &str, name: &str, takes: &str) -> String {
     if let Some(rest) = text.strip_prefix("Unknown field: ") {
+        let rest = rest.split(". Available values").next().unwrap_or(rest);
         let end = if rest.ends_with('?') { "" } else { "." };
         return format!("`#[{name}]` has no option {rest}{end} It takes {takes}");
     }

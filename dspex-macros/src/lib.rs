@@ -15,6 +15,7 @@ mod module;
 mod prelude;
 mod signature;
 mod timing;
+mod tool;
 mod types;
 
 #[cfg(test)]
@@ -77,6 +78,7 @@ use proc_macro::TokenStream;
 /// | `signature = path::Type` | a struct that derives [`Signature`](macro@Signature), shared by several modules |
 /// | `execute = "forward"` | the method that takes the inputs, instead of a call of the instance itself |
 /// | `methods(reset, dump_state)` | further methods: `X::reset(&instance)`, with the types that the schema knows |
+/// | `tools(lookup, billing::refund)` | functions with [`#[dspex_tool]`](macro@dspex_tool) that the class may call |
 /// | `transform = path -> Type` | a function from `XOutputs` to `Type`, or to a `Result` with it; calls then give a `Type` |
 /// | `unchecked` | the class is not looked up: any dotted path, any keyword, such as of your team's own modules |
 /// | `crate = ::path` | where the facade crate is, if it is not `::dspex` |
@@ -229,4 +231,136 @@ pub fn derive_signature(item: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn signature(text: TokenStream) -> TokenStream {
     signature::expression::expand(text.into()).into()
+}
+
+/// Makes a function a tool: one that DSPy programs can call, with a schema that the language model is told.
+///
+/// The function stays as it was written. The doc comment says to the model what the tool does and when to use it, and has
+/// to be there; those of parameters describe them. Functions that are not async run where they may block.
+///
+/// ```
+/// use dspex::prelude::*;
+/// use serde_json::json;
+///
+/// # struct Db;
+/// # impl Db { async fn plan(&self, _: &str, _: u32) -> Option<Plan> { Some(Plan { name: "free".into() }) } }
+/// #[derive(Debug, FieldType)]
+/// struct Plan {
+///     name: String,
+/// }
+///
+/// /// Plan of a customer, by e-mail.
+/// #[dspex_tool(timeout = "30s", read_only)]
+/// async fn plan_of(
+///     #[ctx] db: State<Db>,
+///     /// The customer's e-mail address.
+///     email: String,
+///     /// How many invoices to include.
+///     #[tool(default = 3, range(0..=50))]
+///     invoices: u32,
+///     region: Option<String>,
+/// ) -> Result<Plan, ToolError> {
+///     let plan = db.plan(&email, invoices).await;
+///     plan.ok_or_else(|| ToolError::new(format!("no customer has the address {email}; ask for another")))
+/// }
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let tools = tools![plan_of];
+/// assert_eq!(tools.get("plan_of").unwrap().spec().parameters()[1].default(), Some(&json!(3)));
+/// let plan = plan_of(State::new(Db), "sara@acme.io".into(), 1, None).await?;
+/// # Ok(()) }
+/// ```
+///
+/// # Options
+///
+/// | option | meaning |
+/// |---|---|
+/// | `name = "get-plan"` | the name that the model is told, if not the function's: letters, digits, `_`, `-`, at most 64 |
+/// | `timeout = "30s"` | how long one run may take: a number with `ms`, `s`, `m` or `h` |
+/// | `concurrency = 4` | how many runs there may be at once |
+/// | `read_only` | it changes nothing |
+/// | `stream` | it returns a stream, whose items are events of the call |
+/// | `examples(plan_of(email = "a@b.c") -> answer, ..)` | calls of it, each with its answer or without |
+/// | `crate = ::path` | where the facade crate is, if it is not `::dspex` |
+///
+/// Examples are part of what is told of the tool, and a test is generated: their arguments fit the parameters, and a tool
+/// without `#[ctx]` answers as they say. The test stands beside the function, so the function should not stand in a body.
+///
+/// # Parameters
+///
+/// The type of a parameter is one that serde reads and schemars describes: numbers, `String`, `bool`, `Vec`, maps, and your
+/// own types with [`FieldType`](macro@FieldType). An `Option` may be left out.
+///
+/// | `#[tool(..)]` | meaning |
+/// |---|---|
+/// | `default = expression` | what it is where it is not given, told to the model |
+/// | `range(0..=50)` | the bounds of a number; either end may be open |
+/// | `length(1..=80)` | the length of a text or a list |
+/// | `pattern = "^[a-z]+$"` | what a text looks like |
+///
+/// Parameters with `#[ctx]` are none of the model's: the runtime gives them by their types. There are `ToolContext`,
+/// `Session`, `Option<Session>`, `Dspex`, `CancellationToken`, `CallId` and `State<T>`.
+///
+/// # Answers
+///
+/// Anything that serde writes, `()`, a `ToolOutput`, or a `Result` with one of them under whatever name, such as
+/// `anyhow::Result<T>`. An error is told to the model in the words of its `Display`; a `ToolError` says more, such as
+/// whether to try again. With `stream`: an `impl Stream<Item = T> + Send`, whose items may be results, itself perhaps in a
+/// `Result`.
+///
+/// # What is generated
+///
+/// A struct of the function's name, with braces so that it is no value: the tool. `plan_of {}` implements
+/// `dspex::Tool`, and wherever the function is imported, the tool is too.
+#[proc_macro_attribute]
+pub fn dspex_tool(args: TokenStream, item: TokenStream) -> TokenStream {
+    tool::expand(args.into(), item.into()).into()
+}
+
+/// Makes methods of a service tools, which share it.
+///
+/// Methods with [`#[dspex_tool]`](macro@dspex_tool) and `&self` are the tools; others stay as they are. The method `tools` is
+/// added, which gives the set. The sets of one service hold the same tools, with the same limits.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use dspex::prelude::*;
+///
+/// struct Billing {
+///     refunds: std::sync::Mutex<Vec<u32>>,
+/// }
+///
+/// #[dspex_tools]
+/// impl Billing {
+///     /// Refunds an invoice.
+///     #[dspex_tool(concurrency = 1)]
+///     async fn refund(
+///         &self,
+///         /// The invoice's number.
+///         invoice: u32,
+///     ) -> bool {
+///         self.refunds.lock().is_ok_and(|mut refunds| {
+///             refunds.push(invoice);
+///             true
+///         })
+///     }
+/// }
+///
+/// let billing = Arc::new(Billing { refunds: Default::default() });
+/// assert_eq!(billing.tools().len(), 1);
+/// ```
+///
+/// `crate = ::path` says where the facade crate is, if it is not `::dspex`. An answer may borrow from the service, a stream
+/// too. Examples of methods are checked against the parameters, and not run.
+#[proc_macro_attribute]
+pub fn dspex_tools(args: TokenStream, item: TokenStream) -> TokenStream {
+    tool::expand_service(args.into(), item.into()).into()
+}
+
+/// `tools![..]` of the facade, with its path in front.
+#[doc(hidden)]
+#[proc_macro]
+pub fn __tools(input: TokenStream) -> TokenStream {
+    tool::expand_set(input.into()).into()
 }

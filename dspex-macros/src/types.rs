@@ -7,9 +7,14 @@ use crate::prelude::*;
 /// Refuses types that no value from Python can have, with a word on what to use. Everything else is left to
 /// the compiler, which knows what the names mean.
 pub(crate) fn check(ty: &Type) -> Result {
-    match problem(ty) {
+    check_of("a field", ty)
+}
+
+/// The same for something else than a field: its name with an article.
+pub(crate) fn check_of(what: &str, ty: &Type) -> Result {
+    match problem(what, ty) {
         Some(error) => Err(error),
-        None => parts(ty).into_iter().try_for_each(check),
+        None => parts(ty).into_iter().try_for_each(|part| check_of(what, part)),
     }
 }
 
@@ -46,45 +51,40 @@ fn parts(ty: &Type) -> Vec<&Type> {
     }
 }
 
-fn problem(ty: &Type) -> Option<Error> {
-    let text = || ty.to_token_stream().to_string();
+fn problem(what: &str, ty: &Type) -> Option<Error> {
+    let text = shown(ty);
     Some(match ty {
         Type::Reference(reference) => match &*reference.elem {
             Type::Path(path) if path.path.is_ident("str") => {
-                err!(ty, "a field owns its value, and `{}` does not; use `String`", shown(&text()))
+                err!(ty, "{what} owns its value, and `{}` does not; use `String`", text)
             }
             Type::Slice(_) => {
-                err!(ty, "a field owns its value, and `{}` does not; use `Vec`", shown(&text()))
+                err!(ty, "{what} owns its value, and `{}` does not; use `Vec`", text)
             }
-            inner => err!(
-                ty,
-                "a field owns its value, and `{}` does not; use `{}`",
-                shown(&text()),
-                shown(&inner.to_token_stream().to_string())
-            ),
+            inner => err!(ty, "{what} owns its value, and `{}` does not; use `{}`", text, shown(inner)),
         },
         Type::Ptr(_) | Type::FnPtr(_) => {
             err!(
                 ty,
-                "a field holds data, and `{}` is an address; use a type that implements `FieldType`",
-                shown(&text())
+                "{what} holds data, and `{}` is an address; use a type that implements `FieldType`",
+                text
             )
         }
         Type::ImplTrait(_) | Type::TraitObject(_) => {
             err!(
                 ty,
-                "a field has one concrete type, and `{}` has none; use a type that implements `FieldType`",
-                shown(&text())
+                "{what} has one concrete type, and `{}` has none; use a type that implements `FieldType`",
+                text
             )
         }
-        Type::Infer(_) => err!(ty, "the type of a field cannot be inferred; write it out"),
+        Type::Infer(_) => err!(ty, "the type of {what} cannot be inferred; write it out"),
         _ => return None,
     })
 }
 
-/// Tokens as people write them.
-fn shown(tokens: &str) -> String {
+/// A type as people write it.
+pub(crate) fn shown(ty: &Type) -> String {
     [("& ", "&"), ("* ", "*"), (" <", "<"), ("< ", "<"), (" >", ">"), (" :: ", "::")]
         .into_iter()
-        .fold(tokens.to_owned(), |text, (from, to)| text.replace(from, to))
+        .fold(ty.to_token_stream().to_string(), |text, (from, to)| text.replace(from, to))
 }

@@ -32,7 +32,8 @@ pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use functions::{Embedder, Gold, Judged, Metric, Reward, Score};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
 pub use pool::{Carrier, Endpoint, Load, PoolError};
-pub use tool::{State, Tool, ToolContext, ToolError, ToolSet};
+pub use tokio_util::sync::CancellationToken;
+pub use tool::{CallId, FromToolContext, State, Tool, ToolContext, ToolError, ToolOutput, ToolSet};
 
 /// What generated code uses. Not part of the public API.
 #[doc(hidden)]
@@ -41,5 +42,6 @@ pub mod __private {
         Both, ChainOfThought, Definition, IntoAnswer, IntoOptional, Predict, Reasoned, ReasoningIsFree,
         SignatureDefinition, call, call_method, contains, create, literal,
     };
+    pub use crate::tool::private as tool;
     pub use {schemars, serde, serde_json};
 }

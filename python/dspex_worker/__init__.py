@@ -10,6 +10,7 @@ own.
 """
 
 from dspex_worker.sessions import Session, session
+from dspex_worker.tool_errors import ToolNotFound
 from dspex_worker.variable_errors import (
     InvalidSpec,
     InvalidValue,
@@ -36,6 +37,7 @@ __all__ = [
     "QuotaExceeded",
     "Session",
     "SessionClosed",
+    "ToolNotFound",
     "ValueTooLarge",
     "VariableError",
     "VariableExists",

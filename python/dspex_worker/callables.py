@@ -106,10 +106,10 @@ class CallableReader:
             if parameter.default is None:
                 # Pythons before 3.11 read `x: int = None` as an option; the others have to be told.
                 described["type"] = union([kind, {"k": "none"}])
-            described["default"] = self._default(parameter.default)
+            described["default"] = self.default(parameter.default)
         return described
 
-    def _default(self, value: Any) -> dict[str, Any]:
+    def default(self, value: Any) -> dict[str, Any]:
         try:
             return {"json": json.loads(json.dumps(value, allow_nan=False))}
         except (TypeError, ValueError):
@@ -136,7 +136,7 @@ class CallableReader:
                 "doc": info.description or docs.get(name, ""),
             }
             if not info.is_required():
-                field["default"] = self._default(info.get_default(call_default_factory=False))
+                field["default"] = self.default(info.get_default(call_default_factory=False))
             described.append(field)
         return described
 
@@ -150,7 +150,7 @@ class CallableReader:
             "doc": argument_docs(doc_of(cls)).get(field.name, ""),
         }
         if field.default is not dataclasses.MISSING:
-            described["default"] = self._default(field.default)
+            described["default"] = self.default(field.default)
         return described
 
 

@@ -27,7 +27,7 @@ from dspy._vendor.lm15.serde import response_from_dict
 from dspy.dsp.utils.settings import dotdict, main_thread_config, thread_local_overrides
 from dspy.utils.exceptions import LMNotConfiguredError
 
-from dspex_worker import acceleration, codec, correction, errors, introspect, tool_calls
+from dspex_worker import acceleration, codec, correction, errors, introspect, off_loop, tool_calls
 from dspex_worker.catalogue import Catalogue, is_tool
 from dspex_worker.config import ConfigError, WorkerConfig
 from dspex_worker.errors import InvalidInput, ProtocolError
@@ -53,6 +53,11 @@ _NO_LM = (
     "this call needs a language model and its session has none; give one with "
     "`Dspex::builder().lm(..)`, or to the session or call"
 )
+
+
+
+class NoAttempt(Exception):
+    """A module that calls another one several times had no answer to choose from."""
 
 
 # The same for all calls.
@@ -147,6 +152,10 @@ class Engine:
         except ValueError as error:
             _explain(error, call, inputs)
             raise
+        if result is None and instance.makes_attempts and not open.instance.method:
+            raise NoAttempt(
+                f"none of the attempts of `{instance.path}` succeeded; the worker's log says how each one failed"
+            )
         if isinstance(result, dspy.Prediction):
             return _prediction(result, instance if not open.instance.method else None, call)
         if method.takes_roles and isinstance(result, types.GeneratorType):
@@ -348,6 +357,7 @@ def _prepare(config: WorkerConfig) -> None:
     # DSPy's cache does not tell endpoints and keys apart, and keeps every answer on the disk.
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     correction.install()
+    off_loop.install()
     if config.settings.get("accelerate", True):
         acceleration.install()
 

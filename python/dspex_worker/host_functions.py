@@ -25,6 +25,10 @@ from dspex_worker.proto import worker_pb2 as pb
 _BATCH = 1024
 
 
+class HostAnswerError(Exception):
+    """A function of the host answered with what it may not."""
+
+
 class _HostCallable:
     """What asks the host. Copies of a program ask for the same."""
 
@@ -58,7 +62,9 @@ class HostReward(_HostCallable):
         question = {"inputs": dict(args), "prediction": _fields(pred)}
         answer = self._ask(pb.Callback.KIND_REWARD, question)
         if isinstance(answer, bool) or not isinstance(answer, (int, float)):
-            raise TypeError(f"the host's reward answered with {codec.describe(answer)}, not with a number")
+            raise HostAnswerError(
+                f"the host's reward answered with {codec.describe(answer)}, not with a number"
+            )
         return float(answer)
 
 
@@ -92,7 +98,7 @@ class HostMetric(_HostCallable):
             return answer
         score = answer.get("score") if isinstance(answer, dict) else None
         if isinstance(score, bool) or not isinstance(score, (int, float)):
-            raise TypeError(
+            raise HostAnswerError(
                 f"the host's metric answered with {codec.describe(answer)}, not with a number, a boolean or "
                 'an object with a "score"'
             )
@@ -182,12 +188,12 @@ def _array(answer: pb.Payload, count: int) -> Any:
         if attachment.name == "embeddings":
             shape = tuple(attachment.shape)
             if attachment.dtype != "float32" or len(shape) != 2 or shape[0] != count:
-                raise ValueError(
+                raise HostAnswerError(
                     f"the host's embedder answered with {attachment.dtype} {list(shape)} for {count} texts; "
                     f"expected float32 [{count}, size]"
                 )
             return np.frombuffer(attachment.data, "<f4").reshape(shape)
-    raise ValueError("the host's embedder answered without embeddings")
+    raise HostAnswerError("the host's embedder answered without embeddings")
 
 
 def _whole(parts: list[Any], inputs: str | list[str]) -> Any:

@@ -20,13 +20,14 @@ from dspy.teleprompt import Teleprompter
 from dspex_worker import reserved, roles, source_facts, untold
 from dspex_worker.apart import each_apart
 from dspex_worker.callables import CallableReader
-from dspex_worker.catalogue import Catalogue
+from dspex_worker.catalogue import Catalogue, is_tool
 from dspex_worker.docstrings import argument_docs, doc_of, docs_in, without_docs
 from dspex_worker.problems import NotFound
 from dspex_worker.programs import abi_of_program, describe_program, describe_value
 from dspex_worker.refusals import CALL, refusal_of
 from dspex_worker.roles import ModuleFacts
 from dspex_worker.surface import call_of, constructor, is_async_module, public_methods, public_properties
+from dspex_worker.tool_documents import describe_tool
 from dspex_worker.type_ir import ANY, Type
 from dspex_worker.unreached import unreached
 
@@ -341,15 +342,14 @@ class Introspector:
     # -------------------------------------------------------------------------------------------- functions
 
     def describe_function(self, path: str, function: Callable[..., Any]) -> dict[str, Any]:
-        """The schema of one function."""
-        described = {
-            "name": path,
-            "canonical": f"{function.__module__}.{function.__qualname__}",
-            "exports": self._exports.get(id(function), [path]),
-            **self._reader.callable(
-                inspect.unwrap(function), skip_first=False, told=untold.of_function(inspect.unwrap(function))
-            ),
-        }
+        """The schema of one function, or of a tool that is called like one."""
+        described = {"name": path, "canonical": path, "exports": self._exports.get(id(function), [path])}
+        if is_tool(function):
+            described.update(describe_tool(self._reader, path, function))
+        else:
+            inner = inspect.unwrap(function)
+            described["canonical"] = f"{function.__module__}.{function.__qualname__}"
+            described.update(self._reader.callable(inner, skip_first=False, told=untold.of_function(inner)))
         described["abi_sha256"] = _sha256(
             without_docs({k: v for k, v in described.items() if k != "exports"})
         )

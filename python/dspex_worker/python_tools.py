@@ -35,10 +35,12 @@ class PythonTool:
     def __init__(self, path: str, target: Any) -> None:
         """Raises `InvalidInput` for what DSPy cannot describe as a tool."""
         self.path = path
+        # Where it is a `dspy.Tool` already.
         self.given = target if isinstance(target, dspy.Tool) else None
         self.function: Callable[..., Any] = target.func if self.given is not None else target
         self.tool = self.given or _described(path, target)
-        kind = _unwrapped(self.function)
+        # What has the parameters and the result.
+        self.target = kind = _unwrapped(self.function)
         self.streams = inspect.isgeneratorfunction(kind) or inspect.isasyncgenfunction(kind)
         # Whether it belongs on an event loop.
         self.asynchronous = inspect.iscoroutinefunction(kind) or inspect.isasyncgenfunction(kind)
@@ -51,10 +53,16 @@ class PythonTool:
             if self.given is None
             else self._declared(self.given)
         )
+        self._never_null = self._inputs.never_null()
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments as the function wants them. Raises `InvalidInput` with every problem."""
-        return self._inputs.check(arguments)
+        """The arguments as the function wants them. Raises `InvalidInput` with every problem.
+
+        Null is the absence of an optional argument that cannot be null.
+        """
+        return self._inputs.check(
+            {name: v for name, v in arguments.items() if v is not None or name not in self._never_null}
+        )
 
     def _declared(self, tool: dspy.Tool) -> validate.Inputs:
         """The checks of a `dspy.Tool`: the types and JSON Schemas that it holds, prepared once."""
@@ -74,7 +82,7 @@ class PythonTool:
             "args": self.args,
             "streams": self.streams,
         }
-        returns = _returns(_unwrapped(self.function), self.streams)
+        returns = _returns(self.target, self.streams)
         return declared if returns is None else {**declared, "returns": returns}
 
 
@@ -227,10 +235,15 @@ def _schema_problem(problem: Any, value: Any) -> str:
 
 
 def _described(path: str, target: Any) -> dspy.Tool:
+    if isinstance(target, type):
+        problem: Problem = {"field": "path", "problem": f"`{path}` is a class; a tool is a function"}
+        raise InvalidInput([problem])
+    own = getattr(target, "__name__", "")
     try:
-        return dspy.Tool(target)
+        # Objects and lambdas have no name of their own.
+        return dspy.Tool(target, name=own if own.isidentifier() else path.rpartition(".")[2])
     except Exception as error:
-        problem: Problem = {
+        problem = {
             "field": "path",
             "problem": f"`{path}` cannot be described as a tool: {type(error).__name__}: {error}",
         }

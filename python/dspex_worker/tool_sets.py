@@ -15,6 +15,7 @@ from dspex_worker.lm import check_hash
 from dspex_worker.problems import InvalidInput, Problem, ProtocolError
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.python_tools import PythonTool, python_tool
+from dspex_worker.tool_errors import ToolNotFound
 
 MAX_TOOL_SETS = 256
 
@@ -34,6 +35,7 @@ class ToolMaker:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._python: dict[str, PythonTool] = {}
 
     def tool(self, value: Any, where: str) -> dspy.Tool:
         """The tool of one declaration. Raises `InvalidInput`, `NotFound` or `NotAllowed`."""
@@ -55,7 +57,10 @@ class ToolMaker:
             raise InvalidInput(
                 [{"field": "python", "problem": f"got {codec.describe(path)}", "expected": "a dotted path"}]
             )
-        return PythonTool(path, self._catalogue.resolve(path))
+        made = self._python.get(path)
+        if made is None:
+            made = self._python[path] = PythonTool(path, self._catalogue.resolve(path))
+        return made
 
     def tools(
         self, value: Any, where: str, cls: type | None = None, reserved: frozenset[str] = frozenset()
@@ -115,16 +120,6 @@ def _refusal(cls: type | None, tools: list[Any]) -> str | None:
 
 def _is_python(tool: Any) -> bool:
     return isinstance(tool, Mapping) and "python" in tool
-
-
-class ToolNotFound(KeyError):
-    """The session has no tool of that name."""
-
-    __module__ = "dspex_worker"
-
-    def __str__(self) -> str:
-        # `KeyError` would quote it.
-        return str(self.args[0])
 
 
 class SessionTools(Mapping[str, dspy.Tool]):

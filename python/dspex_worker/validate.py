@@ -93,11 +93,26 @@ class Inputs:
             raise InvalidInput(problems)
         return checked
 
+    def never_null(self) -> frozenset[str]:
+        """The optional arguments that cannot be null."""
+        return frozenset(
+            name for name, p in self._parameters.items() if not p.required and not _takes(p, None)
+        )
+
     def _unexpected(self, name: str) -> Problem:
         near = difflib.get_close_matches(name, list(self._parameters), 1)
         hint = f"did you mean `{near[0]}`? " if near else ""
         known = ", ".join(f"`{n}`" for n in self._parameters) or "none"
         return {"field": name, "problem": f"unexpected; {hint}known are {known}"}
+
+
+def _takes(parameter: Parameter, value: Any) -> bool:
+    try:
+        if parameter.check is not None:
+            parameter.check(value)
+    except (pydantic.ValidationError, TypeError, ValueError):
+        return False
+    return True
 
 
 def inputs_of_signature(signature: Signature, extra: Mapping[str, Parameter]) -> Inputs:

@@ -7,6 +7,8 @@ mod check;
 mod expand;
 mod model;
 
+pub(crate) use model::replace_self;
+
 use crate::prelude::*;
 
 /// Expands the derive. Errors become `compile_error!`s, with implementations that do nothing, so that uses of the

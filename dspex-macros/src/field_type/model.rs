@@ -95,19 +95,23 @@ fn is_read_by_derives(attr: &Attribute) -> bool {
 }
 
 /// The tokens with the type's own name for `Self`.
-pub(super) fn replace_self(tokens: TokenStream, ident: &Ident) -> TokenStream {
-    tokens
-        .into_iter()
-        .map(|token| match token {
+pub(crate) fn replace_self(tokens: TokenStream, name: &impl ToTokens) -> TokenStream {
+    let mut out = TokenStream::new();
+    for token in tokens {
+        match token {
             TokenTree::Ident(word) if word == "Self" => {
-                TokenTree::Ident(Ident::new(&ident.to_string(), word.span()))
+                out.extend(name.to_token_stream().into_iter().map(|mut token| {
+                    token.set_span(word.span());
+                    token
+                }));
             }
             TokenTree::Group(group) => {
-                let mut inner = Group::new(group.delimiter(), replace_self(group.stream(), ident));
+                let mut inner = Group::new(group.delimiter(), replace_self(group.stream(), name));
                 inner.set_span(group.span());
-                TokenTree::Group(inner)
+                out.extend([TokenTree::Group(inner)]);
             }
-            other => other,
-        })
-        .collect()
+            other => out.extend([other]),
+        }
+    }
+    out
 }

@@ -42,7 +42,7 @@ pub(crate) fn check(model: &Model, args: &Args, class: Option<&Class>, errors: &
     }
     setting::check_config(args, class, errors);
     if let Some(given) = &args.options.tools {
-        tools::check(given, class, args.options.unchecked.is_some(), errors);
+        tools::check(given, class, errors);
     }
     if let (Some(class), Some(name)) = (class, &args.class)
         && errors.handle(check_class(class, name)).is_some()
@@ -319,6 +319,11 @@ fn check_required(class: &Class, name: &LitStr, args: &Args, errors: &mut Errors
         match &parameter.role {
             Role::Signature => {}
             Role::Tools if args.options.tools.is_some() || args.options.tools_lost => {}
+            Role::Tools => errors.push(err!(
+                name,
+                "`{}` needs tools; add `tools(my_tool)`, with functions that have `#[dspex_tool]`",
+                class.name
+            )),
             Role::Value => {
                 if !args.keywords.iter().any(|keyword| keyword.name == parameter.name) {
                     let Parameter { name: missing, ty, .. } = parameter;

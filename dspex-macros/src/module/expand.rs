@@ -22,7 +22,9 @@ use crate::types;
 /// Everything that a correct struct expands to.
 pub(crate) fn items(model: &Model, args: &Args, class: Option<&Class>) -> TokenStream {
     let item = &model.item;
-    let items = module(model, args, class).items();
+    let mut module = module(model, args, class);
+    module.tools = args.options.tools.as_ref().map(|tools| tools.set(&args.root, class));
+    let items = module.items();
     let deprecation = args.class.as_ref().zip(class.and_then(Class::deprecation)).map(|(name, note)| {
         // The warning is about the use of a deprecated constant, at the place where the class is named.
         let constant = Ident::new("DEPRECATED_CLASS", name.span());
@@ -121,6 +123,7 @@ pub(crate) fn module(model: &Model, args: &Args, class: Option<&Class>) -> Modul
             ty: transform.ty.to_token_stream(),
             span: transform.path.span(),
         }),
+        tools: None,
         types,
         shared: shared(args, class),
     }

@@ -1,66 +1,39 @@
-//! What has to hold of `tools(..)`.
+//! What has to hold of `tools(..)`, and the set that it makes.
 
+use dspex_codegen::Root;
 use dspex_schema::{Class, Role};
-use syn::Path;
-use syn::ext::IdentExt;
 
 use super::options::Tools;
 use crate::prelude::*;
+use crate::tool::{set_of, shown};
 
-/// Collects everything that is wrong with the tools; without a class, what can be said without one.
-pub(super) fn check(
-    Tools { key, paths }: &Tools,
-    class: Option<&Class>,
-    unchecked: bool,
-    errors: &mut Errors,
-) {
-    let mut found = Vec::new();
+/// Collects everything that can be said before the compiler knows the tools' names; without a class, what can be said
+/// without one.
+pub(super) fn check(Tools { key, paths }: &Tools, class: Option<&Class>, errors: &mut Errors) {
     for (position, path) in paths.iter().enumerate() {
-        let name = called(path);
         if paths[..position].contains(path) {
-            found.push(err!(path, "`{}` is there twice; remove one", shown(path)));
-        } else if let Some(other) = paths[..position].iter().find(|other| called(other) == name) {
-            let (one, two) = (shown(other), shown(path));
-            found
-                .push(err!(path, "`{one}` and `{two}` are both called `{name}` in DSPy; rename one of them"));
-        } else if let Some(class) = class
-            && class.reserved.tools.contains(&name)
-        {
-            found.push(err!(path, "`{}` has a tool `{name}` of its own; rename the function", class.name));
+            errors.push(err!(path, "`{}` is there twice; remove one", shown(path)));
         }
     }
-    if let Some(class) = class {
-        if runs_their_source(class) {
-            found.push(err!(
-                key,
-                "`{}` runs the source of its tools in an interpreter of Python, and a Rust function has none; use \
-                 `dspy.ReAct`",
-                class.name
-            ));
-        } else if !class.init.iter().any(|parameter| parameter.role == Role::Tools) {
-            found.push(err!(key, "`{}` takes no tools; remove them, or use `dspy.ReAct`", class.name));
-        }
-    }
-    // What is wrong with the class has been said.
-    if found.is_empty() && (class.is_some() || unchecked) {
-        // Everything is right, and there is nothing yet that a path could lead to.
-        found.push(err!(
+    let Some(class) = class else { return };
+    if runs_their_source(class) {
+        errors.push(err!(
             key,
-            "functions of Rust cannot be tools yet; use `dspy.ChainOfThought`, or build the class through \
-             `session.dspy()`"
+            "`{}` runs the source of its tools in an interpreter of Python, and a Rust function has none; use \
+             `dspy.ReAct`",
+            class.name
         ));
+    } else if !class.init.iter().any(|parameter| parameter.role == Role::Tools) {
+        errors.push(err!(key, "`{}` takes no tools; remove them, or use `dspy.ReAct`", class.name));
     }
-    found.into_iter().for_each(|error| errors.push(error));
 }
 
-/// The name that a function has as a tool.
-fn called(path: &Path) -> String {
-    path.segments.last().map(|last| last.ident.unraw().to_string()).unwrap_or_default()
-}
-
-/// A path as people write it.
-fn shown(path: &Path) -> String {
-    path.to_token_stream().to_string().replace(' ', "")
+impl Tools {
+    /// The set, as an expression. What the tools are called only the compiler knows, which compares their names.
+    pub(super) fn set(&self, root: &Root, class: Option<&Class>) -> TokenStream {
+        let taken = class.map(|class| (class.name.as_str(), class.reserved.tools.as_slice()));
+        set_of(root, &self.paths, taken)
+    }
 }
 
 /// `dspy.CodeAct` and what derives from it.

@@ -76,6 +76,7 @@ fn module(args: &Args, errors: &mut Errors) -> (Module, Vec<Setter>) {
         execute: None,
         methods: Vec::new(),
         transform: None,
+        tools: None,
         types,
         shared: None,
     };

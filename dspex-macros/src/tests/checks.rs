@@ -109,7 +109,6 @@ fn a_raw_identifier_gives_a_keyword_that_rust_reserves() {
 #[test]
 fn roles_that_no_literal_can_fill_are_named() {
     for (role, text) in [
-        ("tools", "a list of tools"),
         ("callback", "a function"),
         ("handle:module", "a module"),
         ("handle:lm", "a language model"),
@@ -125,17 +124,20 @@ fn roles_that_no_literal_can_fill_are_named() {
         assert!(found[0].starts_with(&format!("`zoo.Tiger` needs `x`, {text}, which")), "{found:?}");
         let optional = class(json!([{"name": "x", "role": role, "required": false}]), json!({}));
         assert!(errors(&optional, quote!("zoo.Tiger")).is_empty());
-        if role != "tools" {
-            let found = errors(&optional, quote!("zoo.Tiger", x = 1));
-            assert!(found[0].contains(text), "{found:?}");
-        }
+        let found = errors(&optional, quote!("zoo.Tiger", x = 1));
+        assert!(found[0].contains(text), "{found:?}");
     }
 }
 
 #[test]
 fn a_class_that_runs_the_source_of_its_tools_gets_none() {
     let mut act = class(json!([{"name": "tools", "role": "tools", "required": true}]), json!({}));
-    assert!(errors(&act, quote!("zoo.Tiger", tools(lookup)))[0].starts_with("functions of Rust"));
+    assert!(errors(&act, quote!("zoo.Tiger", tools(lookup))).is_empty());
+    let found = errors(&act, quote!("zoo.Tiger"));
+    assert_eq!(
+        found,
+        ["`zoo.Tiger` needs tools; add `tools(my_tool)`, with functions that have `#[dspex_tool]`"]
+    );
     act.bases = vec!["dspy.CodeAct".to_owned()];
     let found = errors(&act, quote!("zoo.Tiger", tools(lookup)));
     assert_eq!(found.len(), 1, "{found:?}");

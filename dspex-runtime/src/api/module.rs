@@ -43,15 +43,15 @@ pub trait Module: Sized + Send + Sync + 'static {
     #[doc(hidden)]
     fn definition() -> &'static Definition;
 
-    /// Whether the class takes the signature that the fields make. A program of a team's own has its predictors'.
-    #[doc(hidden)]
-    const TAKES_SIGNATURE: bool = true;
-
-    /// The tools of `tools(..)`.
+    /// The functions of Rust that the class may call.
     #[doc(hidden)]
     fn tools() -> ToolSet {
         ToolSet::new()
     }
+
+    /// Whether the class takes the signature that the fields make. A program of a team's own has its predictors'.
+    #[doc(hidden)]
+    const TAKES_SIGNATURE: bool = true;
 
     /// Makes the answer of the outputs.
     #[doc(hidden)]

@@ -10,6 +10,8 @@ mod context;
 mod declaration;
 mod error;
 mod output;
+#[doc(hidden)]
+pub mod private;
 mod run;
 mod schema;
 mod set;
@@ -48,5 +50,11 @@ pub trait Tool: Send + Sync + 'static {
     /// What the tool needs of its context. A tool that is registered where something of it is missing is refused.
     fn requirements(&self) -> Vec<Requirement> {
         Vec::new()
+    }
+
+    /// For a method: the address of the object that it is one of. Two tools of one type are the same where it is.
+    #[doc(hidden)]
+    fn object(&self) -> Option<usize> {
+        None
     }
 }

@@ -44,7 +44,32 @@ impl ToolOutput {
     pub fn stream<T: Serialize>(
         items: impl futures::Stream<Item = Result<T, ToolError>> + Send + 'static,
     ) -> Self {
-        Self(Answer::Stream(items.map(|item| item.and_then(|item| encode(&item))).boxed()))
+        Self::stream_of_json(items.map(|item| item.and_then(|item| encode(&item))))
+    }
+
+    /// A stream of values that are JSON already.
+    pub(super) fn stream_of_json(
+        items: impl futures::Stream<Item = Result<Bytes, ToolError>> + Send + 'static,
+    ) -> Self {
+        Self(Answer::Stream(items.boxed()))
+    }
+
+    /// What the model sees: the value, or all of the stream's, which is read to its end.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the stream.
+    pub async fn into_value(self) -> Result<Value, ToolError> {
+        match self.0 {
+            Answer::Value(json) => decode(&json),
+            Answer::Stream(mut items) => {
+                let mut values = Vec::new();
+                while let Some(item) = items.next().await {
+                    values.push(decode(&item?)?);
+                }
+                Ok(joined(values))
+            }
+        }
     }
 }
 
@@ -57,8 +82,21 @@ impl std::fmt::Debug for ToolOutput {
     }
 }
 
-fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, ToolError> {
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, ToolError> {
     wire::to_vec(value).map(Bytes::from).map_err(unwritable)
+}
+
+fn decode(json: &[u8]) -> Result<Value, ToolError> {
+    wire::document_from_slice(json).map_err(unwritable)
+}
+
+/// Texts are one text, other values a list.
+fn joined(values: Vec<Value>) -> Value {
+    let texts: Option<String> = values.iter().map(Value::as_str).collect();
+    match texts {
+        Some(text) if !values.is_empty() => Value::String(text),
+        _ => Value::Array(values),
+    }
 }
 
 fn unwritable(error: wire::WireError) -> ToolError {

@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Semaphore;
 
@@ -26,10 +26,12 @@ pub(crate) struct Entry {
 }
 
 /// What makes two tools the same one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Identity {
     /// A function has one type and no content.
     Type(TypeId),
+    /// A method of an object, which lives as long as the tool.
+    Method(TypeId, usize),
     Object(usize),
 }
 
@@ -67,14 +69,15 @@ pub enum ToolSetError {
 
 impl Entry {
     fn new<T: Tool>(tool: T) -> Self {
-        let identity = match size_of::<T>() {
-            0 => Identity::Type(TypeId::of::<T>()),
-            _ => Identity::Object(0),
+        let identity = match tool.object() {
+            Some(object) => Some(Identity::Method(TypeId::of::<T>(), object)),
+            None if size_of::<T>() == 0 => Some(Identity::Type(TypeId::of::<T>())),
+            None => None,
         };
         let mut entry = Self::shared(Arc::new(tool));
-        if let Identity::Type(id) = identity {
+        if let Some(identity) = identity {
             entry.identity = identity;
-            entry.limit = entry.tool.spec().concurrency().map(|runs| limit_of(id, runs));
+            entry.limit = entry.tool.spec().concurrency().map(|runs| limit_of(identity, runs));
         }
         entry
     }
@@ -89,22 +92,40 @@ impl Entry {
         self.tool.spec().name()
     }
 
+    /// Whether it can be a tool at all.
+    fn usable(&self) -> Result<(), ToolSetError> {
+        match self.tool.spec().problem() {
+            None => Ok(()),
+            Some(problem) => {
+                Err(ToolSetError::Unusable { tool: self.name().to_owned(), problem: problem.to_owned() })
+            }
+        }
+    }
+
     /// Whether both are the same tool.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.identity == other.identity
     }
 }
 
-/// The limit of a function, which all sets share that it is in.
-fn limit_of(function: TypeId, runs: usize) -> Arc<Semaphore> {
-    static LIMITS: Mutex<Option<HashMap<TypeId, Arc<Semaphore>>>> = Mutex::new(None);
+/// The limit of a function or method, which all sets share that it is in.
+fn limit_of(tool: Identity, runs: usize) -> Arc<Semaphore> {
+    static LIMITS: Mutex<Option<HashMap<Identity, Weak<Semaphore>>>> = Mutex::new(None);
     let mut limits = LIMITS.lock().unwrap_or_else(PoisonError::into_inner);
     let limits = limits.get_or_insert_default();
-    limits.entry(function).or_insert_with(|| Arc::new(Semaphore::new(runs))).clone()
+    if let Some(limit) = limits.get(&tool).and_then(Weak::upgrade) {
+        return limit;
+    }
+    // An object's address can be another's once its tools are gone, and then their limits are too.
+    limits.retain(|_, limit| limit.strong_count() > 0);
+    let limit = Arc::new(Semaphore::new(runs));
+    limits.insert(tool, Arc::downgrade(&limit));
+    limit
 }
 
-/// That a tool finds what it needs, in its set or among the program's states.
+/// That a tool can be used at all, and finds what it needs, in its set or among the program's states.
 pub(crate) fn check_requirements(entry: &Entry, own: &States, program: &States) -> Result<(), ToolSetError> {
+    entry.usable()?;
     for requirement in entry.tool.requirements() {
         if let Requirement::State { type_id, type_name } = requirement
             && !own.has(type_id)
@@ -140,6 +161,16 @@ impl ToolSet {
     /// As [`with`](Self::with).
     pub fn with_shared(self, tool: Arc<dyn Tool>) -> Result<Self, ToolSetError> {
         self.add(Arc::new(Entry::shared(tool)))
+    }
+
+    /// Adds a tool whose name was compared with the others' while compiling. What is wrong with it otherwise is told
+    /// where the set is used.
+    pub(super) fn with_declared(mut self, tool: impl Tool) -> Self {
+        let entry = Entry::new(tool);
+        if !self.tools.iter().any(|there| there.is(&entry)) {
+            self.tools.push(Arc::new(entry));
+        }
+        self
     }
 
     /// Adds the tools of another set, after those that are there, and its states.
@@ -206,19 +237,16 @@ impl ToolSet {
         &self.states
     }
 
-    /// That each tool finds what it needs, here or among the program's states.
+    /// That each tool can be used at all, and finds what it needs, here or among the program's states.
     pub(crate) fn check(&self, program: &States) -> Result<(), ToolSetError> {
         self.tools.iter().try_for_each(|entry| check_requirements(entry, &self.states, program))
     }
 
     fn add(mut self, entry: Arc<Entry>) -> Result<Self, ToolSetError> {
-        let spec = entry.tool.spec();
-        if let Some(problem) = spec.problem() {
-            return Err(ToolSetError::Unusable { tool: spec.name().to_owned(), problem: problem.to_owned() });
-        }
-        match self.entry(spec.name()) {
+        entry.usable()?;
+        match self.entry(entry.name()) {
             Some(there) if there.is(&entry) => {}
-            Some(_) => return Err(ToolSetError::Duplicate(spec.name().to_owned())),
+            Some(_) => return Err(ToolSetError::Duplicate(entry.name().to_owned())),
             None => self.tools.push(entry),
         }
         Ok(self)

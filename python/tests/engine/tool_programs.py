@@ -239,3 +239,24 @@ class Adder:
 
 add_ten = Adder(10)
 _hidden = dspy.Tool(shout)
+
+
+class Embeds(dspy.Module):  # type: ignore[misc]
+    """Embeds texts."""
+
+    def __init__(self, embedder: Any) -> None:
+        super().__init__()
+        self.embedder = embedder
+
+    async def aforward(self, texts: list[str]) -> dspy.Prediction:
+        many, one = await self.embedder.acall(texts), await self.embedder.acall(texts[0])
+        return dspy.Prediction(shape=list(many.shape), first=float(many[0][0]), one=list(one.shape))
+
+
+class EmbedsInThread(Embeds):
+    """The same on a thread, and through DSPy's own class."""
+
+    def forward(self, texts: list[str]) -> dspy.Prediction:
+        embedder = dspy.Embedder(self.embedder, caching=False)
+        many, one = embedder(texts), self.embedder(texts[0])
+        return dspy.Prediction(shape=list(many.shape), first=float(many[0][0]), one=list(one.shape))

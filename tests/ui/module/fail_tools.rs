@@ -1,15 +1,19 @@
-//! Tools: what the grammar and the class allow, and that there are none yet.
+//! Tools: what the grammar and the class allow.
 
-use dspex::dspy_module;
+use dspex::{dspex_tool, dspy_module};
 
-#[dspy_module("dspy.ReAct", signature = "q -> a", tools(lookup, billing::refund))]
-struct NotYet;
+/// Looks things up.
+#[dspex_tool]
+fn lookup() {}
 
 #[dspy_module("dspy.Predict", signature = "q -> a", tools(lookup))]
 struct TakesNone;
 
-#[dspy_module("dspy.ReAct", signature = "q -> a", tools(lookup, lookup, billing::lookup, r#finish))]
-struct Names;
+#[dspy_module("dspy.ReAct", signature = "q -> a", tools(lookup, self::lookup, lookup))]
+struct SamePath;
+
+#[dspy_module("dspy.ReAct", signature = "q -> a")]
+struct NeedsSome;
 
 #[dspy_module("dspy.ReAct", signature = "q -> a", tools())]
 struct Empty;
