@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dspex_mcp::{McpError, ToolServer};
+use rmcp::ServiceError;
 use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest, ErrorCode};
 use rmcp::service::PeerRequestOptions;
-use rmcp::ServiceError;
 use serde_json::json;
 use support::{Running, Seen, call, connect, connect_http, eventually, text, tools};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -151,8 +151,7 @@ async fn over_http_it_is_the_same() {
     let seen = Seen::default();
     let server = ToolServer::new(tools(&seen)).serve_http("127.0.0.1:0").await.unwrap();
     assert!(server.addr().port() > 0);
-    let client =
-        connect_http(server.url()).await;
+    let client = connect_http(server.url()).await;
     assert_eq!(client.list_all_tools().await.unwrap().len(), 9);
     assert_eq!(text(&call(&client, "add", json!({"a": 20, "b": 22})).await.unwrap()), "42");
     assert_eq!(text(&call(&client, "count", json!({"to": 2})).await.unwrap()), "1 2 ");
@@ -167,8 +166,7 @@ async fn a_server_over_http_ends_with_its_guard_and_takes_running_tools_with_it(
     let seen = Seen::default();
     let server = ToolServer::new(tools(&seen)).serve_http("127.0.0.1:0").await.unwrap();
     let address = server.addr();
-    let client =
-        connect_http(server.url()).await;
+    let client = connect_http(server.url()).await;
     let request = ClientRequest::CallToolRequest(CallToolRequest::new(CallToolRequestParams::new("wait")));
     let _running = client.send_cancellable_request(request, PeerRequestOptions::no_options()).await.unwrap();
     eventually("the tool runs", || seen.waiting.load(Ordering::SeqCst) == 1).await;
