@@ -55,7 +55,6 @@ _NO_LM = (
 )
 
 
-
 class NoAttempt(Exception):
     """A module that calls another one several times had no answer to choose from."""
 
@@ -154,7 +153,7 @@ class Engine:
             raise
         if result is None and instance.makes_attempts and not open.instance.method:
             raise NoAttempt(
-                f"none of the attempts of `{instance.path}` succeeded; the worker's log says how each one failed"
+                f"none of the attempts of `{instance.path}` succeeded; the worker's log says how each failed"
             )
         if isinstance(result, dspy.Prediction):
             return _prediction(result, instance if not open.instance.method else None, call)
