@@ -1,13 +1,25 @@
-//! The example of a server of tools, as the programs see it that start it.
+//! Tools over the Model Context Protocol, with sessions, agents of DSPy, and the example as other programs start it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod common;
+
 use std::path::PathBuf;
 
-use dspex::mcp::McpTools;
+use common::{builder, program};
+use dspex::mcp::{McpTools, ToolServer};
+use dspex::prelude::*;
+use dspex::testing::ScriptedLm;
 use dspex::tool::ToolErrorKind;
-use serde_json::json;
+use dspex::{Carrier, tools};
+use serde_json::{Value, json};
 use tokio::process::Command;
+
+/// Says it loudly.
+#[dspex_tool]
+fn shout(#[ctx] session: Session, text: String) -> String {
+    format!("{} in {}", text.to_uppercase(), session.id())
+}
 
 /// The example's program, which lies beside the tests; cargo builds it with them, unless only some are asked for.
 fn example() -> PathBuf {
@@ -17,11 +29,15 @@ fn example() -> PathBuf {
     program
 }
 
+fn names(tools: &McpTools) -> Vec<&str> {
+    tools.tools().specs().map(|spec| spec.name()).collect()
+}
+
 #[tokio::test]
 async fn a_program_that_serves_tools_over_its_standard_streams_is_a_set_of_tools() {
     let rivers = McpTools::connect_stdio(Command::new(example())).await.unwrap();
+    assert_eq!(names(&rivers), ["river", "longest"]);
     let specs: Vec<_> = rivers.tools().specs().collect();
-    assert_eq!(specs.iter().map(|spec| spec.name()).collect::<Vec<_>>(), ["river", "longest"]);
     assert!(specs.iter().all(|spec| spec.is_read_only()));
     assert_eq!(specs[0].parameters()[0].described(), Some("Its English name, such as \"Nile\"."));
     let run = async |tool: &str, arguments| rivers.tools().execute(tool, arguments).await;
@@ -37,4 +53,53 @@ async fn a_program_that_serves_tools_over_its_standard_streams_is_a_set_of_tools
     );
     let many = run("longest", json!({"count": 7})).await.unwrap_err();
     assert_eq!(many.kind(), ToolErrorKind::InvalidArguments);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_of_dspy_calls_the_tools_of_another_program() {
+    let step = |tool: &str, args: Value| json!({"next_thought": "So.", "next_tool_name": tool, "next_tool_args": args});
+    let script = ScriptedLm::new([
+        step("geo_longest", json!({"count": 1})),
+        step("geo_river", json!({"name": "Nile"})),
+        step("geo_river", json!({"river": "Nile"})),
+        step("finish", json!({})),
+        json!({"reasoning": "Seen.", "answer": "6650 km"}),
+    ]);
+    let dspex = builder(Carrier::Framed).lm(Lm::host(script.clone())).start().await.unwrap();
+    let rivers = McpTools::connect_stdio(Command::new(example())).await.unwrap().prefixed("geo_");
+    let session = dspex.session();
+    let agent = dspex.react("question -> answer").tools(&rivers).create(&session).await.unwrap();
+    let out: Prediction<Value> =
+        agent.execute(json!({"question": "How long is the longest river?"})).await.unwrap();
+    assert_eq!(out["answer"], "6650 km");
+    let seen = &out["trajectory"];
+    assert_eq!(seen["observation_0"], "Nile\n");
+    assert_eq!(
+        seen["observation_1"],
+        json!({"name": "Nile", "length_km": 6650, "mouth": "Mediterranean Sea"})
+    );
+    let refused = seen["observation_2"]["error"].as_str().unwrap();
+    assert!(refused.contains("`name` is missing: expected string"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tools_of_a_session_in_both_languages_are_served_as_they_come_and_go() {
+    let dspex = builder(Carrier::Framed).start().await.unwrap();
+    let session = dspex.sessions().create("served", SessionConfig::new()).await.unwrap();
+    let of_rust = session.tools().register(tools![shout]).await.unwrap();
+    session.tools().register_python(&program("describe_word")).await.unwrap().keep();
+    let server = ToolServer::of_session(&session).serve_http("127.0.0.1:0").await.unwrap();
+    let theirs = McpTools::connect_http(&server.url()).await.unwrap();
+    assert_eq!(names(&theirs), ["shout", "describe_word"]);
+    let run = async |tool: &str, arguments| theirs.tools().execute(tool, arguments).await;
+    assert_eq!(run("shout", json!({"text": "hello"})).await.unwrap(), json!("HELLO in served"));
+    assert_eq!(
+        run("describe_word", json!({"word": "tea"})).await.unwrap(),
+        json!({"word": "tea", "letters": 3})
+    );
+    drop(of_rust);
+    assert_eq!(names(&theirs.refresh().await.unwrap()), ["describe_word"]);
+    let gone = run("shout", json!({"text": "hello"})).await.unwrap_err();
+    assert_eq!(gone.message(), "there is no tool `shout`; there are describe_word");
+    server.shutdown().await;
 }

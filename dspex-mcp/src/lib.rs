@@ -12,7 +12,7 @@
 //! let mut command = Command::new("uvx");
 //! command.arg("mcp-server-fetch");
 //! let web = McpTools::connect_stdio(command).await?.prefixed("web_");
-//! session.tools().register(&web)?.keep();
+//! session.tools().register(&web).await?.keep();
 //!
 //! // All tools of the session, of Rust, Python and that server, for any client of the protocol.
 //! let server = ToolServer::of_session(&session).serve_http("127.0.0.1:8808").await?;

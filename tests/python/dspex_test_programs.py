@@ -117,6 +117,11 @@ def large(size: int) -> str:
     return "x" * size
 
 
+def describe_word(word: str) -> dict[str, Any]:
+    """How long a word is."""
+    return {"word": word, "letters": len(word)}
+
+
 def length(text: str) -> int:
     return len(text)
 

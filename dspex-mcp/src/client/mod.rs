@@ -26,7 +26,7 @@ use tool::McpTool;
 ///
 /// # async fn run(session: dspex_runtime::Session) -> Result<(), Box<dyn std::error::Error>> {
 /// let crm = McpTools::connect_http("https://crm.example.org/mcp").await?.prefixed("crm_");
-/// session.tools().register(&crm)?.keep();
+/// session.tools().register(&crm).await?.keep();
 /// # Ok(()) }
 /// ```
 ///
