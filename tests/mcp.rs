@@ -97,9 +97,14 @@ async fn the_tools_of_a_session_in_both_languages_are_served_as_they_come_and_go
         run("describe_word", json!({"word": "tea"})).await.unwrap(),
         json!({"word": "tea", "letters": 3})
     );
+    // What a Python tool raises is told without the place, which is nothing to others.
+    session.tools().register_python(&program("refuse_word")).await.unwrap().keep();
+    let theirs = theirs.refresh().await.unwrap();
+    let raised = theirs.tools().execute("refuse_word", json!({"word": "tea"})).await.unwrap_err();
+    assert_eq!(raised.message(), "ValueError: no tea");
     drop(of_rust);
-    assert_eq!(names(&theirs.refresh().await.unwrap()), ["describe_word"]);
-    let gone = run("shout", json!({"text": "hello"})).await.unwrap_err();
-    assert_eq!(gone.message(), "there is no tool `shout`; there are describe_word");
+    assert_eq!(names(&theirs.refresh().await.unwrap()), ["describe_word", "refuse_word"]);
+    let gone = theirs.tools().execute("shout", json!({"text": "hello"})).await.unwrap_err();
+    assert_eq!(gone.message(), "there is no tool `shout`; there are describe_word, refuse_word");
     server.shutdown().await;
 }

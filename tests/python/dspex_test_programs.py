@@ -122,6 +122,11 @@ def describe_word(word: str) -> dict[str, Any]:
     return {"word": word, "letters": len(word)}
 
 
+def refuse_word(word: str) -> str:
+    """Takes no word."""
+    raise ValueError(f"no {word}")
+
+
 def length(text: str) -> int:
     return len(text)
 

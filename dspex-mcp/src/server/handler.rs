@@ -95,14 +95,18 @@ impl ToolServer {
     }
 }
 
-/// What a client may know of an error: what the tool said, or that it failed.
+/// What a client may know of an error: what the tool said, and of the program around it nothing.
 fn told(error: Error) -> ToolError {
     match error {
         Error::Tool { error, .. } => error,
-        Error::Python(error) => ToolError::new(error.to_string()),
+        Error::Python(error) => {
+            let class = error.class.rsplit('.').next().unwrap_or_default();
+            ToolError::new(format!("{class}: {}", error.message))
+        }
+        Error::Cancelled(why) => ToolError::new(format!("the tool was stopped: {why}")),
         other => {
-            tracing::warn!(target: "dspex::mcp", error = %other, "a tool could not be run for a client");
-            let failed = ToolError::new(other.to_string());
+            tracing::error!(target: "dspex::mcp", error = %other, "a tool could not be run for a client");
+            let failed = ToolError::new("the tool could not be run");
             if other.is_retryable() { failed.retryable() } else { failed }
         }
     }
