@@ -37,6 +37,9 @@
 pub use dspex_macros::{FieldType, Signature, dspex_tool, dspex_tools, dspy_module, signature};
 pub use dspex_runtime::*;
 
+#[cfg(feature = "mcp")]
+pub use dspex_mcp as mcp;
+
 #[doc(hidden)]
 pub use dspex_macros::__tools;
 #[doc(hidden)]

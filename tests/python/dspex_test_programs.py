@@ -117,6 +117,16 @@ def large(size: int) -> str:
     return "x" * size
 
 
+def describe_word(word: str) -> dict[str, Any]:
+    """How long a word is."""
+    return {"word": word, "letters": len(word)}
+
+
+def refuse_word(word: str) -> str:
+    """Takes no word."""
+    raise ValueError(f"no {word}")
+
+
 def length(text: str) -> int:
     return len(text)
 

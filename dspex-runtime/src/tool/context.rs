@@ -64,6 +64,13 @@ impl ToolContext {
         Self::new(tool, CallId::next(), Scope::default())
     }
 
+    /// The same, whose [`cancellation`](Self::cancellation) is this token: for servers that cancel what they run.
+    #[must_use]
+    pub fn cancelled_by(mut self, token: CancellationToken) -> Self {
+        self.scope.cancelled = token;
+        self
+    }
+
     /// The tool's name.
     #[must_use]
     pub fn tool(&self) -> &str {

@@ -12,7 +12,8 @@ use super::context::{CallId, Scope};
 use super::output::{self, Answer};
 use super::set::Entry;
 use super::{ToolArguments, ToolContext, ToolError, ToolErrorKind, ToolOutput, ToolSet};
-use crate::api::CallEvents;
+use crate::api::{CallEvents, CallStream};
+use crate::error::Error;
 use crate::panics::panic_text;
 use crate::wire;
 
@@ -174,6 +175,18 @@ impl ToolSet {
     ) -> Result<Value, ToolError> {
         let events = CallEvents::default();
         self.execute_with(name, arguments, context.scope().clone(), &events).await
+    }
+
+    /// The same, with the items of a tool that streams as they come: events of the type
+    /// [`CallEvent::ToolItem`](crate::CallEvent::ToolItem).
+    ///
+    /// What the tool ends with comes last, a failure as [`Error::Tool`](crate::Error::Tool). Dropping the stream drops the tool.
+    pub fn stream(&self, name: &str, arguments: Value, context: &ToolContext) -> CallStream<Value> {
+        let (tools, tool, scope) = (self.clone(), name.to_owned(), context.scope().clone());
+        CallStream::new(move |events| async move {
+            let answered = tools.execute_with(&tool, arguments, scope, &events).await;
+            answered.map_err(|error| Error::Tool { tool, error })
+        })
     }
 
     pub(crate) async fn execute_with(

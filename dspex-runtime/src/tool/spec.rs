@@ -285,9 +285,9 @@ impl ToolSpecBuilder {
         self
     }
 
-    /// The JSON Schema of what it answers with.
+    /// The JSON Schema of what it answers with. One that cannot be written without references is left untold.
     pub fn returns_schema(mut self, schema: Value) -> Self {
-        self.spec.returns = Some(schema);
+        self.spec.returns = schema::normalised(&schema).ok().map(Value::Object);
         self
     }
 

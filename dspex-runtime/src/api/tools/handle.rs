@@ -42,7 +42,7 @@ impl Tools {
     }
 
     /// Gives the session tools of Rust. Python programs in the session find them in `dspex_worker.session().tools`; an agent
-    /// takes them with [`InstanceSpec::tools`](crate::InstanceSpec::session_tools).
+    /// takes them with `.tools(&session)`.
     ///
     /// They are there as long as the registration is. Tools live in this process: a session that is found again after a restart
     /// has none.
