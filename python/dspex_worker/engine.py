@@ -27,7 +27,16 @@ from dspy._vendor.lm15.serde import response_from_dict
 from dspy.dsp.utils.settings import dotdict, main_thread_config, thread_local_overrides
 from dspy.utils.exceptions import LMNotConfiguredError
 
-from dspex_worker import acceleration, codec, correction, errors, introspect, off_loop, tool_calls
+from dspex_worker import (
+    acceleration,
+    codec,
+    correction,
+    errors,
+    introspect,
+    observations,
+    off_loop,
+    tool_calls,
+)
 from dspex_worker.catalogue import Catalogue, is_tool
 from dspex_worker.config import ConfigError, WorkerConfig
 from dspex_worker.errors import InvalidInput, ProtocolError
@@ -348,6 +357,7 @@ def _prepare(config: WorkerConfig) -> None:
     # DSPy's cache does not tell endpoints and keys apart, and keeps every answer on the disk.
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     correction.install()
+    observations.install()
     off_loop.install()
     if config.settings.get("accelerate", True):
         acceleration.install()
