@@ -13,7 +13,7 @@ const WITHOUT_BUILD_SCRIPT: &str = r#"
 //! Depends on dspex alone, under another name.
 #![deny(warnings, missing_docs)]
 
-use renamed::{FieldType, Module, Signature, dspy_module, signature};
+use renamed::{FieldType, Module, Signature, ToolSet, dspex_tool, dspex_tools, dspy_module, signature, tools};
 
 /// How soon.
 #[derive(Debug, Clone, FieldType)]
@@ -88,6 +88,36 @@ pub mod nested {
         #[output]
         answer: Option<Vec<String>>,
     }
+}
+
+/// Adds.
+#[dspex_tool(crate = ::renamed, examples(add(left = 1) -> 4))]
+#[must_use]
+pub fn add(left: u32, #[tool(default = 3, range(1..))] right: u32, urgency: Option<Urgency>) -> u32 {
+    let _ = urgency;
+    left + right
+}
+
+/// A service.
+pub struct Service;
+
+#[dspex_tools(crate = ::renamed)]
+impl Service {
+    /// Subtracts.
+    #[dspex_tool(timeout = "1s")]
+    pub async fn subtract(&self, left: u32, right: u32) -> Result<u32, renamed::ToolError> {
+        left.checked_sub(right).ok_or_else(|| renamed::ToolError::new("right is larger"))
+    }
+}
+
+/// An agent.
+#[dspy_module("dspy.ReAct", signature = "question -> answer", tools(add), crate = ::renamed)]
+pub struct Agent;
+
+/// The tools.
+#[must_use]
+pub fn all() -> (ToolSet, ToolSet) {
+    (tools![add], std::sync::Arc::new(Service).tools())
 }
 
 /// The name of a module.

@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 #![deny(warnings, missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+#![allow(
+    clippy::unused_async,
+    clippy::unused_self,
+    reason = "the bodies of the tools here are as short as can be"
+)]
 
 /// Names of the prelude and of the generated code, all of which mean something else here.
 #[no_implicit_prelude]

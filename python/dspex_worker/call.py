@@ -190,6 +190,8 @@ class Call:
             raise HostError(error(pb.Error.KIND_TOO_LARGE, text, size=len(message), limit=limit))
         self._seq += 1
         self._connection.send(self.call_id, message)
+        # A generator that waits for nothing would keep the loop from sending, and from hearing of the end.
+        await asyncio.sleep(0)
         pause = _SHORTEST_PAUSE
         while self._connection.backlog() > ITEM_BACKLOG_BYTES:
             # A host that is slow is asked rarely.

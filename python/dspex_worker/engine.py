@@ -64,6 +64,10 @@ _NO_LM = (
 )
 
 
+class NoAttempt(Exception):
+    """A module that calls another one several times had no answer to choose from."""
+
+
 # The same for all calls.
 _SETTINGS: Mapping[str, Any] = {
     "disable_history": True,
@@ -156,6 +160,10 @@ class Engine:
         except ValueError as error:
             _explain(error, call, inputs)
             raise
+        if result is None and instance.makes_attempts and not open.instance.method:
+            raise NoAttempt(
+                f"none of the attempts of `{instance.path}` succeeded; the worker's log says how each failed"
+            )
         if isinstance(result, dspy.Prediction):
             return _prediction(result, instance if not open.instance.method else None, call)
         if method.takes_roles and isinstance(result, types.GeneratorType):

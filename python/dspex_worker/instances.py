@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -78,6 +79,11 @@ class Instance:
         self._facts = facts
         self._call: Method | None = None
         self._methods: dict[str, Method] = {}
+
+    @property
+    def makes_attempts(self) -> bool:
+        """Whether a call is several of another module, of which each may fail."""
+        return bool(self._facts.attempts)
 
     @property
     def is_async(self) -> bool:
@@ -280,7 +286,20 @@ class Builder:
                 # From the start, modules among the arguments included.
                 lambda: cls(**self.arguments(cls, spec, signature, facts, where)),
             )
-        return Instance(target, path, facts, signature)
+        return Instance(target, path, *self._of_call(facts, signature, spec, where))
+
+    def _of_call(
+        self, facts: ModuleFacts, signature: Signature | None, spec: Mapping[str, Any], where: str
+    ) -> tuple[ModuleFacts, Signature | None]:
+        """What is known of its calls: those of a module that calls another are the other's."""
+        exclusive, attempts = facts.exclusive, facts.attempts
+        while facts.attempts and isinstance(inner := (spec.get("args") or {}).get(facts.attempts), Mapping):
+            spec, where = inner, f"{where}.args.{facts.attempts}"
+            cls = self._catalogue.resolve(inner["class"])
+            facts = roles.facts_of(self._catalogue.name_of(cls) or inner["class"])
+            raw = inner.get("signature")
+            signature = None if raw is None else build_signature(raw, f"{where}.signature")
+        return dataclasses.replace(facts, exclusive=exclusive, attempts=attempts), signature
 
     def arguments(
         self, cls: type, spec: Mapping[str, Any], signature: Signature | None, facts: ModuleFacts, where: str

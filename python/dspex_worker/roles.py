@@ -116,6 +116,8 @@ class ModuleFacts:
     reserved_inputs: frozenset[str] = frozenset()
     reserved_outputs: frozenset[str] = frozenset()
     reserved_tools: frozenset[str] = frozenset()
+    # The argument that is the module which it calls several times, with its inputs and for its outputs.
+    attempts: str = ""
     # Calls change the instance, so each call gets a copy of its own.
     exclusive: bool = False
     flags: tuple[str, ...] = ()
@@ -187,8 +189,8 @@ FACTS: Mapping[str, ModuleFacts] = {
         requires=("deno",),
     ),
     "dspy.Flex": ModuleFacts(flags=("experimental",), requires=("deno",)),
-    "dspy.BestOfN": ModuleFacts(from_signature=False, exclusive=True),
-    "dspy.Refine": ModuleFacts(from_signature=False, exclusive=True),
+    "dspy.BestOfN": ModuleFacts(from_signature=False, attempts="module", exclusive=True),
+    "dspy.Refine": ModuleFacts(from_signature=False, attempts="module", exclusive=True),
     "dspy.MultiChainComparison": ModuleFacts(
         call_extra=(
             Argument(

@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import dspy
+
+from dspex_worker.sessions import session
 
 
 class Echo:
@@ -105,6 +108,41 @@ async def add_async(a: int, b: int = 1) -> int:
     return a + b
 
 
+def clock(count: int, size: int = 0) -> Iterator[dict[str, Any]]:
+    """A generator: when each item was made, and so many bytes beside it."""
+    for _ in range(count):
+        yield {"at": time.monotonic(), "padding": "x" * size}
+
+
+async def clock_async(count: int, size: int = 0) -> AsyncIterator[dict[str, Any]]:
+    """The same, asynchronously."""
+    for item in clock(count, size):
+        yield item
+
+
 def returns_odd_values() -> dict[str, Any]:
     """Values that JSON does not hold."""
     return {"object": object(), "set": {3, 1, 2}, "bytes": b"\x00\xff", "nan": float("nan"), "tuple": (1, 2)}
+
+
+class CallsTools(dspy.Module):  # type: ignore[misc]
+    """Calls its tools on a thread, one after the other."""
+
+    def __init__(self, tools: list[dspy.Tool]) -> None:
+        super().__init__()
+        self.tools = tools
+
+    def forward(self, arguments: dict[str, Any]) -> dspy.Prediction:
+        return dspy.Prediction(answers=[tool(**arguments) for tool in self.tools])
+
+
+class CallsToolsAsync(CallsTools):
+    """The same on the event loop, all at once."""
+
+    async def aforward(self, arguments: dict[str, Any]) -> dspy.Prediction:
+        return dspy.Prediction(answers=await asyncio.gather(*(t.acall(**arguments) for t in self.tools)))
+
+
+async def session_tools(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What every tool of the session answers, by name."""
+    return {name: await tool.acall(**arguments) for name, tool in session().tools.items()}

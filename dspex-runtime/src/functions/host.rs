@@ -60,11 +60,11 @@ impl CallHost {
             (Kind::Tool, _) => self.run_tool(key, &payload.json).await.map(of_json),
             (Kind::Reward, Some(HostFunction::Reward(reward))) => {
                 let score = reward.score(&payload.json).await.map_err(failed)?;
-                written(&score).map(of_json)
+                written(&score).map(of_json).map_err(failed)
             }
             (Kind::Metric, Some(HostFunction::Metric(metric))) => {
                 let score = metric.score(&payload.json).await.map_err(failed)?;
-                written(&score).map(of_json)
+                written(&score).map(of_json).map_err(failed)
             }
             (Kind::Retriever, Some(HostFunction::Embedder(embedder))) => {
                 embedder.embed(&payload.json).await.map_err(failed)
@@ -80,8 +80,8 @@ impl CallHost {
     }
 }
 
-fn written<T: Serialize>(score: &T) -> Result<Bytes, proto::Error> {
-    wire::to_vec(score).map(Bytes::from).map_err(|error| errors::callback_failure(error.to_string()))
+fn written<T: Serialize>(score: &T) -> Result<Bytes, Failure> {
+    wire::to_vec(score).map(Bytes::from).map_err(|error| Failure(error.to_string()))
 }
 
 impl HostFunctions for CallHost {

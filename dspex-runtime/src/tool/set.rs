@@ -292,3 +292,82 @@ impl<T: Tool> IntoToolSet for T {
         ToolSet::new().with(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::future::BoxFuture;
+
+    use super::*;
+    use crate::tool::{ToolArguments, ToolContext, ToolError, ToolOutput};
+
+    /// A method of an object, as `#[dspex_tools]` writes one.
+    struct Method(Arc<u8>, ToolSpec);
+
+    impl Method {
+        fn of(object: &Arc<u8>) -> Self {
+            Self(object.clone(), ToolSpec::builder("method", "A method.").concurrency(2).build())
+        }
+    }
+
+    impl Tool for Method {
+        fn spec(&self) -> &ToolSpec {
+            &self.1
+        }
+
+        fn call(
+            &self,
+            _: ToolContext,
+            _: ToolArguments,
+        ) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+            Box::pin(async { ToolOutput::new(&()) })
+        }
+
+        fn object(&self) -> Option<usize> {
+            Some(Arc::as_ptr(&self.0).addr())
+        }
+    }
+
+    #[test]
+    fn a_method_of_one_object_is_one_tool_with_one_limit() {
+        let (one, other) = (Arc::new(1), Arc::new(1));
+        let [first, again, another] = [&one, &one, &other].map(|object| Entry::new(Method::of(object)));
+        assert!(first.is(&again) && !first.is(&another));
+        let limit = |entry: &Entry| entry.limit.clone().unwrap();
+        assert!(Arc::ptr_eq(&limit(&first), &limit(&again)));
+        assert!(!Arc::ptr_eq(&limit(&first), &limit(&another)));
+    }
+
+    #[test]
+    fn the_limit_of_a_tool_that_is_gone_goes_with_it() {
+        let object = Arc::new(1);
+        let limit = Arc::downgrade(Entry::new(Method::of(&object)).limit.as_ref().unwrap());
+        assert!(limit.upgrade().is_none());
+        assert_eq!(Entry::new(Method::of(&object)).limit.unwrap().available_permits(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_declared_tool_is_told_where_it_is_used() {
+        struct Broken(ToolSpec);
+
+        impl Tool for Broken {
+            fn spec(&self) -> &ToolSpec {
+                &self.0
+            }
+
+            fn call(
+                &self,
+                _: ToolContext,
+                _: ToolArguments,
+            ) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+                Box::pin(async { ToolOutput::new(&()) })
+            }
+        }
+
+        let broken = || Broken(ToolSpec::builder("no name", "Cannot be told.").build());
+        let refused = |error| matches!(error, ToolSetError::Unusable { tool, .. } if tool == "no name");
+        assert!(refused(ToolSet::new().with(broken()).unwrap_err()));
+        let set = ToolSet::new().with_declared(broken());
+        assert!(refused(set.check(&States::default()).unwrap_err()));
+        assert!(refused(ToolSet::new().and(set).unwrap_err()));
+    }
+}

@@ -12,7 +12,7 @@ import dspy
 import numpy as np
 import pytest
 
-from dspex_worker.engine import Engine
+from dspex_worker.engine import Engine, NoAttempt
 from dspex_worker.errors import InvalidInput
 from dspex_worker.host import CallCancelled, HostError
 from dspex_worker.host_functions import HostAnswerError, HostMetric, HostReward
@@ -54,6 +54,23 @@ async def test_best_of_n_takes_the_attempt_that_the_host_rewards_most(engine: En
     )
     assert threading.get_ident() not in host.asked_from
     assert result["usage"]["test/model"]["total_tokens"] == 45
+
+
+async def test_attempts_take_the_inputs_and_give_the_outputs_of_their_module(engine: Engine) -> None:
+    number = {"name": "digits", "schema": {"type": "integer"}}
+    answer = {"name": "answer", "schema": {"type": "integer", "maximum": 9}}
+    module = {"class": "dspy.Predict", "signature": {"inputs": [number], "outputs": [answer]}}
+    for cls in ("dspy.BestOfN", "dspy.Refine"):
+        host = ToolHost(answers("7"), reward=lambda asked: 1.0)
+        assert (await ask(engine, host, best_of_n(cls, module=module), digits=1))["outputs"]["answer"] == 7
+        with pytest.raises(InvalidInput, match="digits"):
+            await ask(engine, host, best_of_n(cls, module=module), digits="one")
+
+
+async def test_attempts_that_all_fail_are_an_error(engine: Engine) -> None:
+    host = ToolHost(answers("a"), reward=lambda asked: refused("no"))
+    with pytest.raises(NoAttempt, match="none of the attempts"):
+        await ask(engine, host, best_of_n(N=1))
 
 
 async def test_best_of_n_stops_at_the_threshold_and_asks_with_another_rollout(engine: Engine) -> None:

@@ -35,7 +35,7 @@ impl<T: DeserializeOwned + JsonSchema> Argument for T {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the answer of a tool",
     label = "not the type of an answer",
-    note = "derive it: `#[derive(FieldType)]`; or implement serde's `Serialize`; or return a `ToolOutput`; for a stream write `#[dspex_tool(stream)]`"
+    note = "derive it: `#[derive(FieldType)]`; or implement serde's `Serialize`; or return a `ToolOutput`; for a stream write `#[dspex_tool(stream)]`, and for a future make the function `async`"
 )]
 pub trait ToolReturn {
     /// The answer.
