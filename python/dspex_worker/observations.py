@@ -1,8 +1,8 @@
 """A correction of DSPy: lists that an agent observes.
 
-`dspy.ReAct` shows a model as text what tools answered. A list is numbered item by item, and each item is taken
-for a text: in DSPy 3.4.1 a number ends the whole call with a `TypeError`, and an object is shown as Python
-writes it. Here an item that is no text is shown as JSON, as DSPy itself shows an object that is no item.
+`dspy.ReAct` shows a model as text what tools answered. A list is numbered item by item, and each item is
+taken for a text: in DSPy 3.4.1 a number ends the whole call with a `TypeError`, and an object is shown as
+Python writes it. Here an item that is no text is shown as JSON, as DSPy shows an object that is no item.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@
 mod common;
 
 mod crowds;
+mod example;
 mod limits;
 mod values;
 
