@@ -7,7 +7,11 @@ mod common;
 
 mod crowds;
 mod example;
+mod functions;
+mod lifetimes;
 mod limits;
+mod modules;
+mod python_tools;
 mod values;
 
 use std::collections::BTreeMap;
