@@ -22,8 +22,9 @@ async def by_grpc(count: int, payload: dict[str, Any], socket: str) -> list[floa
     """Microseconds of each of so many unary calls to a server of the host, over one channel."""
     # Here: whoever forks this process has no use for it.
     import grpc
-    from dspex_worker import codec
     from google.protobuf.wrappers_pb2 import BytesValue
+
+    from dspex_worker import codec
 
     message = BytesValue(value=codec.dumps(payload))
     async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
