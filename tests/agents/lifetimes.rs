@@ -1,5 +1,6 @@
 //! How long tools live: calls within calls, sessions that end, and instances that outlive the program.
 
+use dspex::Reward;
 use dspex::testing::ScriptedLm;
 
 use crate::common::{assert_serves, eventually, on_both_carriers};
@@ -55,6 +56,44 @@ on_both_carriers! {
         let agent = dspex.react("question -> answer").tools(&session).create(&session).await.unwrap();
         let out: Prediction<Value> = agent.execute(json!({"question": "?"})).await.unwrap();
         assert_eq!(observation(&out, 0), "other words");
+        assert_eq!(dspex.load().in_flight, 0);
+    }
+
+    async fn a_reward_and_a_model_may_call_modules_even_if_all_places_are_taken(carrier: Carrier) {
+        #[dspy_module("dspy.Predict", signature = "text -> score: float")]
+        struct Judge;
+        #[dspy_module("dspy.Predict", signature = "question -> answer")]
+        struct Ask;
+        /// A model that asks a module before it answers, as one that routes by difficulty does.
+        struct Router(Arc<std::sync::OnceLock<Dspex>>);
+        impl LanguageModel for Router {
+            async fn complete(&self, _: LmRequest) -> Result<LmResponse, LmError> {
+                let dspex = self.0.get().expect("it is set before the first call");
+                let judged = Judge::call(dspex, JudgeInputs { text: "easy?".into() }).await;
+                let score = judged.map_err(|error| LmError::unexpected(error.to_string()))?.score;
+                Ok(LmResponse::text(format!("[[ ## answer ## ]]\nscored {score}\n\n[[ ## completed ## ]]")))
+            }
+        }
+        let script = ScriptedLm::new([json!({"score": 0.25}), json!({"score": 0.5}), json!({"score": 0.75}), json!({"score": 1.0})]);
+        let dspex = builder(carrier)
+            .in_flight_per_worker(1)
+            .sync_threads(1)
+            .deadline(std::time::Duration::from_secs(20))
+            .lm(Lm::host(script.clone()))
+            .start()
+            .await
+            .unwrap();
+        let router = Arc::new(std::sync::OnceLock::new());
+        router.set(dspex.clone()).unwrap();
+        let session = dspex.sessions().create("routed", SessionConfig::new().lm(Lm::host(Router(router)))).await.unwrap();
+        let judging = dspex.clone();
+        let reward = Reward::asynchronous(move |_: AskInputs, outputs: AskOutputs| {
+            let dspex = judging.clone();
+            async move { Judge::call(&dspex, JudgeInputs { text: outputs.answer }).await.unwrap().score }
+        });
+        let best = Ask::create(&session).await.unwrap().best_of_n(2, 0.9, reward).await.unwrap();
+        let out = best.execute(AskInputs { question: "?".into() }).await.unwrap();
+        assert_eq!((out.answer.as_str(), script.remaining()), ("scored 0.75", 0));
         assert_eq!(dspex.load().in_flight, 0);
     }
 

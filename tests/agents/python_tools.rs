@@ -137,18 +137,21 @@ on_both_carriers! {
     }
 
     async fn a_stream_that_is_dropped_closes_the_generator(carrier: Carrier) {
-        let dspex = builder(carrier).start().await.unwrap();
+        let dspex = builder(carrier).sync_threads(1).start().await.unwrap();
         let pids = dspex.worker_pids();
         let session = dspex.session();
-        let _registered = session.tools().register_python(&program("endless")).await.unwrap();
-        let mut events = session.tools().stream("endless", json!({})).unwrap();
-        for expected in 0..1000 {
-            let Some(CallEvent::Item { value, .. }) = events.try_next().await.unwrap() else { panic!("no item") };
-            assert_eq!(value, expected);
+        for name in ["endless", "endless_in_thread"] {
+            let _registered = session.tools().register_python(&program(name)).await.unwrap();
+            let mut events = session.tools().stream(name, json!({})).unwrap();
+            for expected in 0..1000 {
+                let Some(CallEvent::Item { value, .. }) = events.try_next().await.unwrap() else { panic!("no item") };
+                assert_eq!(value, expected);
+            }
+            drop(events);
+            eventually("Python has ended the call", || dspex.load().in_flight == 0).await;
+            // The only thread for functions without an async form is free again.
+            assert_eq!(run(&session, "has_ended", json!({})).await.unwrap(), true, "{name}");
         }
-        drop(events);
-        eventually("Python has ended the call", || dspex.load().in_flight == 0).await;
-        assert_eq!(run(&session, "has_ended", json!({})).await.unwrap(), true);
         assert_eq!(dspex.worker_pids(), pids);
         assert_serves(&dspex).await;
     }

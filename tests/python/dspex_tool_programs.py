@@ -141,8 +141,20 @@ async def endless() -> AsyncIterator[int]:
         ended.set()
 
 
+def endless_in_thread() -> Iterator[int]:
+    """The same without an event loop."""
+    ended.clear()
+    number = 0
+    try:
+        while True:
+            yield number
+            number += 1
+    finally:
+        ended.set()
+
+
 def has_ended() -> bool:
-    """Whether `endless` was closed since it last began."""
+    """Whether the endless one that began last was closed."""
     return ended.is_set()
 
 

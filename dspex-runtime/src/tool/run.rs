@@ -15,8 +15,14 @@ use crate::panics::panic_text;
 use crate::wire;
 
 tokio::task_local! {
-    /// How deep a call is that is made from here: a tool's calls stand below the one that the tool is part of.
+    /// How deep a call is that is made from here: the calls of a tool, a reward or a model of the program stand below the one
+    /// that it serves.
     static NESTING: u32;
+}
+
+/// What a call of this depth asks of the program.
+pub(crate) fn below<F: Future>(depth: u32, asked: F) -> impl Future<Output = F::Output> {
+    NESTING.scope(depth + 1, asked)
 }
 
 /// How many calls stand above one that is made here.
@@ -67,7 +73,7 @@ impl Entry {
     ) -> Result<Answered, ToolError> {
         let spec = self.tool.spec();
         let arguments = ToolArguments::validate(given, spec)?;
-        let depth = scope.depth + 1;
+        let depth = scope.depth;
         let context = ToolContext::new(spec.name(), call, scope);
         // A semaphore of ours is never closed, so there is always a permit at last.
         let _permit = match &self.limit {
@@ -78,7 +84,7 @@ impl Entry {
             let output = self.tool.call(context, arguments).await?;
             collect(output, call, spec.name(), events).await
         };
-        let contained = AssertUnwindSafe(NESTING.scope(depth, answer)).catch_unwind();
+        let contained = AssertUnwindSafe(below(depth, answer)).catch_unwind();
         let ended = match spec.timeout() {
             None => contained.await,
             Some(limit) => tokio::time::timeout(limit, contained).await.map_err(|_| {
