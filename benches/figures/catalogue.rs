@@ -6,7 +6,8 @@ use std::pin::Pin;
 
 use crate::python::Python;
 use crate::{
-    bindings, bridge, crash, durability, expansion, fork, latency, memory, predict, schema, start, variables,
+    bindings, bridge, crash, durability, expansion, fork, latency, memory, predict, schema, start, tools,
+    variables,
 };
 
 /// What a figure is and what it should be.
@@ -30,15 +31,18 @@ pub enum Goal {
     AtMost(f64),
     /// This or more.
     AtLeast(f64),
+    /// Nothing is promised: the value is there to be compared.
+    Open,
 }
 
 impl Goal {
-    /// Whether a value meets the goal.
-    pub fn is_met_by(self, value: f64) -> bool {
+    /// Whether a value meets the goal, if there is one.
+    pub fn is_met_by(self, value: f64) -> Option<bool> {
         match self {
-            Self::Below(limit) => value < limit,
-            Self::AtMost(limit) => value <= limit,
-            Self::AtLeast(limit) => value >= limit,
+            Self::Below(limit) => Some(value < limit),
+            Self::AtMost(limit) => Some(value <= limit),
+            Self::AtLeast(limit) => Some(value >= limit),
+            Self::Open => None,
         }
     }
 }
@@ -49,6 +53,7 @@ impl fmt::Display for Goal {
             Self::Below(limit) => write!(f, "< {limit}"),
             Self::AtMost(limit) => write!(f, "<= {limit}"),
             Self::AtLeast(limit) => write!(f, ">= {limit}"),
+            Self::Open => f.write_str("none"),
         }
     }
 }
@@ -86,6 +91,7 @@ pub const FAMILIES: &[Family] = &[
     Family { figures: fork::FIGURES, measure: |_| Box::pin(fork::measure()) },
     Family { figures: memory::FIGURES, measure: |_| Box::pin(memory::measure()) },
     Family { figures: bridge::FIGURES, measure: |python| Box::pin(bridge::measure(python)) },
+    Family { figures: tools::FIGURES, measure: |_| Box::pin(tools::measure()) },
     Family { figures: predict::FIGURES, measure: |python| Box::pin(predict::measure(python)) },
     Family { figures: latency::FIGURES, measure: |_| Box::pin(latency::measure()) },
     Family { figures: start::FIGURES, measure: |_| Box::pin(start::measure()) },

@@ -23,6 +23,7 @@ mod report;
 mod schema;
 mod start;
 mod stats;
+mod tools;
 mod variables;
 
 use std::process::ExitCode;

@@ -55,7 +55,7 @@ impl Report {
     }
 
     /// `{"figures": [{"name", "value", "unit", "goal", "met", "method", "details"}], "machine": {..}}`. A figure without
-    /// a value has null for `value` and `met`, and an `error`.
+    /// a value has null for `value` and `met`, and an `error`; one without a goal has null for `met`.
     pub fn to_json(&self) -> serde_json::Result<String> {
         let figures: Vec<_> = self.figures.iter().map(|(figure, outcome)| entry(figure, outcome)).collect();
         serde_json::to_string_pretty(&json!({"figures": figures, "machine": self.machine}))
@@ -68,7 +68,8 @@ impl Report {
         for (figure, outcome) in &self.figures {
             let (value, met) = match outcome {
                 Outcome::Value(value, _) => {
-                    (rounded(*value), if figure.goal.is_met_by(*value) { "yes" } else { "NO" })
+                    let met = figure.goal.is_met_by(*value).map(|met| if met { "yes" } else { "NO" });
+                    (rounded(*value), met.unwrap_or("-"))
                 }
                 Outcome::Failed(_) => ("-".to_owned(), "not measured"),
             };

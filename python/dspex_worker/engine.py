@@ -34,6 +34,7 @@ from dspex_worker import (
     errors,
     errors_for_models,
     introspect,
+    observations,
     off_loop,
     tool_calls,
 )
@@ -330,6 +331,7 @@ def _prepare(config: WorkerConfig) -> None:
     dspy.configure_cache(enable_disk_cache=False, enable_memory_cache=False)
     correction.install()
     errors_for_models.install()
+    observations.install()
     off_loop.install()
     if config.settings.get("accelerate", True):
         acceleration.install()

@@ -7,6 +7,7 @@ use dspex_state::State;
 use dspex_state::store::StateStore;
 use serde_json::{Value, json};
 
+use super::bindings::SignatureSpec;
 use super::caller::{CallContext, Caller};
 use super::dspy::{Dspy, InstanceSpec};
 use super::health::Health;
@@ -107,8 +108,8 @@ impl Dspex {
         self.ask("dspy.ChainOfThought", signature, inputs).await
     }
 
-    /// An agent that answers a signature given as text with tools: `dspy.ReAct`. It is made with
-    /// [`create`](InstanceSpec::create), in a session.
+    /// An agent that answers a signature with tools: `dspy.ReAct`. The signature is a text, or that of a typed module by
+    /// [`SignatureSpec::of`]. It is made with [`create`](InstanceSpec::create), in a session.
     ///
     /// ```no_run
     /// # use dspex_runtime::{Dspex, Prediction, Result, tool::ToolSet};
@@ -121,8 +122,8 @@ impl Dspex {
     /// println!("{}", out["answer"]);
     /// # Ok(()) }
     /// ```
-    pub fn react(&self, signature: &str) -> InstanceSpec {
-        InstanceSpec::new("dspy.ReAct").signature(json!({"text": signature})).tools([])
+    pub fn react(&self, signature: impl Into<SignatureSpec>) -> InstanceSpec {
+        InstanceSpec::new("dspy.ReAct").signature(signature.into().into_document()).tools([])
     }
 
     async fn ask(&self, class: &str, signature: &str, inputs: &Value) -> Result<Prediction<Value>> {

@@ -17,6 +17,7 @@ use crate::lm::Lm;
 use crate::pool::transport::{Call, Inbound, SendError};
 use crate::pool::{Lease, LeaseError, Pool, PoolError};
 use crate::proto::{self, Open, Payload, SessionView, cancel, down, open, up};
+use crate::tool::below;
 
 /// A call that its worker's loss left undone is run again at most this often, where that is allowed.
 const RETRIES: usize = 2;
@@ -222,7 +223,8 @@ impl Bridge {
                         variables: request.variables.clone(),
                         host: request.host.clone(),
                     };
-                    callbacks.spawn(callbacks::serve(callback, reach, call.sender()));
+                    let served = callbacks::serve(callback, reach, call.sender());
+                    callbacks.spawn(below(request.depth, served));
                 }
                 Inbound::Message(down::Kind::NeedState(need)) => send_state(&call, &need, request)?,
                 Inbound::Message(down::Kind::Event(event)) => {

@@ -18,7 +18,8 @@ use crate::panics::panic_text;
 use crate::wire;
 
 tokio::task_local! {
-    /// How deep a call is that is made from here: a tool's calls stand below the one that the tool is part of.
+    /// How deep a call is that is made from here: the calls of a tool, a reward or a model of the program stand below the one
+    /// that it serves.
     static NESTING: u32;
     /// What the running tool holds of limits, for a thread that may outlive its call.
     static PLACES: Arc<Places>;
@@ -34,6 +35,11 @@ pub(crate) struct Places {
 /// The places of the tool that is running here.
 pub(super) fn places() -> Option<Arc<Places>> {
     PLACES.try_with(Arc::clone).ok()
+}
+
+/// What a call of this depth asks of the program.
+pub(crate) fn below<F: Future>(depth: u32, asked: F) -> impl Future<Output = F::Output> {
+    NESTING.scope(depth + 1, asked)
 }
 
 /// How many calls stand above one that is made here.
@@ -86,7 +92,7 @@ impl Entry {
     ) -> Result<Answered, ToolError> {
         let spec = self.tool.spec();
         let arguments = ToolArguments::validate(given, spec)?;
-        let depth = scope.depth + 1;
+        let depth = scope.depth;
         // What the tool started elsewhere is told when it is given up, and not when it ended by itself.
         scope.cancelled = scope.cancelled.child_token();
         let given_up = scope.cancelled.clone().drop_guard();
@@ -101,7 +107,7 @@ impl Entry {
             let output = self.tool.call(context, arguments).await?;
             collect(output, call, spec.name(), events).await
         };
-        let contained = AssertUnwindSafe(NESTING.scope(depth, PLACES.scope(places, answer))).catch_unwind();
+        let contained = AssertUnwindSafe(below(depth, PLACES.scope(places, answer))).catch_unwind();
         let ended = match spec.timeout() {
             None => contained.await,
             Some(limit) => tokio::time::timeout(limit, contained).await.map_err(|_| {

@@ -220,6 +220,19 @@ async def test_react_v2_calls_the_host_natively(engine: Engine, adapter: str) ->
     assert "gold" in json.dumps(host.requests[1]["messages"])
 
 
+async def test_an_agent_reads_lists_of_numbers_and_of_objects(engine: Engine) -> None:
+    host = ToolHost(
+        script(step("plan", email="a"), step("plan", email="b"), *finish(answer="Gold.")),
+        plan=lambda given: [3, 0.5, None] if given["email"] == "a" else [{"é": [True]}, "«gold»"],
+    )
+    target = spec("dspy.ReAct", QA, args={"tools": [PLAN]})
+    result = await call(engine, target, {"question": "?"}, host=host, lm=LM)
+    assert result["outputs"]["trajectory"]["observation_0"] == [3, 0.5, None]
+    shown = json.dumps(host.requests[2]["messages"], ensure_ascii=False)
+    assert "[1] «3»\\n[2] «0.5»\\n[3] «null»" in shown
+    assert '[1] «{\\"é\\": [true]}»' in shown
+
+
 # ------------------------------------------------------------------------------------------------ within
 # other modules
 

@@ -1,0 +1,283 @@
+//! What it costs Python to call back into the program: a tool of Rust, beside a server of the host as one would write it.
+//!
+//! The usual way to let Python call a function of a Rust program is a unary gRPC method: the program serves it with tonic, the
+//! Python side calls it with `grpc.aio`. Both sides carry the same 200 bytes of JSON, from the same worker and its event loop, to
+//! this process. gRPC's side gives the bytes back as they came. dspex's is a whole run of a tool: found by its name, its
+//! arguments read, checked against the schema, given to the function, cancellable, and its answer written again.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::path::Path;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use dspex::lm::{LanguageModel, LmError, LmRequest, LmResponse};
+use dspex::prelude::*;
+use dspex::testing::DelayedLm;
+use futures::future::try_join_all;
+use serde_json::{Value, json};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
+use tonic::body::Body;
+use tonic::codegen::http;
+
+use crate::catalogue::{Figure, Goal, Measured};
+use crate::process;
+use crate::stats::{median, quantile, spread};
+
+/// What is measured here.
+pub const FIGURES: &[Figure] = &[
+    Figure {
+        name: "tool_callback_ratio",
+        unit: "x",
+        goal: Goal::AtLeast(6.0),
+        method: "p50 of a unary call by grpc.aio from a worker to a tonic server in this process, over a unix socket / p50 of \
+                 `await session().tools[..].acall(..)` of a Rust tool from the same worker over the framed carrier; 200 bytes \
+                 of JSON there and back, one call at a time, timed in Python; rounds by turns, median of the rounds' ratios.",
+    },
+    Figure {
+        name: "tool_leak_kb",
+        unit: "kB",
+        goal: Goal::Below(500.0),
+        method: "Growth of Pss of this process and the worker together over 10,000 runs of a Rust tool called by Python, after \
+                 the first 1,000; in calls of 100 runs each.",
+    },
+    Figure {
+        name: "agents_100_s",
+        unit: "s",
+        goal: Goal::Open,
+        method: "Seconds until 100 agents (dspy.ReAct) that start at once have answered, over two workers: each takes five steps, \
+                 four with a Rust tool and the last one to finish, and then gives its answer; a model in this process that takes \
+                 50 ms for each of the six. Median of the rounds. No program can do it in less than 6 x 50 ms.",
+    },
+];
+
+const ROUNDS: usize = 9;
+const CALLS: usize = 1500;
+const PAYLOAD_BYTES: usize = 200;
+const AGENTS: usize = 100;
+const TOOL_STEPS: usize = 4;
+const LATENCY: Duration = Duration::from_millis(50);
+
+/// Gives its argument back.
+#[dspex_tool]
+async fn echo(text: String) -> Echoed {
+    Echoed { text }
+}
+
+/// What came.
+#[derive(FieldType, Debug)]
+struct Echoed {
+    text: String,
+}
+
+/// Adds numbers.
+#[dspex_tool]
+async fn add(numbers: Vec<u64>) -> u64 {
+    numbers.iter().sum()
+}
+
+/// Measures them.
+pub async fn measure() -> Result<Vec<Measured>> {
+    let payload = json!({"text": "x".repeat(PAYLOAD_BYTES - r#"{"text":""}"#.len())});
+    ensure!(
+        payload.to_string().len() == PAYLOAD_BYTES,
+        "the payload has {} bytes",
+        payload.to_string().len()
+    );
+    let dspex = Dspex::builder()
+        .workers(1)
+        .allow_module("figure_tools")
+        .python_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/figures/python"))
+        .start()
+        .await?;
+    let session = dspex.session();
+    let _registered = session.tools().register(tools![echo]).await?;
+    let leak = leak(&dspex, &session, &payload).await?;
+    let ratio = ratio(&session, &payload).await?;
+    drop(dspex);
+    Ok(vec![ratio, leak, agents().await?])
+}
+
+async fn run<T: serde::de::DeserializeOwned>(
+    session: &Session,
+    function: &str,
+    arguments: Value,
+) -> Result<T> {
+    let answer = session.dspy().call(&format!("figure_tools.{function}"), &json!([]), &arguments).await?;
+    Ok(serde_json::from_value(answer)?)
+}
+
+// ---------------------------------------------------------------------------------------------- one call back
+
+async fn ratio(session: &Session, payload: &Value) -> Result<Measured> {
+    let dir = tempfile::tempdir()?;
+    let socket = dir.path().join("host.sock");
+    let server = serve(&socket)?;
+    let by_dspex = || async {
+        let times: Vec<f64> = run(session, "by_dspex", json!({"count": CALLS, "payload": payload})).await?;
+        anyhow::Ok(quantile(&times, 0.5))
+    };
+    let by_grpc = || async {
+        let arguments = json!({"count": CALLS, "payload": payload, "socket": socket});
+        let times: Vec<f64> = run(session, "by_grpc", arguments).await?;
+        anyhow::Ok(quantile(&times, 0.5))
+    };
+    // Rounds that do not count, for both to be warm.
+    (by_grpc().await?, by_dspex().await?);
+    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (grpc, dspex) = (by_grpc().await?, by_dspex().await?);
+        ratios.push(grpc / dspex);
+        theirs.push(grpc);
+        ours.push(dspex);
+    }
+    server.abort();
+    let details =
+        format!("{}; grpc.aio {:.0} us, dspex {:.0} us", spread(&ratios, 2), median(&theirs), median(&ours));
+    Ok(Measured { name: "tool_callback_ratio", value: median(&ratios), details })
+}
+
+/// The message of the baseline.
+#[derive(Clone, PartialEq, prost::Message)]
+struct EchoMessage {
+    #[prost(bytes = "bytes", tag = "1")]
+    value: prost::bytes::Bytes,
+}
+
+/// A host's unary method as one serves it.
+#[derive(Clone)]
+struct EchoMethod;
+
+impl tonic::server::UnaryService<EchoMessage> for EchoMethod {
+    type Response = EchoMessage;
+    type Future = Ready<Result<tonic::Response<EchoMessage>, tonic::Status>>;
+
+    fn call(&mut self, request: tonic::Request<EchoMessage>) -> Self::Future {
+        ready(Ok(tonic::Response::new(request.into_inner())))
+    }
+}
+
+/// What code generated by tonic does for a service of one method.
+#[derive(Clone)]
+struct EchoService;
+
+impl tonic::codegen::Service<http::Request<Body>> for EchoService {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = tonic::codegen::BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        Box::pin(async move {
+            let codec = tonic_prost::ProstCodec::<EchoMessage, EchoMessage>::default();
+            Ok(tonic::server::Grpc::new(codec).unary(EchoMethod, request).await)
+        })
+    }
+}
+
+fn serve(socket: &Path) -> Result<JoinHandle<Result<(), tonic::transport::Error>>> {
+    let listener = UnixListener::bind(socket)?;
+    let connections = futures::stream::unfold(listener, |listener| async move {
+        let accepted: std::io::Result<UnixStream> = listener.accept().await.map(|(stream, _)| stream);
+        Some((accepted, listener))
+    });
+    let server = async move {
+        tonic::transport::Server::builder().serve_with_incoming(EchoService, Box::pin(connections)).await
+    };
+    Ok(tokio::spawn(server))
+}
+
+// ------------------------------------------------------------------------------------------------------ many
+
+async fn leak(dspex: &Dspex, session: &Session, payload: &Value) -> Result<Measured> {
+    const RUNS: usize = 100;
+    let worker = *dspex.worker_pids().first().context("no worker runs")?;
+    let call = |calls: usize| async move {
+        for _ in 0..calls {
+            let done: usize = run(session, "call_often", json!({"count": RUNS, "payload": payload})).await?;
+            ensure!(done == RUNS, "the tool ran {done} times");
+        }
+        Ok((process::pss(std::process::id())?, process::pss(worker)?))
+    };
+    let (host_before, worker_before) = call(1_000 / RUNS).await?;
+    let (host_after, worker_after) = call(10_000 / RUNS).await?;
+    let growth = |before: u64, after: u64| (after as f64 - before as f64) / 1000.0;
+    let (host, worker) = (growth(host_before, host_after), growth(worker_before, worker_after));
+    let details = format!("host {host:+.0} kB, worker {worker:+.0} kB");
+    Ok(Measured { name: "tool_leak_kb", value: host + worker, details })
+}
+
+/// A model that has an agent use its tool so often, each time with what the tool answered before.
+struct Stepper;
+
+impl LanguageModel for Stepper {
+    async fn complete(&self, request: LmRequest) -> Result<LmResponse, LmError> {
+        let prompt = request.last_user_text();
+        let seen = prompt.matches("[[ ## observation_").count();
+        let last = prompt.rsplit_once(&format!("[[ ## observation_{} ## ]]\n", TOOL_STEPS - 1));
+        let sum = |rest: &str| rest.lines().next().unwrap_or_default().to_owned();
+        Ok(LmResponse::text(match last {
+            Some((_, rest)) if !prompt.contains("`[[ ## next_tool_name ## ]]`") => format!(
+                "[[ ## reasoning ## ]]\nAdded.\n\n[[ ## answer ## ]]\n{}\n\n[[ ## completed ## ]]",
+                sum(rest)
+            ),
+            Some(_) => step("finish", &json!({})),
+            None => {
+                let before =
+                    prompt.rsplit_once(&format!("[[ ## observation_{} ## ]]\n", seen.saturating_sub(1)));
+                let before: u64 = before.map_or(0, |(_, rest)| sum(rest).parse().unwrap_or_default());
+                step("add", &json!({"numbers": [before, seen + 1]}))
+            }
+        }))
+    }
+}
+
+fn step(tool: &str, arguments: &Value) -> String {
+    format!(
+        "[[ ## next_thought ## ]]\nLet me see.\n\n[[ ## next_tool_name ## ]]\n{tool}\n\n\
+         [[ ## next_tool_args ## ]]\n{arguments}\n\n[[ ## completed ## ]]"
+    )
+}
+
+async fn agents() -> Result<Measured> {
+    const ROUNDS: usize = 5;
+    let lm = Lm::host(DelayedLm::new(Stepper, LATENCY));
+    let dspex = Dspex::builder().workers(2).in_flight_per_worker(AGENTS / 2).lm(lm).start().await?;
+    for _ in 0..1000 {
+        if dspex.worker_pids().len() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let session = dspex.session();
+    let agent = dspex.react("question -> answer").tools(tools![add]).create(&session).await?;
+    let round = || async {
+        let begun = Instant::now();
+        let calls = (0..AGENTS).map(|_| {
+            let call = agent.execute::<Value>(json!({"question": "What is 1 + 2 + 3 + 4?"}));
+            tokio::spawn(async move {
+                let out = call.await?;
+                ensure!(out["answer"] == "10", "an agent answered {}", out["answer"]);
+                Ok(())
+            })
+        });
+        for done in try_join_all(calls).await? {
+            done?;
+        }
+        anyhow::Ok(begun.elapsed().as_secs_f64())
+    };
+    // A round that does not count: both workers are warm then.
+    round().await?;
+    let mut seconds = Vec::new();
+    for _ in 0..ROUNDS {
+        seconds.push(round().await?);
+    }
+    let least = LATENCY.as_secs_f64() * (TOOL_STEPS + 2) as f64;
+    let details = format!("{}; the least is {least:.2} s", spread(&seconds, 2));
+    Ok(Measured { name: "agents_100_s", value: median(&seconds), details })
+}
