@@ -125,7 +125,8 @@ async fn ratio(session: &Session, payload: &Value) -> Result<Measured> {
         anyhow::Ok(quantile(&times, 0.5))
     };
     // Rounds that do not count, for both to be warm.
-    (by_grpc().await?, by_dspex().await?);
+    by_grpc().await?;
+    by_dspex().await?;
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let (grpc, dspex) = (by_grpc().await?, by_dspex().await?);
