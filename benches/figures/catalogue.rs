@@ -6,8 +6,8 @@ use std::pin::Pin;
 
 use crate::python::Python;
 use crate::{
-    bindings, bridge, crash, durability, expansion, fork, latency, memory, predict, schema, start, tools,
-    variables,
+    agents, bindings, bridge, crash, durability, expansion, fork, latency, memory, predict, schema, start,
+    tools, variables,
 };
 
 /// What a figure is and what it should be.
@@ -92,6 +92,7 @@ pub const FAMILIES: &[Family] = &[
     Family { figures: memory::FIGURES, measure: |_| Box::pin(memory::measure()) },
     Family { figures: bridge::FIGURES, measure: |python| Box::pin(bridge::measure(python)) },
     Family { figures: tools::FIGURES, measure: |_| Box::pin(tools::measure()) },
+    Family { figures: agents::FIGURES, measure: |_| Box::pin(agents::measure()) },
     Family { figures: predict::FIGURES, measure: |python| Box::pin(predict::measure(python)) },
     Family { figures: latency::FIGURES, measure: |_| Box::pin(latency::measure()) },
     Family { figures: start::FIGURES, measure: |_| Box::pin(start::measure()) },

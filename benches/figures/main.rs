@@ -5,6 +5,7 @@
 //! goal is printed as such and fails nothing. Ratios compare two things measured by turns in the same run, so that
 //! whatever else the machine does meets both.
 
+mod agents;
 mod bindings;
 mod bridge;
 mod catalogue;
