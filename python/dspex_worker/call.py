@@ -160,6 +160,9 @@ class Call:
             raise asyncio.CancelledError
         waiter: asyncio.Future[pb.Payload] = self._loop.create_future()
         self._ask(waiter, kind, name, payload)
+        if kind != pb.Callback.KIND_LM:
+            # Functions of the host are quick as a rule; models never are.
+            self._connection.asked()
         return await waiter
 
     def exchange_blocking(self, kind: int, name: str, payload: pb.Payload | bytes) -> pb.Payload:

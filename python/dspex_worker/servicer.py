@@ -59,6 +59,10 @@ class Link(Protocol):
         """Sends one encoded `Down`, in order within its call. `last`: a stream for one call ends with it."""
         ...
 
+    def asked(self) -> None:
+        """What was sent last is a question that the host answers soon as a rule."""
+        ...
+
     def backlog(self) -> int:
         """The bytes that wait for the host to read."""
         ...
@@ -188,6 +192,10 @@ class Connection:
     def send(self, call: int, message: bytes, last: bool = False) -> None:
         if self._link is not None:
             self._link.send(call, message, last)
+
+    def asked(self) -> None:
+        if self._link is not None:
+            self._link.asked()
 
     def backlog(self) -> int:
         return self._link.backlog() if self._link is not None else 0

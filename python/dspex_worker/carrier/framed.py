@@ -24,12 +24,27 @@ _HIGH_WATER = 2 * FRAGMENT_BYTES
 
 _length = struct.Struct("<I")
 
-# Waking a sleeping core takes longer than a small call: after a call's end the loop goes on looking for the
-# next message for so long, while that finds any.
+# Waking a sleeping core takes longer than a small call: after a call's end, and after a question to the host
+# that is answered soon as a rule, the loop goes on looking for the next message for so long, while that finds
+# any.
 _SPIN_S = 100e-6
-# So many looks in vain in a row end them; one of so many ends of calls tries again all the same.
+# So many looks in vain in a row end them; one of so many occasions tries again all the same.
 _SPIN_PATIENCE = 4
 _SPIN_PROBE_EVERY = 64
+
+
+class _Looks:
+    """Whether looking for the next message on one kind of occasion has paid lately."""
+
+    def __init__(self) -> None:
+        self.misses = 0
+        self._skipped = 0
+
+    def pay(self) -> bool:
+        if self.misses < _SPIN_PATIENCE:
+            return True
+        self._skipped = (self._skipped + 1) % _SPIN_PROBE_EVERY
+        return not self._skipped
 
 
 class FramedCarrier(asyncio.Protocol):
@@ -55,8 +70,9 @@ class FramedCarrier(asyncio.Protocol):
         self._closing = False
         # Until when the loop looks for the next message instead of sleeping; 0: it does not.
         self._spin_until = 0.0
-        self._spin_misses = 0
-        self._spin_skipped = 0
+        self._after_end = _Looks()
+        self._after_question = _Looks()
+        self._looks = self._after_end
 
     # asyncio.Protocol
 
@@ -71,7 +87,7 @@ class FramedCarrier(asyncio.Protocol):
             return
         if self._spin_until:
             self._spin_until = 0.0
-            self._spin_misses = 0
+            self._looks.misses = 0
         received = self._received
         if received:
             received += data
@@ -138,7 +154,11 @@ class FramedCarrier(asyncio.Protocol):
         if not self._flush_scheduled:
             self._schedule_flush()
         if last and not self._spin_until:
-            self._begin_spin()
+            self._begin_spin(self._after_end)
+
+    def asked(self) -> None:
+        if not self._spin_until:
+            self._begin_spin(self._after_question)
 
     def backlog(self) -> int:
         buffered = self._transport.get_write_buffer_size() if self._transport is not None else 0
@@ -151,11 +171,10 @@ class FramedCarrier(asyncio.Protocol):
 
     # Waiting
 
-    def _begin_spin(self) -> None:
-        if self._spin_misses >= _SPIN_PATIENCE:
-            self._spin_skipped = (self._spin_skipped + 1) % _SPIN_PROBE_EVERY
-            if self._spin_skipped:
-                return
+    def _begin_spin(self, looks: _Looks) -> None:
+        if not looks.pay():
+            return
+        self._looks = looks
         self._spin_until = time.perf_counter() + _SPIN_S
         self._loop.call_soon(self._spin)
 
@@ -167,7 +186,7 @@ class FramedCarrier(asyncio.Protocol):
             self._loop.call_soon(self._spin)
         else:
             self._spin_until = 0.0
-            self._spin_misses += 1
+            self._looks.misses += 1
 
     # Sending
 

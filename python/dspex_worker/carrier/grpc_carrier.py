@@ -60,6 +60,9 @@ class _Stream:
         self._closed = self._closed or last
         self._wake.set()
 
+    def asked(self) -> None:
+        pass  # gRPC waits in its own way
+
     def backlog(self) -> int:
         return self._bytes
 
