@@ -59,11 +59,11 @@ impl CallHost {
         match (kind, self.functions.get(key)) {
             (Kind::Tool, _) => self.run_tool(key, &payload.json).await.map(of_json),
             (Kind::Reward, Some(HostFunction::Reward(reward))) => {
-                let score = reward.score(&payload.json).await.map_err(failed)?;
+                let score = reward.0.ask(&payload.json).await.map_err(failed)?;
                 written(&score).map(of_json).map_err(failed)
             }
             (Kind::Metric, Some(HostFunction::Metric(metric))) => {
-                let score = metric.score(&payload.json).await.map_err(failed)?;
+                let score = metric.0.ask(&payload.json).await.map_err(failed)?;
                 written(&score).map(of_json).map_err(failed)
             }
             (Kind::Retriever, Some(HostFunction::Embedder(embedder))) => {

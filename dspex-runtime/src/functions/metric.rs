@@ -2,16 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::host::{Failure, read};
-
-type Run = dyn Fn(&[u8]) -> BoxFuture<'static, Result<Score, Failure>> + Send + Sync;
+use super::judge::Judge;
 
 /// How good a prediction is, measured against an example: for `dspy.Evaluate` and the optimizers.
 ///
@@ -24,11 +19,8 @@ type Run = dyn Fn(&[u8]) -> BoxFuture<'static, Result<Score, Failure>> + Send + 
 ///
 /// let exact = Metric::new(|judged: Judged<Value, Value>| judged.gold.fields["answer"] == judged.prediction["answer"]);
 /// ```
-#[derive(Clone)]
-pub struct Metric {
-    run: Arc<Run>,
-    description: Option<String>,
-}
+#[derive(Clone, Debug)]
+pub struct Metric(pub(super) Judge<Score>);
 
 /// What a metric is asked about.
 #[derive(Clone, Debug, Deserialize)]
@@ -130,6 +122,8 @@ impl From<bool> for Score {
     }
 }
 
+const WHAT: &str = "the metric";
+
 impl Metric {
     /// A function that is quick and waits for nothing: it runs on the thread that serves the call.
     pub fn new<G, P, S>(function: impl Fn(Judged<G, P>) -> S + Send + Sync + 'static) -> Self
@@ -138,10 +132,7 @@ impl Metric {
         P: DeserializeOwned,
         S: Into<Score>,
     {
-        Self::of(move |json| {
-            let score = read::<Judged<G, P>>(json, "the metric").map(|judged| function(judged).into());
-            futures::future::ready(score).boxed()
-        })
+        Self(Judge::quick(WHAT, function))
     }
 
     /// A function that waits for something, such as a module that judges.
@@ -152,38 +143,16 @@ impl Metric {
         S: Into<Score>,
         F: Future<Output = S> + Send + 'static,
     {
-        Self::of(move |json| match read::<Judged<G, P>>(json, "the metric") {
-            Ok(judged) => function(judged).map(|score| Ok(score.into())).boxed(),
-            Err(failure) => futures::future::ready(Err(failure)).boxed(),
-        })
-    }
-
-    fn of(run: impl Fn(&[u8]) -> BoxFuture<'static, Result<Score, Failure>> + Send + Sync + 'static) -> Self {
-        Self { run: Arc::new(run), description: None }
+        Self(Judge::waiting(WHAT, function))
     }
 
     /// What it measures, in words.
     #[must_use]
-    pub fn describe(mut self, description: impl Into<String>) -> Self {
-        self.description = Some(description.into());
-        self
+    pub fn describe(self, description: impl Into<String>) -> Self {
+        Self(self.0.described_as(description.into()))
     }
 
     pub(crate) fn described(&self) -> Option<&str> {
-        self.description.as_deref()
-    }
-
-    pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.run, &other.run)
-    }
-
-    pub(super) async fn score(&self, json: &[u8]) -> Result<Score, Failure> {
-        (self.run)(json).await
-    }
-}
-
-impl std::fmt::Debug for Metric {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Metric").field("description", &self.description).finish_non_exhaustive()
+        self.0.described()
     }
 }

@@ -4,6 +4,7 @@
 
 mod embedder;
 mod host;
+mod judge;
 mod metric;
 mod reward;
 
@@ -40,8 +41,8 @@ impl HostFunction {
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Tool { entry: one, .. }, Self::Tool { entry: two, .. }) => one.is(two),
-            (Self::Reward(one), Self::Reward(two)) => one.is(two),
-            (Self::Metric(one), Self::Metric(two)) => one.is(two),
+            (Self::Reward(one), Self::Reward(two)) => one.0.is(&two.0),
+            (Self::Metric(one), Self::Metric(two)) => one.0.is(&two.0),
             (Self::Embedder(one), Self::Embedder(two)) => one.is(two),
             _ => false,
         }

@@ -1,16 +1,11 @@
 //! Rewards: how good an attempt is.
 
 use std::future::Future;
-use std::sync::Arc;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::host::{Failure, read};
-
-type Run = dyn Fn(&[u8]) -> BoxFuture<'static, Result<f64, Failure>> + Send + Sync;
+use super::judge::Judge;
 
 /// How good an attempt is: a function of a module's inputs and its outputs, for `dspy.BestOfN` and `dspy.Refine`.
 ///
@@ -26,17 +21,16 @@ type Run = dyn Fn(&[u8]) -> BoxFuture<'static, Result<f64, Failure>> + Send + Sy
 /// })
 /// .describe("1.0 if the answer is one word, else 0.0");
 /// ```
-#[derive(Clone)]
-pub struct Reward {
-    run: Arc<Run>,
-    description: Option<String>,
-}
+#[derive(Clone, Debug)]
+pub struct Reward(pub(super) Judge<f64>);
 
 #[derive(Deserialize)]
 struct Attempt<I, O> {
     inputs: I,
     prediction: O,
 }
+
+const WHAT: &str = "the reward";
 
 impl Reward {
     /// A function that is quick and waits for nothing: it runs on the thread that serves the call.
@@ -46,11 +40,8 @@ impl Reward {
         O: DeserializeOwned,
         S: Into<f64>,
     {
-        Self::of(move |json| {
-            let score = read::<Attempt<I, O>>(json, "the reward")
-                .map(|attempt| function(attempt.inputs, attempt.prediction).into());
-            futures::future::ready(score).boxed()
-        })
+        let judge = move |Attempt { inputs, prediction }: Attempt<I, O>| function(inputs, prediction);
+        Self(Judge::quick(WHAT, judge))
     }
 
     /// A function that waits for something, such as another module that judges.
@@ -61,39 +52,18 @@ impl Reward {
         S: Into<f64>,
         F: Future<Output = S> + Send + 'static,
     {
-        Self::of(move |json| match read::<Attempt<I, O>>(json, "the reward") {
-            Ok(attempt) => function(attempt.inputs, attempt.prediction).map(|score| Ok(score.into())).boxed(),
-            Err(failure) => futures::future::ready(Err(failure)).boxed(),
-        })
-    }
-
-    fn of(run: impl Fn(&[u8]) -> BoxFuture<'static, Result<f64, Failure>> + Send + Sync + 'static) -> Self {
-        Self { run: Arc::new(run), description: None }
+        let judge = move |Attempt { inputs, prediction }: Attempt<I, O>| function(inputs, prediction);
+        Self(Judge::waiting(WHAT, judge))
     }
 
     /// What it rewards, in words. `dspy.Refine` shows them to the model that gives advice, which would see the source of a
     /// reward in Python.
     #[must_use]
-    pub fn describe(mut self, description: impl Into<String>) -> Self {
-        self.description = Some(description.into());
-        self
+    pub fn describe(self, description: impl Into<String>) -> Self {
+        Self(self.0.described_as(description.into()))
     }
 
     pub(crate) fn described(&self) -> Option<&str> {
-        self.description.as_deref()
-    }
-
-    pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.run, &other.run)
-    }
-
-    pub(super) async fn score(&self, json: &[u8]) -> Result<f64, Failure> {
-        (self.run)(json).await
-    }
-}
-
-impl std::fmt::Debug for Reward {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reward").field("description", &self.description).finish_non_exhaustive()
+        self.0.described()
     }
 }
