@@ -194,7 +194,8 @@ class Connection:
             self._link.send(call, message, last)
 
     def asked(self) -> None:
-        if self._link is not None:
+        # Beside other calls there is something else to do meanwhile, for this process or for the host.
+        if self._link is not None and len(self._calls) == 1:
             self._link.asked()
 
     def backlog(self) -> int:
