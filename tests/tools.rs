@@ -7,11 +7,13 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use common::{assert_serves, builder, on_both_carriers};
 use dspex::prelude::*;
 use dspex::testing::ScriptedLm;
 use dspex::{CallEvent, Carrier};
+use futures::Stream;
 use serde_json::{Value, json};
 
 /// What a customer pays for.
@@ -209,6 +211,73 @@ on_both_carriers! {
         assert_eq!(dspex.load().in_flight, 0);
     }
 
+    async fn a_tool_that_is_run_from_rust_gives_its_modules_no_place_beyond_the_limit(carrier: Carrier) {
+        /// Answers once it may.
+        struct Held(Arc<tokio::sync::Semaphore>, tokio::sync::mpsc::Sender<()>);
+        impl LanguageModel for Held {
+            fn name(&self) -> String {
+                "test/held".into()
+            }
+
+            async fn complete(&self, _: LmRequest) -> Result<LmResponse, LmError> {
+                self.1.send(()).await.expect("somebody waits");
+                self.0.acquire().await.expect("it stays open").forget();
+                Ok(LmResponse::text("[[ ## answer ## ]]\nyes\n\n[[ ## completed ## ]]"))
+            }
+        }
+        /// Asks a module.
+        #[dspex_tool]
+        async fn consult(#[ctx] dspex: Dspex) -> Result<Value, Error> {
+            Ok(dspex.predict("question -> answer", &json!({"question": "?"})).await?.into_outputs())
+        }
+        let (asked, mut asks) = tokio::sync::mpsc::channel(8);
+        let held = Arc::new(tokio::sync::Semaphore::new(0));
+        let lm = Lm::host(Held(held.clone(), asked));
+        let dspex = builder(carrier).in_flight_per_worker(1).queue_limit(0).lm(lm).start().await.unwrap();
+        let busy = { let dspex = dspex.clone(); tokio::spawn(async move { dspex.predict("question -> answer", &json!({"question": "?"})).await }) };
+        asks.recv().await.unwrap();
+        let session = dspex.session();
+        let _registered = session.tools().register(tools![consult]).await.unwrap();
+        let error = session.tools().execute("consult", json!({})).await.unwrap_err().to_string();
+        assert!(error.contains("saturated"), "{error}");
+        held.add_permits(1);
+        busy.await.unwrap().unwrap();
+    }
+
+    async fn a_tool_under_a_limit_of_one_may_call_itself(carrier: Carrier) {
+        /// Counts down.
+        #[dspex_tool(concurrency = 1)]
+        async fn countdown(#[ctx] session: Session, from: u32) -> Result<u32, Error> {
+            match from {
+                0 => Ok(0),
+                more => {
+                    let tools = session.tools();
+                    let below = tools.execute_as::<u32>("countdown", json!({"from": more - 1}));
+                    Ok(1 + Box::pin(below).await?)
+                }
+            }
+        }
+        let dspex = common::start_without_lm(carrier).await;
+        let session = dspex.sessions().temporary(SessionConfig::new().tool_concurrency(1));
+        let _registered = session.tools().register(tools![countdown]).await.unwrap();
+        assert_eq!(session.tools().execute("countdown", json!({"from": 5})).await.unwrap(), 5);
+        let error = session.tools().execute("countdown", json!({"from": 50})).await.unwrap_err().to_string();
+        assert!(error.contains("nested more than 16 deep"), "{error}");
+    }
+
+    async fn a_tool_that_is_run_from_rust_has_the_deadline_of_a_call(carrier: Carrier) {
+        /// Never ends, and has no time limit.
+        #[dspex_tool]
+        async fn forever() -> u32 {
+            std::future::pending().await
+        }
+        let dspex = builder(carrier).deadline(Duration::from_millis(100)).start().await.unwrap();
+        let session = dspex.session();
+        let _registered = session.tools().register(tools![forever]).await.unwrap();
+        let error = session.tools().execute("forever", json!({})).await.unwrap_err();
+        assert!(matches!(error, Error::DeadlineExceeded { .. }), "{error}");
+    }
+
     async fn a_cancelled_call_drops_its_tools(carrier: Carrier) {
         struct Dropped(Arc<AtomicUsize>);
         impl Drop for Dropped {
@@ -254,6 +323,20 @@ on_both_carriers! {
             assert!(error.to_string().contains("`plan_of` takes `State<tools::Crm>`"), "{error}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_reader_who_takes_their_time_does_not_spend_the_tools() {
+    /// Counts.
+    #[dspex_tool(stream, timeout = "2s")]
+    fn count() -> impl Stream<Item = u32> + Send {
+        futures::stream::iter(0..1000)
+    }
+    let tools = tools![count];
+    let mut events = tools.stream("count", json!({}), &ToolContext::detached("count"));
+    events.try_next().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(events.finish().await.unwrap().as_array().map(Vec::len), Some(1000));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::lm::Lm;
 use crate::pool::env::{EnvConfig, Environment};
 use crate::pool::{Carrier, Endpoint, FleetConfig, Pool, PoolConfig, PoolError};
-use crate::tool::States;
+use crate::tool::{Standing, States};
 
 /// The time that a call may take when nothing else is said.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
@@ -276,7 +276,7 @@ impl DspexBuilder {
         };
         let runtime = Arc::new(runtime);
         start_sweeping(&runtime);
-        Ok(Dspex { runtime, nesting: 0 })
+        Ok(Dspex { runtime, standing: Standing::default() })
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::Dspex;
@@ -15,11 +16,11 @@ use super::events::CallEvents;
 use super::session::{Adapter, Session, SessionState};
 use super::steering::{Steered, Steering};
 use crate::bridge::{HostFunctions, Request, Spec, Target};
-use crate::error::{Error, Result};
+use crate::error::{Error, Phase, Result};
 use crate::functions::{CallHost, Functions};
 use crate::lm::Lm;
 use crate::proto::Payload;
-use crate::tool::{Answered, Entry, Scope, States, ToolError, nesting};
+use crate::tool::{Answered, Entry, Scope, Standing, States, ToolError};
 use crate::wire;
 
 /// A tool that calls a module that calls the tool, and so on, is stopped here.
@@ -45,7 +46,7 @@ pub trait Caller: sealed::Sealed + Sync {
 pub struct CallContext {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) session: Option<Arc<SessionState>>,
-    pub(crate) nesting: u32,
+    pub(crate) standing: Standing,
 }
 
 /// What one call sets for itself.
@@ -84,9 +85,10 @@ impl CallContext {
             call = steering.apply(&session.variables(), call, options.takes_inputs).await?;
         }
         let Steered { target, inputs, lm } = call;
-        let depth = self.depth()?;
+        let above = self.standing()?;
+        let below = above.below(Some(Arc::new(Semaphore::new(1))));
         let cancelled = CancellationToken::new();
-        let host = self.host(&target, depth, &cancelled, options);
+        let host = self.host(&target, &below, &cancelled, options);
         // Tools that started something elsewhere are told, however the call ends.
         let _cancel = host.is_some().then(|| cancelled.drop_guard());
         let request = Request {
@@ -97,7 +99,8 @@ impl CallContext {
             variables: self.session.as_ref().map(SessionState::variables),
             host,
             tools: session.and_then(|session| session.tools().document()),
-            depth,
+            above,
+            below,
             adapter: adapter.unwrap_or(self.runtime.adapter).name(),
             deadline: options.deadline.unwrap_or(self.runtime.deadline),
             idempotent: options.idempotent,
@@ -114,17 +117,17 @@ impl CallContext {
         }
     }
 
-    /// How many calls stand above one that is made here.
-    fn depth(&self) -> Result<u32> {
-        let depth = self.nesting.max(nesting());
-        if depth > MAX_NESTING { Err(Error::TooDeep { limit: MAX_NESTING }) } else { Ok(depth) }
+    /// Where a call stands that is made here.
+    fn standing(&self) -> Result<Standing> {
+        let standing = self.standing.clone().or_deeper(Standing::here());
+        if standing.depth > MAX_NESTING { Err(Error::TooDeep { limit: MAX_NESTING }) } else { Ok(standing) }
     }
 
     /// What the call's callbacks reach of the program; nothing for one without functions of its own, as most are.
     fn host(
         &self,
         target: &Target,
-        depth: u32,
+        below: &Standing,
         cancelled: &CancellationToken,
         options: &CallOptions,
     ) -> Option<Arc<dyn HostFunctions>> {
@@ -135,18 +138,18 @@ impl CallContext {
         if functions.is_empty() && !has_tools && !events.is_read() {
             return None;
         }
-        let scope = self.scope(depth, cancelled);
+        let scope = self.scope(below, cancelled);
         Some(Arc::new(CallHost { functions, tools, scope, events: events.clone() }))
     }
 
-    fn scope(&self, depth: u32, cancelled: &CancellationToken) -> Scope {
-        let dspex = Dspex { runtime: self.runtime.clone(), nesting: depth + 1 };
+    fn scope(&self, below: &Standing, cancelled: &CancellationToken) -> Scope {
+        let dspex = Dspex { runtime: self.runtime.clone(), standing: below.clone() };
         let session = self.session.clone().map(|state| Session::of(dspex.clone(), state));
         let (states, cancelled) = (self.runtime.states.clone(), cancelled.clone());
-        Scope { dspex: Some(dspex), session, cancelled, states, depth }
+        Scope { dspex: Some(dspex), session, cancelled, states, standing: below.clone() }
     }
 
-    /// Runs a Rust tool without Python.
+    /// Runs a Rust tool without Python, within the deadline of a call.
     pub(crate) async fn run_tool(
         &self,
         entry: &Entry,
@@ -155,24 +158,26 @@ impl CallContext {
         events: &CallEvents,
     ) -> Result<Result<Answered, ToolError>> {
         let arguments = encode_document(arguments)?;
-        let (depth, cancelled) = (self.depth()?, CancellationToken::new());
-        let mut scope = self.scope(depth, &cancelled);
+        // It holds no place in the pool, so the modules that it calls wait for theirs, as those of a program do.
+        let (below, cancelled) = (self.standing()?.below(None), CancellationToken::new());
+        let mut scope = self.scope(&below, &cancelled);
         scope.states = scope.states.with(states);
         let _cancel = cancelled.drop_guard();
+        let deadline = self.runtime.deadline;
+        let within = |run| async move {
+            let passed = |_| Error::DeadlineExceeded { after: deadline, phase: Phase::Running };
+            tokio::time::timeout(deadline, run).await.map_err(passed)
+        };
         let Some(session) = &self.session else {
-            return Ok(entry.answer(&arguments, scope, None, events).await);
+            return within(Box::pin(entry.answer(&arguments, scope, None, events))).await;
         };
         session.ensure_open()?;
         session.used();
-        let run = async {
-            let place = session.tools().place(depth).await;
-            entry.answer(&arguments, scope, place, events).await
-        };
         tokio::select! {
             biased;
             never = session.in_use() => match never {},
             () = session.closed() => Err(Error::Cancelled(format!("the session `{}` ended", session.id()))),
-            answered = run => Ok(answered),
+            answered = within(Box::pin(entry.answer(&arguments, scope, session.tools().limit(), events))) => answered,
         }
     }
 

@@ -17,7 +17,7 @@ use crate::bridge::Bridge;
 use crate::error::Result;
 use crate::lm::Lm;
 use crate::pool::Load;
-use crate::tool::States;
+use crate::tool::{Standing, States};
 
 /// A running dspex: Python workers with the real DSPy, sessions, and the default language model.
 ///
@@ -36,8 +36,8 @@ use crate::tool::States;
 #[derive(Clone)]
 pub struct Dspex {
     pub(crate) runtime: Arc<Runtime>,
-    /// How many calls stand above one that is made on this handle: a tool is given one that knows.
-    pub(crate) nesting: u32,
+    /// Where calls on this handle stand: a tool is given one that knows.
+    pub(crate) standing: Standing,
 }
 
 /// What all handles share.
@@ -164,7 +164,7 @@ impl Dspex {
 
 impl Caller for Dspex {
     fn context(&self) -> CallContext {
-        CallContext { runtime: self.runtime.clone(), session: None, nesting: self.nesting }
+        CallContext { runtime: self.runtime.clone(), session: None, standing: self.standing.clone() }
     }
 }
 

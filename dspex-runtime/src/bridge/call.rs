@@ -17,7 +17,7 @@ use crate::lm::Lm;
 use crate::pool::transport::{Call, Inbound, SendError};
 use crate::pool::{Lease, LeaseError, Pool, PoolError};
 use crate::proto::{self, Open, Payload, SessionView, cancel, down, open, up};
-use crate::tool::below;
+use crate::tool::Standing;
 
 /// A call that its worker's loss left undone is run again at most this often, where that is allowed.
 const RETRIES: usize = 2;
@@ -102,8 +102,10 @@ pub(crate) struct Request {
     pub(crate) host: Option<Arc<dyn HostFunctions>>,
     /// The tools of the session, for Python's own programs.
     pub(crate) tools: Option<Arc<ToolDocument>>,
-    /// How many calls stand above this one, each waiting for a tool that made the next.
-    pub(crate) depth: u32,
+    /// Where this call stands, among those above it that each wait for a tool that made the next.
+    pub(crate) above: Standing,
+    /// Where those stand that its tools make.
+    pub(crate) below: Standing,
     /// `""`, `chat`, `json` or `xml`.
     pub(crate) adapter: &'static str,
     /// From now until it must have ended, queueing included.
@@ -138,9 +140,12 @@ impl Bridge {
         let deadline = far_from_now(request.deadline);
         let mut attempt = 0;
         loop {
-            let nested = request.depth > 0;
-            let lease =
-                self.pool.lease(Some(deadline), nested).await.map_err(|error| lease_error(error, request))?;
+            let reserve = request.above.reserve.as_ref();
+            let lease = self
+                .pool
+                .lease(Some(deadline), reserve)
+                .await
+                .map_err(|error| lease_error(error, request))?;
             check_fingerprint(&lease, request)?;
             match self.attempt(lease, request, deadline).await? {
                 Attempt::Ended(result) => return result,
@@ -174,7 +179,7 @@ impl Bridge {
                 tools: request.tools.as_ref().map(|tools| tools.hash.clone()).unwrap_or_default(),
                 ..SessionView::default()
             }),
-            depth: request.depth,
+            depth: request.above.depth,
             token: self.pool.token().to_owned(),
             ..Open::default()
         };
@@ -224,7 +229,11 @@ impl Bridge {
                         host: request.host.clone(),
                     };
                     let served = callbacks::serve(callback, reach, call.sender());
-                    callbacks.spawn(below(request.depth, served));
+                    // Most are answered at once, without a task of their own.
+                    let mut served = Box::pin(request.below.clone().scope(served));
+                    if futures::poll!(served.as_mut()).is_pending() {
+                        callbacks.spawn(served);
+                    }
                 }
                 Inbound::Message(down::Kind::NeedState(need)) => send_state(&call, &need, request)?,
                 Inbound::Message(down::Kind::Event(event)) => {

@@ -32,7 +32,10 @@ pub(crate) async fn serve(callback: Callback, reach: Reach, reply_to: CallSender
         Err(panic) => {
             let text = panic_text(panic.as_ref());
             tracing::error!(target: "dspex::bridge", callback = %what, panic = %text, "a host function panicked");
-            Err(errors::callback_failure(format!("the host function panicked: {text}")))
+            // The text may hold what nobody outside should see, and a model may be shown what Python raises.
+            Err(errors::callback_failure(
+                "a function of the host panicked; the host's log says more".to_owned(),
+            ))
         }
     };
     let result = match result {

@@ -45,11 +45,8 @@ impl CallHost {
     async fn run_tool(&self, key: &str, arguments: &[u8]) -> Result<Bytes, proto::Error> {
         let Some((entry, states)) = self.tool(key) else { return Err(errors::no_function(key)) };
         let scope = Scope { states: self.scope.states.with(&states), ..self.scope.clone() };
-        let place = match &self.tools {
-            Some(tools) => tools.place(scope.depth).await,
-            None => None,
-        };
-        let answered = entry.answer(arguments, scope, place, &self.events).await;
+        let limit = self.tools.as_ref().and_then(|tools| tools.limit());
+        let answered = entry.answer(arguments, scope, limit, &self.events).await;
         answered.map(Answered::into_json).map_err(|error| errors::tool_failure(&error))
     }
 

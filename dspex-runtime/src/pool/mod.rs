@@ -25,6 +25,7 @@ mod zygote;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -89,10 +90,14 @@ impl Pool {
         }
     }
 
-    /// A place at the least loaded worker. A nested call, which a tool of another call makes, waits for no place: the call above
-    /// it would not give its own back before.
-    pub(crate) async fn lease(&self, deadline: Option<Instant>, nested: bool) -> Result<Lease, LeaseError> {
-        self.scheduler.lease(deadline, nested).await
+    /// A place at the least loaded worker. A call that a tool of another call makes has the other's reserve: see
+    /// [`Scheduler::lease`](scheduler::Scheduler::lease).
+    pub(crate) async fn lease(
+        &self,
+        deadline: Option<Instant>,
+        reserve: Option<&Arc<Semaphore>>,
+    ) -> Result<Lease, LeaseError> {
+        self.scheduler.lease(deadline, reserve).await
     }
 
     /// The secret that workers check; empty where the carrier needs none.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -53,6 +53,15 @@ pub(crate) struct Permit {
     generation: u64,
     /// Tells whoever tracks the call that Python has ended it.
     tracked: Option<TaskTrackerToken>,
+    /// Where the place is beyond the limit: the reserve that it is taken from.
+    reserved: Option<OwnedSemaphorePermit>,
+}
+
+/// Whether a place may be beyond the limit.
+#[derive(Clone, Copy)]
+enum Beyond {
+    No,
+    Reserve,
 }
 
 impl Permit {
@@ -133,29 +142,62 @@ impl Scheduler {
     }
 
     /// A place at the least loaded worker, now or when one is free.
+    ///
+    /// A call that holds a place may wait for another one, which its tool makes. That one cannot be made to wait for the places that
+    /// there are, since all of them may be held so. It may take one beyond the limit: the reserve of the call above, which all
+    /// that its tools call share.
     pub(crate) async fn lease(
         self: &Arc<Self>,
         deadline: Option<Instant>,
-        nested: bool,
+        reserve: Option<&Arc<Semaphore>>,
     ) -> Result<Lease, LeaseError> {
+        let Some(reserve) = reserve else { return self.wait(deadline, Beyond::No).await };
+        let usual = async {
+            match self.wait(deadline, Beyond::No).await {
+                // There is still the reserve.
+                Err(LeaseError::Saturated(_)) => std::future::pending().await,
+                other => other,
+            }
+        };
+        let beyond = async {
+            let reserved = reserve.clone().acquire_owned().await;
+            let mut lease = self.wait(deadline, Beyond::Reserve).await?;
+            lease.permit.reserved = reserved.ok();
+            Ok(lease)
+        };
+        let either = async {
+            tokio::select! { biased; lease = usual => lease, lease = beyond => lease }
+        };
+        match deadline {
+            Some(deadline) => {
+                tokio::time::timeout_at(deadline, either).await.unwrap_or(Err(LeaseError::Deadline))
+            }
+            None => either.await,
+        }
+    }
+
+    async fn wait(self: &Arc<Self>, deadline: Option<Instant>, beyond: Beyond) -> Result<Lease, LeaseError> {
         let waiting = {
             let mut state = self.lock();
             if let Some(refusal) = &state.refusal {
                 return Err(refusal.clone());
             }
-            // Whoever waits already comes first, unless the place that frees is what a nested call is part of.
-            let limit = if nested { usize::MAX } else { self.in_flight_per_worker };
-            if (nested || state.queue.is_empty())
+            let (limit, reserved) = match beyond {
+                Beyond::No => (self.in_flight_per_worker, false),
+                Beyond::Reserve => (usize::MAX, true),
+            };
+            // Whoever waits already comes first, unless the place is none of those that are waited for.
+            if (reserved || state.queue.is_empty())
                 && let Some(lease) = self.take_place(&mut state, limit)
             {
                 return Ok(lease);
             }
             state.queue.retain(|waiter| !waiter.is_closed());
-            if state.queue.len() >= self.queue_limit && !nested {
+            if state.queue.len() >= self.queue_limit && !reserved {
                 return Err(LeaseError::Saturated(self.load_of(&state)));
             }
             let (waiter, waiting) = oneshot::channel();
-            if nested {
+            if reserved {
                 // No worker is there now.
                 state.queue.push_front(waiter);
             } else {
@@ -183,8 +225,13 @@ impl Scheduler {
             .min_by_key(|(_, slot)| slot.in_flight)?;
         let link = slot.link.clone()?;
         slot.in_flight += 1;
-        let permit =
-            Permit { scheduler: self.clone(), slot: index, generation: slot.generation, tracked: None };
+        let permit = Permit {
+            scheduler: self.clone(),
+            slot: index,
+            generation: slot.generation,
+            tracked: None,
+            reserved: None,
+        };
         Some(Lease { link, permit })
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{ToolError, ToolErrorKind};
+use super::{Standing, ToolError, ToolErrorKind};
 use crate::api::{Dspex, Session};
 
 /// What a tool is given beside its arguments. Cheap to clone.
@@ -25,8 +25,24 @@ pub(crate) struct Scope {
     pub(crate) session: Option<Session>,
     pub(crate) cancelled: CancellationToken,
     pub(crate) states: States,
-    /// How many calls stand above the one that the tool is part of.
-    pub(crate) depth: u32,
+    /// Where the calls of the tool stand.
+    pub(crate) standing: Standing,
+}
+
+impl Scope {
+    /// The same for a tool whose calls stand there.
+    pub(super) fn standing_at(mut self, standing: &Standing) -> Self {
+        self.standing = standing.clone();
+        if let Some(dspex) = &mut self.dspex {
+            dspex.standing = standing.clone();
+        }
+        let (dspex, session) = (self.dspex.clone(), self.session.take());
+        self.session = session.map(|session| match dspex {
+            Some(dspex) => session.on(dspex),
+            None => session,
+        });
+        self
+    }
 }
 
 /// Identifies one run of a tool, unique within the process.

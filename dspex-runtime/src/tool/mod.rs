@@ -16,6 +16,7 @@ mod run;
 mod schema;
 mod set;
 mod spec;
+mod standing;
 
 use futures::future::BoxFuture;
 
@@ -25,10 +26,11 @@ pub(crate) use context::{Scope, States};
 pub(crate) use declaration::{Declaration, SESSION_PREFIX};
 pub use error::{ToolError, ToolErrorKind};
 pub use output::ToolOutput;
-pub(crate) use run::{Answered, below, nesting};
+pub(crate) use run::Answered;
 pub(crate) use set::{Entry, check_requirements};
 pub use set::{IntoToolSet, ToolSet, ToolSetError};
 pub use spec::{ToolExample, ToolParameter, ToolSpec, ToolSpecBuilder};
+pub(crate) use standing::Standing;
 
 /// A function that DSPy programs can call: its description, and what runs it.
 ///

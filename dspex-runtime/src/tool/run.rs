@@ -1,26 +1,26 @@
 //! One run of a tool: validated, limited, contained.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use serde_json::Value;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::context::{CallId, Scope};
 use super::output::{self, Answer};
 use super::set::Entry;
-use super::{ToolArguments, ToolContext, ToolError, ToolErrorKind, ToolOutput, ToolSet};
+use super::{ToolArguments, ToolContext, ToolError, ToolErrorKind, ToolOutput, ToolSet, ToolSpec};
 use crate::api::{CallEvents, CallStream};
 use crate::error::Error;
 use crate::panics::panic_text;
 use crate::wire;
 
 tokio::task_local! {
-    /// How deep a call is that is made from here: the calls of a tool, a reward or a model of the program stand below the one
-    /// that it serves.
-    static NESTING: u32;
     /// What the running tool holds of limits, for a thread that may outlive its call.
     static PLACES: Arc<Places>;
 }
@@ -35,16 +35,6 @@ pub(crate) struct Places {
 /// The places of the tool that is running here.
 pub(super) fn places() -> Option<Arc<Places>> {
     PLACES.try_with(Arc::clone).ok()
-}
-
-/// What a call of this depth asks of the program.
-pub(crate) fn below<F: Future>(depth: u32, asked: F) -> impl Future<Output = F::Output> {
-    NESTING.scope(depth + 1, asked)
-}
-
-/// How many calls stand above one that is made here.
-pub(crate) fn nesting() -> u32 {
-    NESTING.try_with(|depth| *depth).unwrap_or(0)
 }
 
 /// What a tool answered, as it goes over the wire.
@@ -68,7 +58,7 @@ impl Entry {
         &self,
         arguments: &[u8],
         scope: Scope,
-        session: Option<OwnedSemaphorePermit>,
+        session: Option<&Arc<Semaphore>>,
         events: &CallEvents,
     ) -> Result<Answered, ToolError> {
         let given = match arguments {
@@ -77,7 +67,8 @@ impl Entry {
         };
         let (call, name) = (CallId::next(), self.name());
         events.tool_started(call, name, &given).await;
-        let answered = self.run(call, given, scope, session, events).await;
+        // On the heap: a tool may run another one, which runs another one.
+        let answered = Box::pin(self.run(call, given, scope, session, events)).await;
         events.tool_ended(call, name, &answered).await;
         answered
     }
@@ -87,49 +78,70 @@ impl Entry {
         call: CallId,
         given: Value,
         mut scope: Scope,
-        session: Option<OwnedSemaphorePermit>,
+        session: Option<&Arc<Semaphore>>,
         events: &CallEvents,
     ) -> Result<Answered, ToolError> {
         let spec = self.tool.spec();
         let arguments = ToolArguments::validate(given, spec)?;
-        let depth = scope.depth;
+        // First the tool's own limit: who waits for that keeps no other tool of the session from running.
+        let mut standing = scope.standing.clone();
+        let tool = standing.place(self.limit.as_ref()).await;
+        let session = standing.place(session).await;
+        let places = Arc::new(Places { _tool: tool, _session: session });
         // What the tool started elsewhere is told when it is given up, and not when it ended by itself.
         scope.cancelled = scope.cancelled.child_token();
         let given_up = scope.cancelled.clone().drop_guard();
-        let context = ToolContext::new(spec.name(), call, scope);
-        // A semaphore of ours is never closed, so there is always a permit at last.
-        let tool = match &self.limit {
-            Some(limit) => limit.clone().acquire_owned().await.ok(),
-            None => None,
-        };
-        let places = Arc::new(Places { _tool: tool, _session: session });
+        let context = ToolContext::new(spec.name(), call, scope.standing_at(&standing));
         let answer = async {
-            let output = self.tool.call(context, arguments).await?;
-            collect(output, call, spec.name(), events).await
+            let mut left = TimeLeft::of(spec.timeout());
+            let output =
+                left.run(self.tool.call(context, arguments)).await.ok_or_else(|| timed_out(spec))??;
+            collect(output, call, spec, left, events).await
         };
-        let contained = AssertUnwindSafe(below(depth, PLACES.scope(places, answer))).catch_unwind();
-        let ended = match spec.timeout() {
-            None => contained.await,
-            Some(limit) => tokio::time::timeout(limit, contained).await.map_err(|_| {
-                let message = format!("the tool `{}` did not end within {limit:?}", spec.name());
-                ToolError::of(ToolErrorKind::TimedOut, message).retryable()
-            })?,
-        };
-        given_up.disarm();
-        ended.unwrap_or_else(|panic| {
+        let contained = AssertUnwindSafe(standing.scope(PLACES.scope(places, answer))).catch_unwind();
+        let ended = contained.await.unwrap_or_else(|panic| {
             let text = panic_text(&*panic);
             tracing::error!(target: "dspex::tool", tool = spec.name(), panic = text, "a tool panicked");
             let message = format!("the tool `{}` failed unexpectedly", spec.name());
             Err(ToolError::of(ToolErrorKind::Panicked, message))
-        })
+        });
+        if !matches!(&ended, Err(error) if error.kind() == ToolErrorKind::TimedOut) {
+            given_up.disarm();
+        }
+        ended
     }
+}
+
+/// What is left of a tool's time limit. Whoever reads its items may take their time; that is not the tool's.
+struct TimeLeft(Option<Duration>);
+
+impl TimeLeft {
+    fn of(limit: Option<Duration>) -> Self {
+        Self(limit)
+    }
+
+    /// What the future ends with; none if the time was over before.
+    async fn run<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        let Some(left) = self.0 else { return Some(future.await) };
+        let begun = Instant::now();
+        let ended = tokio::time::timeout(left, future).await.ok();
+        self.0 = Some(left.saturating_sub(begun.elapsed()));
+        ended
+    }
+}
+
+fn timed_out(spec: &ToolSpec) -> ToolError {
+    let limit = spec.timeout().unwrap_or_default();
+    let message = format!("the tool `{}` did not end within {limit:?}", spec.name());
+    ToolError::of(ToolErrorKind::TimedOut, message).retryable()
 }
 
 /// The whole answer. The items of a stream are events as they come; together they are one text, or a list.
 async fn collect(
     output: ToolOutput,
     call: CallId,
-    tool: &str,
+    spec: &ToolSpec,
+    mut left: TimeLeft,
     events: &CallEvents,
 ) -> Result<Answered, ToolError> {
     let mut stream = match output.0 {
@@ -137,9 +149,9 @@ async fn collect(
         Answer::Stream(stream) => stream,
     };
     let mut items = Vec::new();
-    while let Some(item) = stream.next().await {
+    while let Some(item) = left.run(stream.next()).await.ok_or_else(|| timed_out(spec))? {
         let item = item?;
-        events.tool_item(call, tool, items.len(), &item).await;
+        events.tool_item(call, spec.name(), items.len(), &item).await;
         items.push(item);
     }
     Ok(Answered(output::join(&items)))

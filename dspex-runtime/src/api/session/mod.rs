@@ -146,6 +146,11 @@ impl Session {
         Self { dspex, state }
     }
 
+    /// The same session on another handle.
+    pub(crate) fn on(self, dspex: Dspex) -> Self {
+        Self { dspex, state: self.state }
+    }
+
     pub(crate) fn state(&self) -> &Arc<SessionState> {
         &self.state
     }
@@ -171,7 +176,7 @@ impl Caller for Session {
         CallContext {
             runtime: self.dspex.runtime.clone(),
             session: Some(self.state.clone()),
-            nesting: self.dspex.nesting,
+            standing: self.dspex.standing.clone(),
         }
     }
 }

@@ -78,6 +78,19 @@ impl Renewal {
     }
 }
 
+/// Ends a session here: its calls are cancelled, later ones refused, and what it had is let go.
+fn end(
+    closed: &CancellationToken,
+    calls: &TaskTracker,
+    tools: &SessionTools,
+    (state, key): (&State, SessionKey),
+) {
+    closed.cancel();
+    calls.close();
+    tools.clear();
+    state.forget(key);
+}
+
 /// A temporary session is in its store only once it has something there, so that most of them never are.
 #[derive(Debug)]
 struct Temporary {
@@ -176,10 +189,7 @@ impl SessionState {
 
     /// Ends it here: its calls are cancelled, and later ones are refused.
     pub(super) fn close(&self) {
-        self.closed.cancel();
-        self.calls.close();
-        self.tools.clear();
-        self.state.forget(self.key);
+        end(&self.closed, &self.calls, &self.tools, (&self.state, self.key));
     }
 
     /// Completes when the session was ended.
@@ -235,12 +245,12 @@ impl SessionState {
     pub(crate) fn used(&self) {
         // The time of one that the store does not have has not begun.
         if !self.is_unstored() && self.renewal.is_due() {
-            let (store, key, id, closed) =
-                (self.state.store().clone(), self.key, self.id.clone(), self.closed.clone());
+            let (state, key, id) = (self.state.clone(), self.key, self.id.clone());
+            let (closed, calls, tools) = (self.closed.clone(), self.calls.clone(), self.tools.clone());
             tokio::spawn(async move {
-                match store.touch(key).await {
+                match state.store().touch(key).await {
                     Ok(()) => {}
-                    Err(StoreError::SessionNotFound(_)) => closed.cancel(),
+                    Err(StoreError::SessionNotFound(_)) => end(&closed, &calls, &tools, (&state, key)),
                     Err(error) => {
                         tracing::warn!(target: "dspex::sessions", session = %id, %error, "not renewed")
                     }

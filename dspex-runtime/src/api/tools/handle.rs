@@ -78,7 +78,10 @@ impl Tools {
 
     fn add(&self, kinds: Vec<Kind>) -> Result<ToolRegistration> {
         self.session.state().ensure_open()?;
-        let number = self.session.state().tools().register(kinds)?;
+        let state = self.session.state();
+        let Some(number) = state.tools().register(kinds)? else {
+            return Err(Error::SessionNotFound(state.id().to_owned()));
+        };
         Ok(ToolRegistration { session: Arc::downgrade(self.session.state()), number })
     }
 
@@ -181,7 +184,7 @@ impl Tools {
             match kind {
                 Kind::Python { path, .. } => python(context, path, arguments, events).await,
                 Kind::Rust { entry, states } => {
-                    let answered = context.run_tool(&entry, &states, &arguments, &events).await?;
+                    let answered = Box::pin(context.run_tool(&entry, &states, &arguments, &events)).await?;
                     answered
                         .and_then(|answered| answered.to_value())
                         .map_err(|error| Error::Tool { tool: name, error })

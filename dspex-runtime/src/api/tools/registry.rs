@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::{ToolInfo, ToolLanguage};
 use crate::bridge::ToolDocument;
@@ -24,6 +24,8 @@ pub(crate) struct SessionTools {
 struct Registered {
     tools: Vec<Tool>,
     registrations: u64,
+    /// The session ended: nothing is registered any more.
+    ended: bool,
     /// Told to workers; none without tools.
     document: Option<Arc<ToolDocument>>,
 }
@@ -81,13 +83,9 @@ impl SessionTools {
         Self { registered: RwLock::default(), places }
     }
 
-    /// A place for one run. A nested call's tools run in that of the tool above them.
-    pub(crate) async fn place(&self, depth: u32) -> Option<OwnedSemaphorePermit> {
-        match &self.places {
-            // It is never closed, so there is always a permit at last.
-            Some(places) if depth == 0 => places.clone().acquire_owned().await.ok(),
-            _ => None,
-        }
+    /// How many of its Rust tools may run at once.
+    pub(crate) fn limit(&self) -> Option<&Arc<Semaphore>> {
+        self.places.as_ref()
     }
 
     /// What workers are told.
@@ -128,9 +126,12 @@ impl SessionTools {
         Value::Array(self.read().tools.iter().map(|tool| tool.kind.declaration()).collect())
     }
 
-    /// Registers all of them, or none; the number of the registration.
-    pub(super) fn register(&self, kinds: Vec<Kind>) -> Result<u64, ToolSetError> {
+    /// Registers all of them, or none; the number of the registration, or none if the session ended.
+    pub(super) fn register(&self, kinds: Vec<Kind>) -> Result<Option<u64>, ToolSetError> {
         let mut registered = self.write();
+        if registered.ended {
+            return Ok(None);
+        }
         for kind in &kinds {
             let there = registered.tools.iter().find(|tool| tool.kind.name() == kind.name());
             if there.is_some_and(|there| !there.kind.is(kind)) {
@@ -148,7 +149,7 @@ impl SessionTools {
             }
         }
         registered.changed();
-        Ok(number)
+        Ok(Some(number))
     }
 
     /// Takes a registration back.
@@ -173,6 +174,7 @@ impl SessionTools {
     /// Takes all of them away: the session ended.
     pub(crate) fn clear(&self) {
         let mut registered = self.write();
+        registered.ended = true;
         registered.tools.clear();
         registered.changed();
     }

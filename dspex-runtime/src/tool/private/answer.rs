@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Span;
 
+use super::super::Standing;
 use super::super::output::encode;
 use super::super::run::places;
 use super::super::{ToolError, ToolErrorKind, ToolOutput};
@@ -236,10 +237,10 @@ where
     F: FnOnce() -> Result<ToolOutput, ToolError> + Send + 'static,
 {
     // A thread cannot be stopped, so it keeps its places under the limits for as long as it runs.
-    let (span, places) = (Span::current(), places());
+    let (span, places, standing) = (Span::current(), places(), Standing::here());
     let run = move || {
         let _places = places;
-        run()
+        standing.sync_scope(run)
     };
     // One that has not begun when the call is dropped never does.
     let task = AbortOnDropHandle::new(tokio::task::spawn_blocking(move || span.in_scope(run)));
