@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{CALL_PREFIX, TOOL_PREFIX};
+use super::TOOL_PREFIX;
 
 /// What stands between a key and its number.
 const NUMBER: char = '~';
@@ -88,7 +88,7 @@ impl Renames {
 
     fn in_declaration(&self, object: &mut Map<String, Value>, is_wanted: impl Fn(&str) -> bool) {
         if let Some(Value::String(key)) = object.get_mut("host")
-            && is_wanted(unnumbered(key.strip_prefix(CALL_PREFIX).unwrap_or(key)))
+            && is_wanted(unnumbered(key))
             && let Some(to) = self.0.get(key.as_str())
         {
             to.clone_into(key);
