@@ -148,10 +148,11 @@ class HostEmbedder:
 def host_function(parameter: str, value: Mapping[str, Any], where: str) -> Any:
     """What stands for a function of the host in an argument. Raises `InvalidInput`."""
     key, describe = value.get("host"), value.get("describe")
-    known = {"host"} if parameter in ("embedder", "vectorizer") else {"host", "describe"}
-    unknown = sorted(value.keys() - known)
-    if not isinstance(key, str) or not key or unknown or not isinstance(describe, (str, type(None))):
-        problem = f"`{unknown[0]}` is unexpected" if unknown else "`host` and `describe` have to be texts"
+    # An embedder's id tells its spec from others': that is all it is for.
+    more = "id" if parameter in ("embedder", "vectorizer") else "describe"
+    unknown = sorted(value.keys() - {"host", more})
+    if not isinstance(key, str) or not key or unknown or not isinstance(value.get(more), (str, type(None))):
+        problem = f"`{unknown[0]}` is unexpected" if unknown else f"`host` and `{more}` have to be texts"
         raise InvalidInput([{"field": where, "problem": problem, "expected": '{"host": key}'}], "spec")
     make = HOST_FUNCTIONS.get(parameter)
     if make is None:

@@ -23,6 +23,12 @@ struct Guide {
     answer: String,
 }
 
+/// Says which town is home.
+#[dspex_tool]
+fn home(#[ctx] town: State<String>) -> String {
+    town.to_string()
+}
+
 fn guided(town: &str, answer: &str) -> [Value; 3] {
     let [last, answer] = finish(answer);
     [step("known_for", json!({"town": town})), last, answer]
@@ -147,6 +153,57 @@ on_both_carriers! {
         let knn = knn.create(&session).await.unwrap();
         let found: Value = knn.method("").value("question", "zip a pizza").await.unwrap();
         assert_eq!(found[0]["question"], "pizza", "{found}");
+    }
+
+    async fn each_embedder_searches_the_corpus_with_its_own_vectors(carrier: Carrier) {
+        let dspex = builder(carrier).start().await.unwrap();
+        let session = dspex.session();
+        let embedded = Arc::new(AtomicUsize::new(0));
+        let counted = embedded.clone();
+        let by_letters = Embedder::new(move |texts| {
+            counted.fetch_add(texts.len(), Ordering::SeqCst);
+            Ok(texts.iter().map(|text| letters_of(text)).collect())
+        });
+        let by_length = Embedder::new(|texts| {
+            let angle = |text: &String| text.len() as f32 / 10.0;
+            Ok(texts.iter().map(|text| vec![angle(text).cos(), angle(text).sin()]).collect())
+        });
+        // The first again: its vectors are still there.
+        for (embedder, expected) in [(&by_letters, "zzzzzzzz"), (&by_length, "ab"), (&by_letters, "zzzzzzzz")] {
+            let nearest = InstanceSpec::new(program("Nearest")).callable("embedder", embedder.clone());
+            let nearest = nearest.arg("corpus", json!(["ab", "zzzzzzzz"])).create(&session).await.unwrap();
+            let out: Prediction<Value> = nearest.execute(json!({"query": "zz"})).await.unwrap();
+            assert_eq!(out["found"], json!([expected]));
+        }
+        assert_eq!(embedded.load(Ordering::SeqCst), 2 + 2, "a corpus of two, and two queries");
+    }
+
+    async fn the_metric_of_a_call_counts_before_that_of_its_evaluation(carrier: Carrier) {
+        let script = ScriptedLm::default().when(|_| true, json!({"answer": "a"}));
+        let dspex = builder(carrier).lm(Lm::host(script)).start().await.unwrap();
+        let metric = |score: f64| Metric::new(move |_: Judged<Value, Value>| score);
+        let evaluate = InstanceSpec::new("dspy.Evaluate").arg("devset", devset()).callable("metric", metric(1.0));
+        let evaluate = evaluate.create(&dspex.session()).await.unwrap();
+        let program = || InstanceSpec::new("dspy.Predict").signature(json!({"text": "question -> answer"}));
+        let out: Prediction<Value> =
+            evaluate.predict("").module("program", program()).callable("metric", metric(0.25)).await.unwrap();
+        assert_eq!(out["score"], 25.0);
+        let out: Prediction<Value> = evaluate.predict("").module("program", program()).await.unwrap();
+        assert_eq!(out["score"], 100.0);
+    }
+
+    async fn a_tool_with_other_states_clashes_in_a_session_and_keeps_its_own_in_instances(carrier: Carrier) {
+        let dspex = builder(carrier).lm(Lm::host(ScriptedLm::default())).start().await.unwrap();
+        let session = dspex.session();
+        let (one, two) = (tools![home].state("Ulm".to_owned()), tools![home].state("Paris".to_owned()));
+        let first = session.tools().register(one.clone()).await.unwrap();
+        let again = session.tools().register(&one).await.unwrap();
+        let error = session.tools().register(&two).await.unwrap_err();
+        assert!(error.to_string().contains("`home` is there already with other states"), "{error}");
+        assert_eq!(session.tools().execute("home", json!({})).await.unwrap(), "Ulm");
+        drop((first, again));
+        let _second = session.tools().register(two).await.unwrap();
+        assert_eq!(session.tools().execute("home", json!({})).await.unwrap(), "Paris");
     }
 
     async fn an_embedder_that_fails_says_so_and_the_pool_serves_on(carrier: Carrier) {

@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::host::{Failure, read};
 use crate::proto::{Attachment, Payload};
@@ -17,6 +18,9 @@ type Run = dyn Fn(Vec<String>) -> BoxFuture<'static, Result<Vec<Vec<f32>>, Strin
 ///
 /// One vector per text, in their order, all of one size. Vectors travel as 32-bit floats, not as text.
 ///
+/// Make it once and clone it: workers keep what they embedded for one embedder and its clones, and embed a corpus again for
+/// another one, though its function be the same.
+///
 /// ```
 /// use dspex_runtime::Embedder;
 ///
@@ -25,6 +29,8 @@ type Run = dyn Fn(Vec<String>) -> BoxFuture<'static, Result<Vec<Vec<f32>>, Strin
 #[derive(Clone)]
 pub struct Embedder {
     run: Arc<Run>,
+    /// Like no other embedder's, in any process.
+    id: Uuid,
 }
 
 #[derive(Deserialize)]
@@ -38,7 +44,7 @@ impl Embedder {
     pub fn new(
         function: impl Fn(Vec<String>) -> Result<Vec<Vec<f32>>, String> + Send + Sync + 'static,
     ) -> Self {
-        Self { run: Arc::new(move |texts| futures::future::ready(function(texts)).boxed()) }
+        Self::of(Arc::new(move |texts| futures::future::ready(function(texts)).boxed()))
     }
 
     /// A function that waits for something, such as a server.
@@ -46,11 +52,20 @@ impl Embedder {
     where
         F: Future<Output = Result<Vec<Vec<f32>>, String>> + Send + 'static,
     {
-        Self { run: Arc::new(move |texts| function(texts).boxed()) }
+        Self::of(Arc::new(move |texts| function(texts).boxed()))
+    }
+
+    fn of(run: Arc<Run>) -> Self {
+        Self { run, id: Uuid::new_v4() }
+    }
+
+    /// What a spec tells it from other embedders by.
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.run, &other.run)
+        self.id == other.id
     }
 
     pub(super) async fn embed(&self, json: &[u8]) -> Result<Payload, Failure> {
@@ -82,6 +97,6 @@ impl Embedder {
 
 impl std::fmt::Debug for Embedder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Embedder").finish_non_exhaustive()
+        f.debug_struct("Embedder").field("id", &self.id).finish_non_exhaustive()
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct CallHost {
 impl CallHost {
     fn tool(&self, key: &str) -> Option<(Arc<Entry>, States)> {
         match self.functions.get(key) {
-            Some(HostFunction::Tool { entry, states }) => Some((entry.clone(), states.clone())),
+            Some(HostFunction::Tool(entry)) => Some((entry.clone(), entry.states.clone())),
             Some(_) => None,
             None => self.tools.as_ref()?.reach(key),
         }

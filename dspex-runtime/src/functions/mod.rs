@@ -5,16 +5,18 @@
 mod embedder;
 mod host;
 mod judge;
+mod keys;
 mod metric;
 mod reward;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use embedder::Embedder;
 pub(crate) use host::CallHost;
+use keys::{Renames, variants};
 pub use metric::{Gold, Judged, Metric, Score};
 pub use reward::Reward;
 
@@ -23,6 +25,9 @@ use crate::tool::{Declaration, Entry, States, ToolSet, ToolSetError};
 /// What the keys of an instance's own tools begin with.
 pub(crate) const TOOL_PREFIX: &str = "tool:";
 
+/// What the keys of a call's own arguments begin with, so that they are none of its instance's.
+const CALL_PREFIX: &str = "call:";
+
 /// What the keys of a spec stand for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Functions(BTreeMap<String, HostFunction>);
@@ -30,17 +35,17 @@ pub(crate) struct Functions(BTreeMap<String, HostFunction>);
 /// One function of the program.
 #[derive(Clone, Debug)]
 pub(crate) enum HostFunction {
-    Tool { entry: Arc<Entry>, states: States },
+    Tool(Arc<Entry>),
     Reward(Reward),
     Metric(Metric),
     Embedder(Embedder),
 }
 
 impl HostFunction {
-    /// Whether both are the same function.
+    /// Whether both are the same function, with the same states.
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Tool { entry: one, .. }, Self::Tool { entry: two, .. }) => one.is(two),
+            (Self::Tool(one), Self::Tool(two)) => one.is_just(two),
             (Self::Reward(one), Self::Reward(two)) => one.0.is(&two.0),
             (Self::Metric(one), Self::Metric(two)) => one.0.is(&two.0),
             (Self::Embedder(one), Self::Embedder(two)) => one.is(two),
@@ -73,21 +78,25 @@ impl Functions {
 
     /// Adds a function, and says by which key: the wanted one, unless another function has that.
     pub(crate) fn add(&mut self, wanted: &str, function: HostFunction) -> String {
-        let mut key = wanted.to_owned();
-        let mut others = 1;
-        while self.0.get(&key).is_some_and(|there| !there.is(&function)) {
-            others += 1;
-            key = format!("{wanted}~{others}");
-        }
+        let key = self.place(wanted, &function, |_| false);
         self.0.insert(key.clone(), function);
         key
+    }
+
+    /// The first key like the wanted one that this function has already, or that is neither another's nor reserved.
+    fn place(&self, wanted: &str, function: &HostFunction, reserved: impl Fn(&str) -> bool) -> String {
+        let fits = |key: &String| match self.0.get(key) {
+            Some(there) => there.is(function),
+            None => key == wanted || !reserved(key),
+        };
+        // There are more of them than functions.
+        variants(wanted).find(fits).unwrap_or_default()
     }
 
     /// Adds tools; the list of them as it stands in a spec.
     pub(crate) fn add_tools(&mut self, tools: &ToolSet) -> Value {
         let declared = tools.entries().iter().map(|entry| {
-            let function = HostFunction::Tool { entry: entry.clone(), states: tools.states().clone() };
-            let key = self.add(&format!("{TOOL_PREFIX}{}", entry.name()), function);
+            let key = self.add(&format!("{TOOL_PREFIX}{}", entry.name()), HostFunction::Tool(entry.clone()));
             Declaration { key: key.into(), spec: entry.tool.spec() }.to_document()
         });
         Value::Array(declared.collect())
@@ -95,19 +104,34 @@ impl Functions {
 
     /// Adds those of a spec that becomes part of another one, whose document is changed where a key is taken.
     pub(crate) fn absorb(&mut self, others: &Self, document: &mut Value) {
+        let mut renames = Renames::default();
         for (wanted, function) in &others.0 {
-            let key = self.add(wanted, function.clone());
-            if key != *wanted {
-                rename(document, wanted, &key);
-            }
+            // A key that another of them has would be two functions' before the document is changed.
+            let key = self.place(wanted, function, |key| others.0.contains_key(key));
+            self.0.insert(key.clone(), function.clone());
+            renames.insert(wanted, key);
         }
+        renames.in_spec(document);
+    }
+
+    /// Those of a call's arguments, by keys that no instance has; the arguments are changed.
+    pub(crate) fn of_call(self, arguments: &mut Map<String, Value>) -> Self {
+        let mut renames = Renames::default();
+        let mut renamed = BTreeMap::new();
+        for (key, function) in self.0 {
+            let new = format!("{CALL_PREFIX}{key}");
+            renames.insert(&key, new.clone());
+            renamed.insert(new, function);
+        }
+        renames.in_arguments(arguments);
+        Self(renamed)
     }
 
     /// That each tool finds its states, in its set or among the program's, and has no name that the session gave another tool.
     pub(crate) fn check(&self, program: &States, session: Option<&ToolSet>) -> Result<(), ToolSetError> {
         for function in self.0.values() {
-            let HostFunction::Tool { entry, states } = function else { continue };
-            crate::tool::check_requirements(entry, states, program)?;
+            let HostFunction::Tool(entry) = function else { continue };
+            crate::tool::check_requirements(entry, program)?;
             if let Some(there) = session.and_then(|session| session.entry(entry.name()))
                 && !there.is(entry)
             {
@@ -118,49 +142,5 @@ impl Functions {
     }
 }
 
-/// `{"host": from}` becomes `{"host": to}`, wherever it stands.
-fn rename(document: &mut Value, from: &str, to: &str) {
-    match document {
-        Value::Object(object) => {
-            if let Some(Value::String(key)) = object.get_mut("host")
-                && key == from
-            {
-                to.clone_into(key);
-            }
-            object.values_mut().for_each(|value| rename(value, from, to));
-        }
-        Value::Array(values) => values.iter_mut().for_each(|value| rename(value, from, to)),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn reward(score: f64) -> HostFunction {
-        HostFunction::Reward(Reward::new(move |_: Value, _: Value| score))
-    }
-
-    #[test]
-    fn a_key_that_another_function_has_is_changed_in_the_document_that_comes_in() {
-        let mut outer = Functions::default();
-        assert_eq!(outer.add("reward_fn", reward(1.0)), "reward_fn");
-        let mut inner = Functions::default();
-        inner.add("reward_fn", reward(0.0));
-        let mut document = json!({"args": {"reward_fn": {"host": "reward_fn"}, "N": 3}});
-        outer.absorb(&inner, &mut document);
-        assert_eq!(document["args"]["reward_fn"]["host"], "reward_fn~2");
-        assert!(outer.get("reward_fn").is_some() && outer.get("reward_fn~2").is_some());
-    }
-
-    #[test]
-    fn the_same_function_keeps_its_key() {
-        let mut functions = Functions::default();
-        let one = reward(1.0);
-        functions.add("reward_fn", one.clone());
-        assert_eq!(functions.add("reward_fn", one), "reward_fn");
-    }
-}
+mod tests;

@@ -236,7 +236,10 @@ pub struct State {
 ///
 ///    a tool (an element of "tools")     {"host": KEY, "name", "desc", "args": {parameter: JSON Schema}}
 ///    a metric, a reward                 {"host": KEY, "describe"?: string}
-///    an embedder                        {"host": KEY}
+///    an embedder                        {"host": KEY, "id"?: string}
+///
+/// An embedder is asked while the instance is built, which is kept by the spec's hash: its "id" is like no other embedder's,
+/// so that none gets an instance with the vectors of another. It means nothing else to the worker.
 ///
 /// A parameter's schema has no references; it has "default" where the parameter is optional (null: its absence) and
 /// "description". An element of "tools" may also be a tool in Python, {"python": "<dotted path>"}.

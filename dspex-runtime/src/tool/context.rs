@@ -148,6 +148,13 @@ impl States {
         self.0.contains_key(&type_id)
     }
 
+    /// Whether both are the very same values.
+    pub(crate) fn are(&self, others: &Self) -> bool {
+        let address = |value: &Arc<dyn Any + Send + Sync>| Arc::as_ptr(value).cast::<()>();
+        self.0.len() == others.0.len()
+            && self.0.iter().all(|(id, one)| others.0.get(id).is_some_and(|two| address(one) == address(two)))
+    }
+
     /// These, and in place of those of the same type the others.
     pub(crate) fn with(&self, others: &Self) -> Self {
         if others.0.is_empty() {

@@ -218,7 +218,7 @@ impl ToolSet {
             let message = format!("there is no tool `{name}`");
             return Err(ToolError::of(ToolErrorKind::NotRegistered, message));
         };
-        let scope = Scope { states: scope.states.with(self.states()), ..scope };
+        let scope = Scope { states: scope.states.with(&entry.states), ..scope };
         let json = wire::document_to_vec(&arguments).map_err(|error| unreadable(&error))?;
         entry.answer(&json, scope, None, events).await?.to_value()
     }

@@ -9,12 +9,13 @@ use tokio::sync::Semaphore;
 use super::context::States;
 use super::{Requirement, Tool, ToolSpec};
 
-/// Tools in order, with the states that they share. `tools![plan_of, billing::refund]` makes one.
+/// Tools in order, with the states that they were given. `tools![plan_of, billing::refund]` makes one.
 ///
 /// Cheap to clone; clones share the limits of their tools.
 #[derive(Clone, Debug, Default)]
 pub struct ToolSet {
     tools: Vec<Arc<Entry>>,
+    /// Given to the tools that are there, and kept for those to come.
     states: States,
 }
 
@@ -22,6 +23,8 @@ pub struct ToolSet {
 pub(crate) struct Entry {
     pub(crate) tool: Arc<dyn Tool>,
     pub(crate) limit: Option<Arc<Semaphore>>,
+    /// Its own, which come before the program's.
+    pub(crate) states: States,
     identity: Identity,
 }
 
@@ -44,6 +47,12 @@ pub enum ToolSetError {
         "two different tools are called `{0}`; give one of them another name: `#[dspex_tool(name = \"..\")]`"
     )]
     Duplicate(String),
+    /// One tool was given different values of one state, and only one of them could be told from the name.
+    #[error(
+        "the tool `{0}` is there already with other states; give both the same ones, as a clone of its set has them, or make two tools of it \
+         with names of their own"
+    )]
+    OtherStates(String),
     /// There is nothing to register.
     #[error("the set of tools is empty; name at least one: `tools![my_tool]`")]
     Empty,
@@ -85,7 +94,13 @@ impl Entry {
     fn shared(tool: Arc<dyn Tool>) -> Self {
         let identity = Identity::Object(Arc::as_ptr(&tool).cast::<()>().addr());
         let limit = tool.spec().concurrency().map(|runs| Arc::new(Semaphore::new(runs)));
-        Self { tool, limit, identity }
+        Self { tool, limit, states: States::default(), identity }
+    }
+
+    /// The same tool with these states.
+    fn with_states(&self, states: States) -> Arc<Self> {
+        let (tool, limit, identity) = (self.tool.clone(), self.limit.clone(), self.identity);
+        Arc::new(Self { tool, limit, states, identity })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -102,9 +117,24 @@ impl Entry {
         }
     }
 
-    /// Whether both are the same tool.
+    /// Whether both are the same tool, whatever their states are.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.identity == other.identity
+    }
+
+    /// Whether both are the same tool with the same states, so that either can run in place of the other.
+    pub(crate) fn is_just(&self, other: &Self) -> bool {
+        self.is(other) && self.states.are(&other.states)
+    }
+
+    /// Why both cannot have one name; nothing if either can run in place of the other.
+    pub(crate) fn clash(&self, other: &Self) -> Option<ToolSetError> {
+        let name = || self.name().to_owned();
+        match self.is(other) {
+            true if self.states.are(&other.states) => None,
+            true => Some(ToolSetError::OtherStates(name())),
+            false => Some(ToolSetError::Duplicate(name())),
+        }
     }
 }
 
@@ -123,12 +153,12 @@ fn limit_of(tool: Identity, runs: usize) -> Arc<Semaphore> {
     limit
 }
 
-/// That a tool can be used at all, and finds what it needs, in its set or among the program's states.
-pub(crate) fn check_requirements(entry: &Entry, own: &States, program: &States) -> Result<(), ToolSetError> {
+/// That a tool can be used at all, and finds what it needs, among its own states or the program's.
+pub(crate) fn check_requirements(entry: &Entry, program: &States) -> Result<(), ToolSetError> {
     entry.usable()?;
     for requirement in entry.tool.requirements() {
         if let Requirement::State { type_id, type_name } = requirement
-            && !own.has(type_id)
+            && !entry.states.has(type_id)
             && !program.has(type_id)
         {
             let (tool, state) = (entry.name().to_owned(), type_name.to_owned());
@@ -151,7 +181,8 @@ impl ToolSet {
     ///
     /// [`ToolSetError::Duplicate`] if there is another tool of its name, [`ToolSetError::Unusable`] if it cannot be a tool.
     pub fn with(self, tool: impl Tool) -> Result<Self, ToolSetError> {
-        self.add(Arc::new(Entry::new(tool)))
+        let entry = Entry::new(tool).with_states(self.states.clone());
+        self.add(entry)
     }
 
     /// The same for a tool behind a pointer.
@@ -160,7 +191,8 @@ impl ToolSet {
     ///
     /// As [`with`](Self::with).
     pub fn with_shared(self, tool: Arc<dyn Tool>) -> Result<Self, ToolSetError> {
-        self.add(Arc::new(Entry::shared(tool)))
+        let entry = Entry::shared(tool).with_states(self.states.clone());
+        self.add(entry)
     }
 
     /// Adds a tool whose name was compared with the others' while compiling. What is wrong with it otherwise is told
@@ -168,28 +200,34 @@ impl ToolSet {
     pub(super) fn with_declared(mut self, tool: impl Tool) -> Self {
         let entry = Entry::new(tool);
         if !self.tools.iter().any(|there| there.is(&entry)) {
-            self.tools.push(Arc::new(entry));
+            self.tools.push(entry.with_states(self.states.clone()));
         }
         self
     }
 
-    /// Adds the tools of another set, after those that are there, and its states.
+    /// Adds the tools of another set, after those that are there. Each keeps the states that it was given, and has the other set's
+    /// states of other types beside them.
     ///
     /// # Errors
     ///
-    /// As [`with`](Self::with).
+    /// As [`with`](Self::with), and [`ToolSetError::OtherStates`] if a tool is in both with different values of one state.
     pub fn and(self, other: impl IntoToolSet) -> Result<Self, ToolSetError> {
         let other = other.into_tool_set()?;
-        let states = self.states.with(&other.states);
-        let mut all = other.tools.into_iter().try_fold(self, Self::add)?;
-        all.states = states;
-        Ok(all)
+        let beside = |tools: Vec<Arc<Entry>>, states: &States| -> Vec<Arc<Entry>> {
+            tools.iter().map(|entry| entry.with_states(states.with(&entry.states))).collect()
+        };
+        let all = Self { tools: beside(self.tools, &other.states), states: self.states.with(&other.states) };
+        beside(other.tools, &self.states).into_iter().try_fold(all, Self::add)
     }
 
-    /// Gives the tools of this set a state, which those that take a `State<T>` share.
+    /// Gives the tools of this set a state, which those that take a `State<T>` share: those that are there, in place of one of
+    /// the same type, and those that are added to it.
     #[must_use]
     pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
-        self.states.insert(state);
+        let mut given = States::default();
+        given.insert(state);
+        self.tools = self.tools.iter().map(|entry| entry.with_states(entry.states.with(&given))).collect();
+        self.states = self.states.with(&given);
         self
     }
 
@@ -233,20 +271,16 @@ impl ToolSet {
         self.tools.iter().find(|entry| entry.name() == name)
     }
 
-    pub(crate) fn states(&self) -> &States {
-        &self.states
-    }
-
     /// That each tool can be used at all, and finds what it needs, here or among the program's states.
     pub(crate) fn check(&self, program: &States) -> Result<(), ToolSetError> {
-        self.tools.iter().try_for_each(|entry| check_requirements(entry, &self.states, program))
+        self.tools.iter().try_for_each(|entry| check_requirements(entry, program))
     }
 
     fn add(mut self, entry: Arc<Entry>) -> Result<Self, ToolSetError> {
         entry.usable()?;
-        match self.entry(entry.name()) {
-            Some(there) if there.is(&entry) => {}
-            Some(_) => return Err(ToolSetError::Duplicate(entry.name().to_owned())),
+        match self.entry(entry.name()).map(|there| there.clash(&entry)) {
+            Some(Some(clash)) => return Err(clash),
+            Some(None) => {}
             None => self.tools.push(entry),
         }
         Ok(self)
@@ -335,6 +369,32 @@ mod tests {
         let limit = |entry: &Entry| entry.limit.clone().unwrap();
         assert!(Arc::ptr_eq(&limit(&first), &limit(&again)));
         assert!(!Arc::ptr_eq(&limit(&first), &limit(&another)));
+    }
+
+    #[test]
+    fn each_tool_keeps_the_states_of_the_set_that_it_comes_from() {
+        let objects = [Arc::new(1), Arc::new(1)];
+        let named = |object: &Arc<u8>, name: &str| {
+            Method(object.clone(), ToolSpec::builder(name.to_owned(), "A method.").build())
+        };
+        let one = ToolSet::new().state(1_u8).with(named(&objects[0], "one")).unwrap();
+        let two = ToolSet::new().with(named(&objects[1], "two")).unwrap().state(2_u8).state('x');
+        let all = one.clone().and(&two).unwrap().with(named(&Arc::new(1), "three")).unwrap();
+        let states = |name: &str| all.entry(name).unwrap().states.clone();
+        let number = |name: &str| *states(name).get::<u8>().unwrap();
+        assert_eq!([number("one"), number("two"), number("three")], [1, 2, 2]);
+        assert_eq!(*states("one").get::<char>().unwrap(), 'x');
+        assert_eq!(one.clone().and(&one).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn one_tool_with_two_values_of_a_state_clashes_with_itself() {
+        let object = Arc::new(1);
+        let set = ToolSet::new().with(Method::of(&object)).unwrap();
+        let error = set.clone().state(1_u8).and(set.clone().state(2_u8)).unwrap_err();
+        assert_eq!(error, ToolSetError::OtherStates("method".to_owned()));
+        assert!(error.to_string().contains("`method` is there already with other states"), "{error}");
+        assert_eq!(set.clone().state(1_u8).and(set).unwrap().len(), 1);
     }
 
     #[test]

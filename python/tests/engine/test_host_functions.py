@@ -297,11 +297,25 @@ async def test_embeddings_search_with_an_embedder_of_the_host(engine: Engine) ->
         (pb.Callback.KIND_RETRIEVER, "embed", {"op": "embed", "texts": ["zzz"]}),
     ]
     assert threading.get_ident() not in host.asked_from
-    # The corpus is embedded once, and each call asks its own host.
-    other = ToolHost(embed=bag_of_letters)
-    await ask(engine, other, target, query="pie")
-    assert len(host.asked) == 2
-    assert len(other.asked) == 1
+
+
+async def test_an_embedder_embeds_its_corpus_once_and_another_one_its_own(engine: Engine) -> None:
+    def nearest(identity: str) -> dict[str, Any]:
+        embedder = {"host": "embed", "id": identity}
+        return spec("dspy.Embeddings", args={"corpus": CORPUS, "embedder": embedder, "k": 1})
+
+    def reversed_letters(asked: dict[str, Any]) -> Any:
+        return bag_of_letters(asked)[:, ::-1].copy()
+
+    host, again = ToolHost(embed=bag_of_letters), ToolHost(embed=bag_of_letters)
+    await ask(engine, host, nearest("one"), query="zzz")
+    await ask(engine, again, nearest("one"), query="pie")
+    # Each call asks its own host.
+    assert (len(host.asked), len(again.asked)) == (2, 1)
+    other = ToolHost(embed=reversed_letters)
+    found = await ask(engine, other, nearest("other"), query="zzz")
+    assert found["outputs"]["passages"] == ["zebra zoo"]
+    assert [len(asked["texts"]) for _, _, asked in other.asked] == [len(CORPUS), 1]
 
 
 async def test_no_thread_is_left_of_a_search(engine: Engine) -> None:

@@ -122,6 +122,13 @@ impl Args {
         Part { document: Value::Object(self.values), functions: self.functions, problem: self.problem }
     }
 
+    /// What was collected for a call, whose functions are none of its instance's.
+    pub(crate) fn finish_call(self, target: &str) -> Result<(Map<String, Value>, Functions)> {
+        let (mut values, functions) = self.finish(target)?;
+        let functions = functions.of_call(&mut values);
+        Ok((values, functions))
+    }
+
     /// What was collected, if all of it can be sent.
     pub(crate) fn finish(self, target: &str) -> Result<(Map<String, Value>, Functions)> {
         match self.problem {

@@ -170,7 +170,7 @@ impl<R> Call<R> {
 
     async fn finish(self) -> Result<R> {
         let name = self.callee.name().to_owned();
-        let (args, functions) = self.args.finish(&name)?;
+        let (args, functions) = self.args.finish_call(&name)?;
         let (args, options) =
             (Value::Object(args), CallOptions { functions: Arc::new(functions), ..self.options });
         let (target, document) = match self.callee {

@@ -13,14 +13,17 @@ pub struct Callable(HostFunction);
 impl Callable {
     /// As it stands in a spec.
     pub(crate) fn declare(self, argument: &str, functions: &mut Functions) -> Value {
-        let description = match &self.0 {
-            HostFunction::Reward(reward) => reward.described().map(str::to_owned),
-            HostFunction::Metric(metric) => metric.described().map(str::to_owned),
-            HostFunction::Embedder(_) | HostFunction::Tool { .. } => None,
+        let described = |text: Option<&str>| text.map(|text| ("describe", text.to_owned()));
+        let told = match &self.0 {
+            HostFunction::Reward(reward) => described(reward.described()),
+            HostFunction::Metric(metric) => described(metric.described()),
+            // It is asked while the instance is built, so that what is built is its own.
+            HostFunction::Embedder(embedder) => Some(("id", embedder.id().to_string())),
+            HostFunction::Tool(_) => None,
         };
         let mut declared = json!({"host": functions.add(argument, self.0)});
-        if let Some(description) = description {
-            declared["describe"] = description.into();
+        if let Some((name, text)) = told {
+            declared[name] = text.into();
         }
         declared
     }

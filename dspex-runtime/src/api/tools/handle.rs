@@ -60,7 +60,7 @@ impl Tools {
         let kinds = tools
             .entries()
             .iter()
-            .map(|entry| Kind::Rust { entry: entry.clone(), states: tools.states().clone() });
+            .map(|entry| Kind::Rust { entry: entry.clone(), states: entry.states.clone() });
         self.add(kinds.collect())
     }
 

@@ -63,9 +63,17 @@ impl Kind {
 
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Rust { entry: one, .. }, Self::Rust { entry: two, .. }) => one.is(two),
+            (Self::Rust { entry: one, .. }, Self::Rust { entry: two, .. }) => one.is_just(two),
             (Self::Python { path: one, .. }, Self::Python { path: two, .. }) => one == two,
             _ => false,
+        }
+    }
+
+    /// Why both cannot have one name.
+    fn clash(&self, other: &Self) -> Option<ToolSetError> {
+        match (self, other) {
+            (Self::Rust { entry: one, .. }, Self::Rust { entry: two, .. }) => one.clash(two),
+            _ => (!self.is(other)).then(|| ToolSetError::Duplicate(self.name().to_owned())),
         }
     }
 
@@ -134,8 +142,8 @@ impl SessionTools {
         }
         for kind in &kinds {
             let there = registered.tools.iter().find(|tool| tool.kind.name() == kind.name());
-            if there.is_some_and(|there| !there.kind.is(kind)) {
-                return Err(ToolSetError::Duplicate(kind.name().to_owned()));
+            if let Some(clash) = there.and_then(|there| there.kind.clash(kind)) {
+                return Err(clash);
             }
         }
         registered.registrations += 1;
