@@ -229,6 +229,8 @@ impl<M: Module> Run<M> {
 
     /// The call may be run again if its worker is lost. Without this, such a call ends with
     /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown).
+    ///
+    /// A call that is run again runs its tools again, as all that it does, and its events come again, from the first.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.options.idempotent = idempotent;
         self

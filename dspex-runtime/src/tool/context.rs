@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ToolError, ToolErrorKind};
 use crate::api::{Dspex, Session};
+use crate::pool::{Pool, PoolConfig};
 
 /// What a tool is given beside its arguments. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,6 +28,15 @@ pub(crate) struct Scope {
     pub(crate) states: States,
     /// How many calls stand above the one that the tool is part of.
     pub(crate) depth: u32,
+}
+
+impl Scope {
+    /// The largest answer of a tool that streams, as JSON: what the program's workers take as one message.
+    pub(super) fn max_answer_bytes(&self) -> u64 {
+        let pool = self.dspex.as_ref().map(|dspex| dspex.runtime.bridge.pool());
+        // Outside of every program the usual limit holds.
+        pool.map_or_else(|| PoolConfig::default().max_message_bytes, Pool::max_message_bytes)
+    }
 }
 
 /// Identifies one run of a tool, unique within the process.

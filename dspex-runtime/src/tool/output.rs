@@ -106,6 +106,14 @@ pub(super) fn join(items: &[Bytes]) -> Bytes {
     list.into()
 }
 
+/// A stream that is more than an answer may be.
+pub(super) fn too_large(tool: &str, limit: u64) -> ToolError {
+    let message = format!(
+        "the items of the tool `{tool}` are together over the limit of {limit} bytes; end the stream earlier"
+    );
+    ToolError::of(ToolErrorKind::Output, message)
+}
+
 fn unwritable(error: wire::WireError) -> ToolError {
     tracing::error!(target: "dspex::tool", %error, "what a tool returned has no JSON form");
     ToolError::of(ToolErrorKind::Output, "the tool's answer cannot be written as JSON")

@@ -93,6 +93,7 @@ impl Entry {
         let spec = self.tool.spec();
         let arguments = ToolArguments::validate(given, spec)?;
         let depth = scope.depth;
+        let limit = scope.max_answer_bytes();
         // What the tool started elsewhere is told when it is given up, and not when it ended by itself.
         scope.cancelled = scope.cancelled.child_token();
         let given_up = scope.cancelled.clone().drop_guard();
@@ -105,7 +106,7 @@ impl Entry {
         let places = Arc::new(Places { _tool: tool, _session: session });
         let answer = async {
             let output = self.tool.call(context, arguments).await?;
-            collect(output, call, spec.name(), events).await
+            collect(output, call, spec.name(), limit, events).await
         };
         let contained = AssertUnwindSafe(below(depth, PLACES.scope(places, answer))).catch_unwind();
         let ended = match spec.timeout() {
@@ -130,15 +131,20 @@ async fn collect(
     output: ToolOutput,
     call: CallId,
     tool: &str,
+    limit: u64,
     events: &CallEvents,
 ) -> Result<Answered, ToolError> {
     let mut stream = match output.0 {
         Answer::Value(json) => return Ok(Answered(json)),
         Answer::Stream(stream) => stream,
     };
-    let mut items = Vec::new();
+    let (mut items, mut size) = (Vec::new(), 0);
     while let Some(item) = stream.next().await {
         let item = item?;
+        size += item.len() as u64 + 1;
+        if size > limit {
+            return Err(output::too_large(tool, limit));
+        }
         events.tool_item(call, tool, items.len(), &item).await;
         items.push(item);
     }

@@ -111,7 +111,8 @@ impl Tools {
     /// # Errors
     ///
     /// [`Error::ToolNotFound`](crate::Error::ToolNotFound), [`Error::Tool`](crate::Error::Tool) for what a Rust tool ended with,
-    /// and whatever a call ends with for one in Python.
+    /// and whatever a call ends with for one in Python: for a generator [`Error::TooLarge`](crate::Error::TooLarge) where all its
+    /// items together are larger than one message may be, and [`stream`](Self::stream) has no such limit.
     pub async fn execute(&self, name: &str, arguments: impl Serialize + Send) -> Result<Value> {
         let arguments = document(&arguments)?;
         self.start(name, arguments, CallEvents::default())?.await
@@ -203,9 +204,11 @@ impl Tools {
     }
 }
 
-/// Runs a tool of Python. Its items go to whoever reads the events; if nobody does, they are the answer.
+/// Runs a tool of Python. Its items go to whoever reads the events; if nobody does, they are the answer, which is no larger
+/// than one message may be.
 async fn python(context: CallContext, path: String, arguments: Value, events: CallEvents) -> Result<Value> {
     let inputs = encode_document(&arguments)?;
+    let limit = context.runtime.bridge.pool().max_message_bytes();
     let target = Target::Tool { path: path.clone(), describe: false };
     let run = move |events| async move {
         let options = CallOptions { events, ..CallOptions::default() };
@@ -218,7 +221,14 @@ async fn python(context: CallContext, path: String, arguments: Value, events: Ca
     let (mut items, mut stream) = (Vec::new(), CallStream::new(run));
     loop {
         match stream.try_next().await? {
-            Some(CallEvent::Item { value, .. }) => items.push(value),
+            Some(CallEvent::Item { value, .. }) => {
+                let size = stream.item_bytes();
+                if size > limit {
+                    // With the stream goes the call, and with the call the generator.
+                    return Err(Error::TooLarge { what: "the items of the tool", size, limit });
+                }
+                items.push(value);
+            }
             Some(CallEvent::Done(answer)) => return Ok(answer.unwrap_or(Value::Array(items))),
             Some(_) => {}
             None => return Err(Error::Protocol("the call of a tool had no end".to_owned())),
