@@ -91,9 +91,9 @@ async fn failures_panics_and_time_limits_are_answers_that_tell_nothing_of_the_ho
     assert_eq!((busy.is_error, text(&busy)), (Some(true), "the CRM is busy"));
     assert_eq!(busy.meta.as_ref().unwrap().0["dspex/retryable"], json!(true));
     let panicked = call(&client, "explode", json!({})).await.unwrap();
-    assert_eq!((panicked.is_error, text(&panicked)), (Some(true), "the tool `explode` failed unexpectedly"));
+    assert_eq!((panicked.is_error, text(&panicked)), (Some(true), "the tool failed unexpectedly"));
     let late = call(&client, "hang", json!({})).await.unwrap();
-    assert_eq!((late.is_error, text(&late)), (Some(true), "the tool `hang` did not end within 50ms"));
+    assert_eq!((late.is_error, text(&late)), (Some(true), "the tool did not end within 50ms"));
 }
 
 #[tokio::test]

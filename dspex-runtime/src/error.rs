@@ -135,6 +135,17 @@ pub enum Error {
     /// No instance of this name in the session.
     #[error("the session keeps no instance `{0}`; `Instance::keep` gives one its name")]
     InstanceNotFound(String),
+    /// An instance with a closure of the program cannot be kept.
+    #[error(
+        "an instance of `{class}` cannot be kept, since its `{function}` is a function of this program alone; keep the module that it \
+         is made of, and make it again"
+    )]
+    NotKept {
+        /// The class.
+        class: String,
+        /// The argument that is a reward, a metric or an embedder.
+        function: String,
+    },
     /// Text that cannot be the id of a session.
     #[error("{0:?} is no id of a session: it needs 1 to 256 characters, none of them a control character")]
     SessionName(String),

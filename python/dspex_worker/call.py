@@ -24,9 +24,10 @@ log = logging.getLogger(__name__)
 # a host that does not read.
 EVENT_BACKLOG_BYTES = 16 * 1024 * 1024
 
-# More items of a stream wait while more than this does: nothing of them may be dropped.
-ITEM_BACKLOG_BYTES = 1024 * 1024
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
+# A generator waits while so many of its items, or so much of them, has no answer of the host: what reads them
+# may be slower, and nothing of them may be dropped.
+ITEMS_AHEAD = 32
+ITEM_BYTES_AHEAD = 1024 * 1024
 
 # A hundred years: the event loop's clock has to be able to add it.
 _LONGEST_DEADLINE_MS = 100 * 365 * 24 * 3600 * 1000
@@ -61,9 +62,13 @@ class Call:
         "_ended",
         "_engine",
         "_events",
+        "_items",
+        "_items_bytes",
+        "_items_taken",
         "_loop",
         "_loop_thread",
         "_open",
+        "_room",
         "_sending",
         "_seq",
         "_started",
@@ -95,6 +100,11 @@ class Call:
         self._dropped = 0
         # Of a thread's item, until the host has room for more.
         self._sending: asyncio.Task[None] | None = None
+        # The sizes of the items that the host has not taken yet.
+        self._items: deque[int] = deque()
+        self._items_bytes = 0
+        self._items_taken = 0
+        self._room: asyncio.Future[None] | None = None
         self.deadline: float | None = None
         if open.deadline_ms:
             self.deadline = self._loop.time() + min(open.deadline_ms, _LONGEST_DEADLINE_MS) / 1000
@@ -133,6 +143,14 @@ class Call:
             case _:
                 problem = error(pb.Error.KIND_PROTOCOL, "the host's callback reply has no result")
                 _settle(waiter.set_exception, HostError(problem))
+
+    def taken(self, count: int) -> None:
+        """So many items found room at the host since the call began."""
+        while self._items and self._items_taken < count:
+            self._items_taken += 1
+            self._items_bytes -= self._items.popleft()
+        if self._room is not None:
+            _settle(self._room.set_result, None)
 
     def learn(self, state: pb.State) -> None:
         """Takes specs, asked for or not."""
@@ -193,14 +211,22 @@ class Call:
             text = f"an item of {len(message)} bytes is over the limit of {limit} bytes for one message"
             raise HostError(error(pb.Error.KIND_TOO_LARGE, text, size=len(message), limit=limit))
         self._seq += 1
+        self._items.append(len(message))
+        self._items_bytes += len(message)
         self._connection.send(self.call_id, message)
         # A generator that waits for nothing would keep the loop from sending, and from hearing of the end.
         await asyncio.sleep(0)
-        pause = _SHORTEST_PAUSE
-        while self._connection.backlog() > ITEM_BACKLOG_BYTES:
-            # A host that is slow is asked rarely.
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+        while not self._has_room():
+            await self._taking()
+
+    async def _taking(self) -> None:
+        """Until the host has taken an item. Who ends the call cancels who waits here, and a call has one generator."""
+        self._room = self._loop.create_future()
+        self._connection.asked()
+        await self._room
+
+    def _has_room(self) -> bool:
+        return len(self._items) < ITEMS_AHEAD and self._items_bytes < ITEM_BYTES_AHEAD
 
     def item_blocking(self, body: bytes) -> None:
         self.check_cancelled()
@@ -237,7 +263,11 @@ class Call:
             missing = self._engine.missing(self._open)
             if any(missing):
                 await self._fetch(missing)
-            message = self._done(await self._engine.run(self._open, self))
+            output = await self._engine.run(self._open, self)
+            while self._items:
+                # So that none of the host's answers is on its way to a call that has ended.
+                await self._taking()
+            message = self._done(output)
         except GeneratorExit:
             raise  # the loop is gone, and the process with it
         except BaseException as exc:

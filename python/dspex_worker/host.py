@@ -55,7 +55,7 @@ class Host(Protocol):
         ...
 
     async def item(self, body: bytes) -> None:
-        """Sends an event "item". Waits while the host does not read; none is lost.
+        """Sends an event "item". Waits while the host has not taken the ones before; none is lost.
 
         Raises `HostError` for one that is too large, `asyncio.CancelledError` where the call is cancelled.
         """

@@ -230,6 +230,10 @@ class Connection:
             call = self._calls.get(up.call)
             if call is not None:
                 call.reply(up.callback_reply)
+        elif kind == "items_taken":
+            call = self._calls.get(up.call)
+            if call is not None:
+                call.taken(up.items_taken.count)
         elif kind == "fragment":
             self._fragment(up.call, up.fragment)
         elif kind == "state":

@@ -5,7 +5,7 @@
 The first figures are of the tool alone, with a host that answers at once: arguments to JSON, the answer from
 JSON, and DSPy's settings. Beside them the same arguments in DSPy's own `Tool`, which checks them by making a
 model of pydantic for each. The last ones are of a worker and a peer in Python that answers at once: the round
-trip of a callback on the framed carrier, from the event loop and from a thread.
+trip of a callback on the framed carrier, from the event loop and from a thread, and the items of generators.
 """
 
 from __future__ import annotations
@@ -140,6 +140,19 @@ def through_a_worker(count: int) -> None:
         times = json.loads(down.done.output.json)["value"]
         half, most = statistics.median(times), statistics.quantiles(times, n=100)[98]
         print(f"round trip, {path:28} {half * 1e6:8.1f} us p50 {most * 1e6:8.1f} us p99")
+    for call, path in enumerate(("clock_async", "clock"), 3):
+        tool = pb.ToolCall(path=f"dspex_worker.testing.{path}")
+        begun, taken, told = time.perf_counter(), 0, 0
+        inputs = json.dumps({"count": count}).encode()
+        send(pb.Up(call=call, open=pb.Open(tool=tool, inputs=pb.Payload(json=inputs))))
+        while (down := receive()).HasField("event"):
+            taken += 1
+            # As the host does.
+            if not buffer or taken - told == 16:
+                told = taken
+                send(pb.Up(call=call, items_taken=pb.ItemsTaken(count=taken)))
+        assert down.HasField("done"), down
+        print(f"items of {path:31} {count / (time.perf_counter() - begun):8.0f} a second")
     worker.release()
     host.close()
 

@@ -1,6 +1,7 @@
 //! Tools of Python under the same roof as those of Rust.
 
 use dspex::testing::ScriptedLm;
+use dspex::tool::ToolErrorKind;
 use dspex::{CallEvent, ToolLanguage};
 
 use crate::common::{assert_serves, eventually, on_both_carriers};
@@ -22,6 +23,24 @@ fn other_postage() -> u32 {
 #[dspex_tool(stream)]
 fn count_up(end: u32) -> impl futures::Stream<Item = u32> {
     futures::stream::iter(1..=end)
+}
+
+/// Never ends.
+#[dspex_tool(stream)]
+fn zeros() -> impl futures::Stream<Item = String> {
+    futures::stream::repeat_with(|| "0".repeat(1000))
+}
+
+/// How many items the endless generator has made, once it makes no more for a while.
+async fn settled(session: &Session) -> u64 {
+    let mut before = None;
+    loop {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        let made = run(session, "made", json!({})).await.unwrap().as_u64().unwrap();
+        if before.replace(made) == Some(made) || made > 100_000 {
+            return made;
+        }
+    }
 }
 
 on_both_carriers! {
@@ -134,6 +153,64 @@ on_both_carriers! {
             }
         }
         assert_eq!(json!(items), json!([1, 2, 3]));
+    }
+
+    async fn a_reader_who_pauses_stops_the_generator(carrier: Carrier) {
+        let dspex = builder(carrier).sync_threads(2).start().await.unwrap();
+        let session = dspex.session();
+        for name in ["endless", "endless_in_thread"] {
+            let _registered = session.tools().register_python(&program(name)).await.unwrap();
+            let mut events = session.tools().stream(name, json!({"size": 0})).unwrap();
+            for _ in 0..3 {
+                assert!(matches!(events.try_next().await.unwrap(), Some(CallEvent::Item { .. })));
+            }
+            // The reader pauses. What Python made since then is a window and no more.
+            let made = settled(&session).await;
+            assert!((3..1000).contains(&made), "{name} made {made} items");
+            drop(events);
+            eventually("Python has ended the call", || dspex.load().in_flight == 0).await;
+            assert_eq!(run(&session, "has_ended", json!({})).await.unwrap(), true, "{name}");
+
+            let mut events = session.tools().stream(name, json!({"size": 100_000})).unwrap();
+            assert!(matches!(events.try_next().await.unwrap(), Some(CallEvent::Item { .. })));
+            let made = settled(&session).await;
+            assert!((1..50).contains(&made), "{name} made {made} large items");
+            // And it goes on where it was.
+            for expected in 1..100 {
+                let Some(CallEvent::Item { index, .. }) = events.try_next().await.unwrap() else { panic!("no item") };
+                assert_eq!(index, expected);
+            }
+            drop(events);
+            eventually("Python has ended the call", || dspex.load().in_flight == 0).await;
+        }
+        assert_serves(&dspex).await;
+    }
+
+    async fn a_generator_without_a_reader_is_no_larger_than_a_message(carrier: Carrier) {
+        let dspex = builder(carrier).max_message_bytes(1 << 20).sync_threads(1).start().await.unwrap();
+        let session = dspex.session();
+        let tools = session.tools();
+        for name in ["endless", "endless_in_thread"] {
+            let _registered = tools.register_python(&program(name)).await.unwrap();
+            let error = tools.execute(name, json!({"size": 10_000})).await.unwrap_err();
+            assert!(matches!(error, Error::TooLarge { limit: 0x10_0000, .. }), "{error}");
+            eventually("Python has ended the call", || dspex.load().in_flight == 0).await;
+            assert_eq!(run(&session, "has_ended", json!({})).await.unwrap(), true, "{name}");
+        }
+        let _registered = tools.register(tools![zeros]).await.unwrap();
+        let error = tools.execute("zeros", json!({})).await.unwrap_err();
+        assert!(matches!(&error, Error::Tool { error, .. } if error.kind() == ToolErrorKind::Output), "{error}");
+        assert_serves(&dspex).await;
+    }
+
+    async fn short_generators_end_like_any_call(carrier: Carrier) {
+        let dspex = builder(carrier).start().await.unwrap();
+        let session = dspex.session();
+        let _registered = session.tools().register_python(&program("count_down")).await.unwrap();
+        for start in 0..200 {
+            let items = session.tools().execute("count_down", json!({"start": start % 5})).await.unwrap();
+            assert_eq!(items, json!((1..=start % 5).rev().collect::<Vec<_>>()));
+        }
     }
 
     async fn a_stream_that_is_dropped_closes_the_generator(carrier: Carrier) {

@@ -126,31 +126,39 @@ def count_down(start: int) -> Iterator[int]:
 
 
 ended = threading.Event()
+counted = [0]
 
 
-async def endless() -> AsyncIterator[int]:
-    """Counts until nobody listens."""
+async def endless(size: int = 0) -> AsyncIterator[int | str]:
+    """Counts until nobody listens; with a size, gives so long texts."""
     ended.clear()
-    number = 0
+    number = counted[0] = 0
     try:
         while True:
-            yield number
+            counted[0] += 1
+            yield "x" * size if size else number
             number += 1
             await asyncio.sleep(0)
     finally:
         ended.set()
 
 
-def endless_in_thread() -> Iterator[int]:
+def endless_in_thread(size: int = 0) -> Iterator[int | str]:
     """The same without an event loop."""
     ended.clear()
-    number = 0
+    number = counted[0] = 0
     try:
         while True:
-            yield number
+            counted[0] += 1
+            yield "x" * size if size else number
             number += 1
     finally:
         ended.set()
+
+
+async def made() -> int:
+    """How many items the endless one has made that began last."""
+    return counted[0]
 
 
 def has_ended() -> bool:

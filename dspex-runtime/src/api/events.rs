@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures::Stream;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::error::{Error, Result};
 use crate::proto;
@@ -17,6 +18,9 @@ use crate::wire;
 
 /// So many events wait for a reader before the call waits for it too.
 const BACKLOG: usize = 256;
+
+/// So many bytes of items wait for a reader before the call waits for it too; one that is larger waits alone.
+const BACKLOG_BYTES: u32 = 1 << 20;
 
 /// What happens while a call runs, in order, and its answer last.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +80,23 @@ impl CallEvent<Infallible> {
 
 /// Where the events of a call go; nowhere, unless somebody reads them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct CallEvents(Option<mpsc::Sender<CallEvent<Infallible>>>);
+pub(crate) struct CallEvents(Option<Reader>);
+
+#[derive(Clone, Debug)]
+struct Reader {
+    sender: mpsc::Sender<Waiting>,
+    /// For the bytes of items.
+    room: Arc<Semaphore>,
+}
+
+/// An event on its way to the reader.
+#[derive(Debug)]
+struct Waiting {
+    event: CallEvent<Infallible>,
+    /// The size of an item as JSON; 0 for what is none.
+    bytes: u64,
+    _room: Option<OwnedSemaphorePermit>,
+}
 
 impl CallEvents {
     pub(crate) fn is_read(&self) -> bool {
@@ -93,7 +113,8 @@ impl CallEvents {
     pub(crate) async fn tool_item(&self, call: CallId, tool: &str, index: usize, json: &[u8]) {
         if self.is_read() {
             let value = wire::document_from_slice(json).unwrap_or_default();
-            self.send(CallEvent::ToolItem { call, tool: tool.to_owned(), index, value }).await;
+            let event = CallEvent::ToolItem { call, tool: tool.to_owned(), index, value };
+            self.send_item(event, json.len()).await;
         }
     }
 
@@ -119,27 +140,45 @@ impl CallEvents {
         }
         match event.r#type.as_str() {
             "item" => match serde_json::from_slice::<Item>(&event.json) {
-                Ok(Item { index, value }) => self.send(CallEvent::Item { index, value }).await,
+                Ok(Item { index, value }) => {
+                    self.send_item(CallEvent::Item { index, value }, event.json.len()).await;
+                }
                 Err(error) => tracing::warn!(target: "dspex::bridge", %error, "an item cannot be read"),
             },
             other => tracing::debug!(target: "dspex::bridge", seq = event.seq, kind = other, "event"),
         }
     }
 
+    /// An item of a tool of Python, of so many bytes as JSON.
+    pub(crate) async fn item(&self, index: usize, value: Value, bytes: u64) {
+        self.send_item(CallEvent::Item { index, value }, usize::try_from(bytes).unwrap_or(usize::MAX)).await;
+    }
+
     async fn send(&self, event: CallEvent<Infallible>) {
-        if let Some(sender) = &self.0 {
+        if let Some(Reader { sender, .. }) = &self.0 {
             // Whoever stopped reading wants no more of them.
-            let _ = sender.send(event).await;
+            let _ = sender.send(Waiting { event, bytes: 0, _room: None }).await;
+        }
+    }
+
+    /// Waits for room by the item's size as well.
+    async fn send_item(&self, event: CallEvent<Infallible>, bytes: usize) {
+        if let Some(Reader { sender, room }) = &self.0 {
+            let wanted = u32::try_from(bytes).unwrap_or(u32::MAX).min(BACKLOG_BYTES);
+            // A semaphore of ours is never closed.
+            let room = room.clone().acquire_many_owned(wanted).await.ok();
+            let _ = sender.send(Waiting { event, bytes: bytes as u64, _room: room }).await;
         }
     }
 }
 
 /// A call that runs while its events are read: a [`Stream`] of them. Dropping it cancels the call in Python.
 ///
-/// The call goes on as its events are read: who stops reading stops the call.
+/// The call goes on as its events are read: who stops reading stops the call, once 256 events or 1 MiB of items wait.
 #[must_use = "a call runs while its stream is read"]
 pub struct CallStream<T> {
-    events: mpsc::Receiver<CallEvent<Infallible>>,
+    events: mpsc::Receiver<Waiting>,
+    item_bytes: u64,
     call: Option<Pin<Box<dyn Future<Output = Result<T>> + Send>>>,
     ended: Option<Result<T>>,
 }
@@ -151,7 +190,13 @@ impl<T> CallStream<T> {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let (sender, events) = mpsc::channel(BACKLOG);
-        Self { events, call: Some(Box::pin(call(CallEvents(Some(sender))))), ended: None }
+        let reader = Reader { sender, room: Arc::new(Semaphore::new(BACKLOG_BYTES as usize)) };
+        Self { events, item_bytes: 0, call: Some(Box::pin(call(CallEvents(Some(reader))))), ended: None }
+    }
+
+    /// The size of all items so far, as JSON.
+    pub(crate) fn item_bytes(&self) -> u64 {
+        self.item_bytes
     }
 
     /// The next event; none after [`CallEvent::Done`] or an error.
@@ -196,8 +241,9 @@ impl<T: Unpin> Stream for CallStream<T> {
             self.ended = Some(ended);
         }
         match (ready!(self.events.poll_recv(context)), self.ended.take()) {
-            (Some(event), ended) => {
+            (Some(Waiting { event, bytes, .. }), ended) => {
                 self.ended = ended;
+                self.item_bytes += bytes;
                 Poll::Ready(Some(Ok(event.of())))
             }
             (None, Some(ended)) => Poll::Ready(Some(ended.map(CallEvent::Done))),

@@ -17,7 +17,7 @@ use super::session::Instances;
 use super::steering::{Binding, Steering};
 use super::{Adapter, CallStream, InstanceSpec, Module, Prediction, Session};
 use crate::bridge::{Spec, Target};
-use crate::error::Result;
+use crate::error::{Error, Problem, Problems, Result};
 use crate::functions::Reward;
 use crate::lm::Lm;
 
@@ -106,6 +106,12 @@ impl<M: Module> Instance<M> {
     }
 
     async fn attempted(&self, class: &str, n: u32, threshold: f64, reward: Reward) -> Result<Self> {
+        if n == 0 {
+            let expected = Some("at least 1".to_owned());
+            let problem =
+                Problem { field: "N".to_owned(), problem: "no attempt at all".to_owned(), expected };
+            return Err(Error::InvalidInput { target: class.to_owned(), problems: Problems(vec![problem]) });
+        }
         let spec = InstanceSpec::new(class)
             .module("module", self)
             .arg("N", n)
@@ -146,7 +152,8 @@ impl<M: Module> Instance<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::SessionNotFound`](crate::Error::SessionNotFound) if the session ended.
+    /// [`Error::SessionNotFound`](crate::Error::SessionNotFound) if the session ended, [`Error::NotKept`](crate::Error::NotKept) for one with
+    /// a reward, a metric or an embedder of this program.
     pub async fn keep(&self, id: &str) -> Result<()> {
         Instances::put(&self.session, id, &self.spec, &self.steering).await
     }
@@ -229,6 +236,8 @@ impl<M: Module> Run<M> {
 
     /// The call may be run again if its worker is lost. Without this, such a call ends with
     /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown).
+    ///
+    /// A call that is run again runs its tools again, as all that it does, and its events come again, from the first.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.options.idempotent = idempotent;
         self

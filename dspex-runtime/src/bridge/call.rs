@@ -195,6 +195,7 @@ impl Bridge {
             }
         };
         let mut callbacks = JoinSet::new();
+        let mut items = Items::default();
         let mut expiry = std::pin::pin!(tokio::time::sleep_until(deadline));
         loop {
             let inbound = tokio::select! {
@@ -237,14 +238,22 @@ impl Bridge {
                 }
                 Inbound::Message(down::Kind::NeedState(need)) => send_state(&call, &need, request)?,
                 Inbound::Message(down::Kind::Event(event)) => {
-                    let Some(host) = &request.host else { continue };
-                    tokio::select! {
-                        biased;
-                        () = host.event(event) => {}
-                        () = &mut expiry => {
-                            call.cancel(cancel::Reason::Deadline);
-                            return Err(Error::DeadlineExceeded { after: request.deadline, phase: Phase::Running });
+                    let item = event.r#type == "item";
+                    // Served here and not in a task: so events keep their order. While there is no room for one, what else
+                    // Python asks within this call waits as well: who does not read a stream holds its call up. Calls
+                    // with many callbacks at once are no generators, and their workers send no events.
+                    if let Some(host) = &request.host {
+                        tokio::select! {
+                            biased;
+                            () = host.event(event) => {}
+                            () = &mut expiry => {
+                                call.cancel(cancel::Reason::Deadline);
+                                return Err(Error::DeadlineExceeded { after: request.deadline, phase: Phase::Running });
+                            }
                         }
+                    }
+                    if item {
+                        items.took_one(&call);
                     }
                 }
                 Inbound::Message(_) => {}
@@ -264,6 +273,28 @@ impl Bridge {
 pub(crate) fn far_from_now(duration: Duration) -> Instant {
     const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
     Instant::now() + duration.min(THIRTY_YEARS)
+}
+
+/// The items of a generator in Python that there was room for; Python makes more as it is told so.
+#[derive(Default)]
+struct Items {
+    taken: u64,
+    told: u64,
+}
+
+impl Items {
+    /// So many are taken at most before Python is told: half of what it makes ahead, so that it need not stop.
+    const AT_ONCE: u64 = 16;
+
+    fn took_one(&mut self, call: &Call) {
+        self.taken += 1;
+        // Python may wait for this answer, unless something of it is here already.
+        if self.taken - self.told >= Self::AT_ONCE || !call.has_more() {
+            self.told = self.taken;
+            // The loss of the worker arrives as the call's end.
+            let _ = call.send(up::Kind::ItemsTaken(proto::ItemsTaken { count: self.taken }));
+        }
+    }
 }
 
 /// How one try ended.

@@ -17,7 +17,7 @@ pub(crate) trait HostFunctions: Send + Sync {
         payload: Payload,
     ) -> BoxFuture<'static, Result<Payload, proto::Error>>;
 
-    /// Takes an event of Python's; completes when there is room for the next one.
+    /// Takes an event of Python's; completes when there was room for it.
     fn event(&self, event: proto::Event) -> BoxFuture<'_, ()>;
 }
 

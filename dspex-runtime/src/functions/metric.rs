@@ -11,7 +11,8 @@ use super::judge::Judge;
 /// How good a prediction is, measured against an example: for `dspy.Evaluate` and the optimizers.
 ///
 /// The first type is that of an example with all its fields, the second that of the prediction's outputs; both may be
-/// `serde_json::Value`. DSPy may call a metric twice for one prediction, from several threads at once.
+/// `serde_json::Value`. DSPy may call a metric twice for one prediction, from several threads at once. Where the function panics, or the types do
+/// not fit, DSPy counts a failure: `dspy.Evaluate` gives the example its `failure_score`, 0 if nothing is said, and ends after `max_errors`.
 ///
 /// ```
 /// use dspex_runtime::{Judged, Metric};

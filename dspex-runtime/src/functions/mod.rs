@@ -59,6 +59,12 @@ impl Functions {
         self.0.get(key)
     }
 
+    /// The key of a function that is no tool, so that nothing finds it again by a name.
+    pub(crate) fn closure(&self) -> Option<&str> {
+        let found = self.0.iter().find(|(_, function)| !matches!(function, HostFunction::Tool { .. }));
+        found.map(|(key, _)| key.as_str())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

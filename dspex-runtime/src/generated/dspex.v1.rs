@@ -5,7 +5,7 @@ pub struct Up {
     /// The call that this message belongs to, unique per connection and never reused. 0: the connection itself.
     #[prost(uint64, tag = "1")]
     pub call: u64,
-    #[prost(oneof = "up::Kind", tags = "2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "up::Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
     pub kind: ::core::option::Option<up::Kind>,
 }
 /// Nested message and enum types in `Up`.
@@ -26,6 +26,8 @@ pub mod up {
         Ping(super::Ping),
         #[prost(message, tag = "8")]
         Fragment(super::Fragment),
+        #[prost(message, tag = "9")]
+        ItemsTaken(super::ItemsTaken),
     }
 }
 /// Worker -> host.
@@ -146,7 +148,8 @@ pub mod open {
 }
 /// Runs a tool that is written in Python: a function, or a `dspy.Tool` object, of a module that the host allows.
 ///
-/// Done.output: {"value": ..}; for a generator {"items": n}, and each item was an event "item".
+/// Done.output: {"value": ..}; for a generator {"items": n}, and each item was an event "item", which the
+/// host answers with `ItemsTaken`.
 /// With `describe` nothing is run, and Done.output is the tool's declaration as it stands in a spec, with "returns"?: JSON
 /// Schema and "streams": bool, and with "path" in the place of "host".
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -397,6 +400,15 @@ pub struct Event {
     pub r#type: ::prost::alloc::string::String,
     #[prost(bytes = "bytes", tag = "3")]
     pub json: ::prost::bytes::Bytes,
+}
+/// The host had room for items of a tool that streams: so many, from the call's first event "item" on. The worker has at most
+/// 32 of them on their way, and makes no more while those that are have 1 MiB together; so a reader that stops stops the
+/// generator. The host need not answer each one, but must not wait for another before it answers all that it took.
+/// `Done` comes after the answers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ItemsTaken {
+    #[prost(uint64, tag = "1")]
+    pub count: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Done {

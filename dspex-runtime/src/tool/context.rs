@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Standing, ToolError, ToolErrorKind};
 use crate::api::{Dspex, Session};
+use crate::pool::{Pool, PoolConfig};
 
 /// What a tool is given beside its arguments. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -42,6 +43,15 @@ impl Scope {
             None => session,
         });
         self
+    }
+}
+
+impl Scope {
+    /// The largest answer of a tool that streams, as JSON: what the program's workers take as one message.
+    pub(super) fn max_answer_bytes(&self) -> u64 {
+        let pool = self.dspex.as_ref().map(|dspex| dspex.runtime.bridge.pool());
+        // Outside of every program the usual limit holds.
+        pool.map_or_else(|| PoolConfig::default().max_message_bytes, Pool::max_message_bytes)
     }
 }
 

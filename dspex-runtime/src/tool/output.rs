@@ -106,6 +106,12 @@ pub(super) fn join(items: &[Bytes]) -> Bytes {
     list.into()
 }
 
+/// More than an answer may be.
+pub(super) fn too_large(limit: u64) -> ToolError {
+    let message = format!("the tool's answer is over the limit of {limit} bytes; ask for less");
+    ToolError::of(ToolErrorKind::Output, message)
+}
+
 fn unwritable(error: wire::WireError) -> ToolError {
     tracing::error!(target: "dspex::tool", %error, "what a tool returned has no JSON form");
     ToolError::of(ToolErrorKind::Output, "the tool's answer cannot be written as JSON")

@@ -88,6 +88,7 @@ impl Entry {
         let tool = standing.place(self.limit.as_ref()).await;
         let session = standing.place(session).await;
         let places = Arc::new(Places { _tool: tool, _session: session });
+        let limit = scope.max_answer_bytes();
         // What the tool started elsewhere is told when it is given up, and not when it ended by itself.
         scope.cancelled = scope.cancelled.child_token();
         let given_up = scope.cancelled.clone().drop_guard();
@@ -96,13 +97,13 @@ impl Entry {
             let mut left = TimeLeft::of(spec.timeout());
             let output =
                 left.run(self.tool.call(context, arguments)).await.ok_or_else(|| timed_out(spec))??;
-            collect(output, call, spec, left, events).await
+            collect(output, call, (spec, left, limit), events).await
         };
         let contained = AssertUnwindSafe(standing.scope(PLACES.scope(places, answer))).catch_unwind();
         let ended = contained.await.unwrap_or_else(|panic| {
             let text = panic_text(&*panic);
             tracing::error!(target: "dspex::tool", tool = spec.name(), panic = text, "a tool panicked");
-            let message = format!("the tool `{}` failed unexpectedly", spec.name());
+            let message = "the tool failed unexpectedly";
             Err(ToolError::of(ToolErrorKind::Panicked, message))
         });
         if !matches!(&ended, Err(error) if error.kind() == ToolErrorKind::TimedOut) {
@@ -122,7 +123,12 @@ impl TimeLeft {
 
     /// What the future ends with; none if the time was over before.
     async fn run<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        // A stream that always has an item must not keep others from running.
+        tokio::task::coop::consume_budget().await;
         let Some(left) = self.0 else { return Some(future.await) };
+        if left.is_zero() {
+            return None;
+        }
         let begun = Instant::now();
         let ended = tokio::time::timeout(left, future).await.ok();
         self.0 = Some(left.saturating_sub(begun.elapsed()));
@@ -132,7 +138,7 @@ impl TimeLeft {
 
 fn timed_out(spec: &ToolSpec) -> ToolError {
     let limit = spec.timeout().unwrap_or_default();
-    let message = format!("the tool `{}` did not end within {limit:?}", spec.name());
+    let message = format!("the tool did not end within {limit:?}");
     ToolError::of(ToolErrorKind::TimedOut, message).retryable()
 }
 
@@ -140,17 +146,23 @@ fn timed_out(spec: &ToolSpec) -> ToolError {
 async fn collect(
     output: ToolOutput,
     call: CallId,
-    spec: &ToolSpec,
-    mut left: TimeLeft,
+    (spec, mut left, limit): (&ToolSpec, TimeLeft, u64),
     events: &CallEvents,
 ) -> Result<Answered, ToolError> {
     let mut stream = match output.0 {
+        Answer::Value(json) if json.len() as u64 > limit => {
+            return Err(output::too_large(limit));
+        }
         Answer::Value(json) => return Ok(Answered(json)),
         Answer::Stream(stream) => stream,
     };
-    let mut items = Vec::new();
+    let (mut items, mut size) = (Vec::new(), 0);
     while let Some(item) = left.run(stream.next()).await.ok_or_else(|| timed_out(spec))? {
         let item = item?;
+        size += item.len() as u64 + 1;
+        if size > limit {
+            return Err(output::too_large(limit));
+        }
         events.tool_item(call, spec.name(), items.len(), &item).await;
         items.push(item);
     }

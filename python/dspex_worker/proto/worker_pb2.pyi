@@ -11,7 +11,7 @@ Two carriers move these messages and serve the same servicer:
 
 The life of a call, seen from the host:
 
-  Open -> (NeedState -> State)? -> (Callback -> CallbackReply | Event)* -> Done | Failed
+  Open -> (NeedState -> State)? -> (Callback -> CallbackReply | Event -> ItemsTaken?)* -> Done | Failed
 
 Exactly one `Done` or `Failed` ends a call. Application errors are always `Failed`; a transport error
 without one means that the infrastructure broke. After `Cancel` the worker still answers with the
@@ -54,6 +54,7 @@ class Up(_message.Message):
     DRAIN_FIELD_NUMBER: _builtins.int
     PING_FIELD_NUMBER: _builtins.int
     FRAGMENT_FIELD_NUMBER: _builtins.int
+    ITEMS_TAKEN_FIELD_NUMBER: _builtins.int
     call: _builtins.int
     """The call that this message belongs to, unique per connection and never reused. 0: the connection itself."""
     @_builtins.property
@@ -70,6 +71,8 @@ class Up(_message.Message):
     def ping(self) -> Global___Ping: ...
     @_builtins.property
     def fragment(self) -> Global___Fragment: ...
+    @_builtins.property
+    def items_taken(self) -> Global___ItemsTaken: ...
     def __init__(
         self,
         *,
@@ -81,12 +84,13 @@ class Up(_message.Message):
         drain: Global___Drain | None = ...,
         ping: Global___Ping | None = ...,
         fragment: Global___Fragment | None = ...,
+        items_taken: Global___ItemsTaken | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["callback_reply", b"callback_reply", "cancel", b"cancel", "drain", b"drain", "fragment", b"fragment", "kind", b"kind", "open", b"open", "ping", b"ping", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["callback_reply", b"callback_reply", "cancel", b"cancel", "drain", b"drain", "fragment", b"fragment", "items_taken", b"items_taken", "kind", b"kind", "open", b"open", "ping", b"ping", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "callback_reply", b"callback_reply", "cancel", b"cancel", "drain", b"drain", "fragment", b"fragment", "kind", b"kind", "open", b"open", "ping", b"ping", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "callback_reply", b"callback_reply", "cancel", b"cancel", "drain", b"drain", "fragment", b"fragment", "items_taken", b"items_taken", "kind", b"kind", "open", b"open", "ping", b"ping", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["open", "state", "callback_reply", "cancel", "drain", "ping", "fragment"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["open", "state", "callback_reply", "cancel", "drain", "ping", "fragment", "items_taken"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -322,7 +326,8 @@ Global___Open: _TypeAlias = Open  # noqa: Y015
 class ToolCall(_message.Message):
     """Runs a tool that is written in Python: a function, or a `dspy.Tool` object, of a module that the host allows.
 
-    Done.output: {"value": ..}; for a generator {"items": n}, and each item was an event "item".
+    Done.output: {"value": ..}; for a generator {"items": n}, and each item was an event "item", which the
+    host answers with `ItemsTaken`.
     With `describe` nothing is run, and Done.output is the tool's declaration as it stands in a spec, with "returns"?: JSON
     Schema and "streams": bool, and with "path" in the place of "host".
     """
@@ -780,6 +785,31 @@ class Event(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Event: _TypeAlias = Event  # noqa: Y015
+
+@_typing.final
+class ItemsTaken(_message.Message):
+    """The host had room for items of a tool that streams: so many, from the call's first event "item" on. The worker has at most
+    32 of them on their way, and makes no more while those that are have 1 MiB together; so a reader that stops stops the
+    generator. The host need not answer each one, but must not wait for another before it answers all that it took.
+    `Done` comes after the answers.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemsTaken: _TypeAlias = ItemsTaken  # noqa: Y015
 
 @_typing.final
 class Done(_message.Message):

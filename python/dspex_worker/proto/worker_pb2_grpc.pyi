@@ -11,7 +11,7 @@ Two carriers move these messages and serve the same servicer:
 
 The life of a call, seen from the host:
 
-  Open -> (NeedState -> State)? -> (Callback -> CallbackReply | Event)* -> Done | Failed
+  Open -> (NeedState -> State)? -> (Callback -> CallbackReply | Event -> ItemsTaken?)* -> Done | Failed
 
 Exactly one `Done` or `Failed` ends a call. Application errors are always `Failed`; a transport error
 without one means that the infrastructure broke. After `Cancel` the worker still answers with the

@@ -41,6 +41,7 @@ class HostCall:
         self.wire = wire
         self.call_id = call_id
         self._data = b""
+        self._items = 0
 
     async def send(self, **kind: Any) -> None:
         """Sends one Up, in fragments if it is large."""
@@ -88,6 +89,19 @@ class HostCall:
         payload = pb.Payload(json=json.dumps(value).encode())
         await self.send(callback_reply=pb.CallbackReply(id=callback.id, ok=payload))
         return callback
+
+    async def item(self, take: bool = True) -> Any:
+        """The next item of a tool that streams."""
+        event = await self.expect("event")
+        assert (event.type, event.seq) == ("item", self._items + 1)
+        self._items += 1
+        if take:
+            await self.take_items()
+        return json.loads(event.json)
+
+    async def take_items(self) -> None:
+        """Tells the worker that there was room for all items so far."""
+        await self.send(items_taken=pb.ItemsTaken(count=self._items))
 
     async def cancel(self, reason: pb.Cancel.Reason.ValueType = pb.Cancel.REASON_DROPPED) -> None:
         await self.wire.send(pb.Up(call=self.call_id, cancel=pb.Cancel(reason=reason)))

@@ -150,7 +150,7 @@ impl<R> Call<R> {
         self
     }
 
-    /// The call may be run again if its worker is lost.
+    /// The call may be run again if its worker is lost: its tools run again then, and its events come again.
     pub fn idempotent(mut self, idempotent: bool) -> Self {
         self.options.idempotent = idempotent;
         self

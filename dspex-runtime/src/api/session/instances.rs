@@ -104,6 +104,9 @@ impl Instances {
 
     /// Keeps an instance, in the place of an earlier one with its name.
     pub(crate) async fn put(session: &Session, id: &str, spec: &Spec, steering: &Steering) -> Result<()> {
+        if let Some(function) = spec.functions.closure() {
+            return Err(Error::NotKept { class: spec.class.clone(), function: function.to_owned() });
+        }
         let text = String::from_utf8(spec.json.clone());
         let record = InstanceRecord {
             id: id.to_owned(),

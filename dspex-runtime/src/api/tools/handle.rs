@@ -114,7 +114,8 @@ impl Tools {
     /// # Errors
     ///
     /// [`Error::ToolNotFound`](crate::Error::ToolNotFound), [`Error::Tool`](crate::Error::Tool) for what a Rust tool ended with,
-    /// and whatever a call ends with for one in Python.
+    /// and whatever a call ends with for one in Python: for a generator [`Error::TooLarge`](crate::Error::TooLarge) where all its
+    /// items together are larger than one message may be, and [`stream`](Self::stream) has no such limit.
     pub async fn execute(&self, name: &str, arguments: impl Serialize + Send) -> Result<Value> {
         let arguments = document(&arguments)?;
         self.start(name, arguments, CallEvents::default())?.await
@@ -206,23 +207,36 @@ impl Tools {
     }
 }
 
-/// Runs a tool of Python. Its items go to whoever reads the events; if nobody does, they are the answer.
+/// Runs a tool of Python. The items of a generator go to whoever reads the events, and together they are the answer: null where
+/// somebody read more of them than one message may hold, an error where nobody did.
 async fn python(context: CallContext, path: String, arguments: Value, events: CallEvents) -> Result<Value> {
     let inputs = encode_document(&arguments)?;
+    let limit = context.runtime.bridge.pool().max_message_bytes();
     let target = Target::Tool { path: path.clone(), describe: false };
-    let run = move |events| async move {
+    let mut stream = CallStream::new(move |events| async move {
         let options = CallOptions { events, ..CallOptions::default() };
         let payload = context.run(target, inputs, &options).await?;
         Ok(decode_document(&payload, &path)?.get_mut("value").map(Value::take))
-    };
-    if events.is_read() {
-        return Ok(run(events).await?.unwrap_or_default());
-    }
-    let (mut items, mut stream) = (Vec::new(), CallStream::new(run));
+    });
+    let (mut items, mut before) = (Some(Vec::new()), 0);
     loop {
         match stream.try_next().await? {
-            Some(CallEvent::Item { value, .. }) => items.push(value),
-            Some(CallEvent::Done(answer)) => return Ok(answer.unwrap_or(Value::Array(items))),
+            Some(CallEvent::Item { index, value }) => {
+                let size = stream.item_bytes();
+                if size > limit && !events.is_read() {
+                    // With the stream goes the call, and with the call the generator.
+                    return Err(Error::TooLarge { what: "the items of the tool", size, limit });
+                }
+                match &mut items {
+                    Some(items) if size <= limit => items.push(value.clone()),
+                    _ => items = None,
+                }
+                events.item(index, value, size - before).await;
+                before = size;
+            }
+            Some(CallEvent::Done(answer)) => {
+                return Ok(answer.or(items.map(Value::Array)).unwrap_or_default());
+            }
             Some(_) => {}
             None => return Err(Error::Protocol("the call of a tool had no end".to_owned())),
         }

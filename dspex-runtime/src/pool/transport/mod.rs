@@ -243,6 +243,11 @@ impl Call {
         inbound
     }
 
+    /// Whether something has arrived that was not received yet.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.messages.is_empty()
+    }
+
     /// Sends a message of this call.
     pub(crate) fn send(&self, kind: up::Kind) -> Result<(), SendError> {
         self.link.send(self.id, kind)
