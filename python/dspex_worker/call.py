@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dspex_worker.host import CallCancelled, HostError
+from dspex_worker.item_window import ItemWindow
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.told import json_of, text_of
 
@@ -23,11 +24,6 @@ log = logging.getLogger(__name__)
 # Events are dropped (their numbers are not reused, so the host sees the gap) while more than this waits for
 # a host that does not read.
 EVENT_BACKLOG_BYTES = 16 * 1024 * 1024
-
-# A generator waits while so many of its items, or so much of them, has no answer of the host: what reads them
-# may be slower, and nothing of them may be dropped.
-ITEMS_AHEAD = 32
-ITEM_BYTES_AHEAD = 1024 * 1024
 
 # A hundred years: the event loop's clock has to be able to add it.
 _LONGEST_DEADLINE_MS = 100 * 365 * 24 * 3600 * 1000
@@ -63,12 +59,9 @@ class Call:
         "_engine",
         "_events",
         "_items",
-        "_items_bytes",
-        "_items_taken",
         "_loop",
         "_loop_thread",
         "_open",
-        "_room",
         "_sending",
         "_seq",
         "_started",
@@ -100,11 +93,7 @@ class Call:
         self._dropped = 0
         # Of a thread's item, until the host has room for more.
         self._sending: asyncio.Task[None] | None = None
-        # The sizes of the items that the host has not taken yet.
-        self._items: deque[int] = deque()
-        self._items_bytes = 0
-        self._items_taken = 0
-        self._room: asyncio.Future[None] | None = None
+        self._items: ItemWindow | None = None
         self.deadline: float | None = None
         if open.deadline_ms:
             self.deadline = self._loop.time() + min(open.deadline_ms, _LONGEST_DEADLINE_MS) / 1000
@@ -146,11 +135,8 @@ class Call:
 
     def taken(self, count: int) -> None:
         """So many items found room at the host since the call began."""
-        while self._items and self._items_taken < count:
-            self._items_taken += 1
-            self._items_bytes -= self._items.popleft()
-        if self._room is not None:
-            _settle(self._room.set_result, None)
+        if self._items is not None:
+            self._items.taken(count)
 
     def learn(self, state: pb.State) -> None:
         """Takes specs, asked for or not."""
@@ -211,22 +197,13 @@ class Call:
             text = f"an item of {len(message)} bytes is over the limit of {limit} bytes for one message"
             raise HostError(error(pb.Error.KIND_TOO_LARGE, text, size=len(message), limit=limit))
         self._seq += 1
-        self._items.append(len(message))
-        self._items_bytes += len(message)
+        if self._items is None:
+            self._items = ItemWindow()
+        self._items.sent(len(message))
         self._connection.send(self.call_id, message)
         # A generator that waits for nothing would keep the loop from sending, and from hearing of the end.
         await asyncio.sleep(0)
-        while not self._has_room():
-            await self._taking()
-
-    async def _taking(self) -> None:
-        """Until the host has taken an item. Who ends the call cancels who waits here, and a call has one generator."""
-        self._room = self._loop.create_future()
-        self._connection.asked()
-        await self._room
-
-    def _has_room(self) -> bool:
-        return len(self._items) < ITEMS_AHEAD and self._items_bytes < ITEM_BYTES_AHEAD
+        await self._items.room()
 
     def item_blocking(self, body: bytes) -> None:
         self.check_cancelled()
@@ -264,9 +241,9 @@ class Call:
             if any(missing):
                 await self._fetch(missing)
             output = await self._engine.run(self._open, self)
-            while self._items:
+            if self._items is not None:
                 # So that none of the host's answers is on its way to a call that has ended.
-                await self._taking()
+                await self._items.empty()
             message = self._done(output)
         except GeneratorExit:
             raise  # the loop is gone, and the process with it
