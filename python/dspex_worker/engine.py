@@ -161,9 +161,15 @@ class Engine:
             _explain(error, call, inputs)
             raise
         if result is None and instance.makes_attempts and not open.instance.method:
+            failure = call.attempt_failure
             raise NoAttempt(
-                f"none of the attempts of `{instance.path}` succeeded; the worker's log says how each failed"
-            )
+                f"none of the attempts of `{instance.path}` succeeded"
+                + (
+                    f"; the reward failed: {failure}"
+                    if failure
+                    else "; the worker's log says how each failed"
+                )
+            ) from failure
         if isinstance(result, dspy.Prediction):
             return _prediction(result, instance if not open.instance.method else None, call)
         if method.takes_roles and isinstance(result, types.GeneratorType):

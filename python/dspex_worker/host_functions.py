@@ -60,11 +60,15 @@ class HostReward(_HostCallable):
 
     def __call__(self, args: Mapping[str, Any], pred: Any) -> float:
         question = {"inputs": dict(args), "prediction": _fields(pred)}
-        answer = self._ask(pb.Callback.KIND_REWARD, question)
-        if isinstance(answer, bool) or not isinstance(answer, (int, float)):
-            raise HostAnswerError(
-                f"the host's reward answered with {codec.describe(answer)}, not with a number"
-            )
+        try:
+            answer = self._ask(pb.Callback.KIND_REWARD, question)
+            if isinstance(answer, bool) or not isinstance(answer, (int, float)):
+                raise HostAnswerError(
+                    f"the host's reward answered with {codec.describe(answer)}, not with a number"
+                )
+        except Exception as error:
+            in_call(running_call()).attempt_failure = error
+            raise
         return float(answer)
 
 

@@ -89,6 +89,7 @@ class Call:
         "_threads",
         "_tools",
         "adapter",
+        "attempt_failure",
         "depth",
         "ended",
         "host",
@@ -114,6 +115,8 @@ class Call:
         self.host = host
         self.lm = lm
         self.adapter = adapter
+        # Why the last attempt of `BestOfN` or `Refine` had no reward; DSPy prints that and goes on.
+        self.attempt_failure: Exception | None = None
         # The session's id; empty: there is none.
         self.session = session
         # How many calls stand above this one.

@@ -68,9 +68,13 @@ async def test_attempts_take_the_inputs_and_give_the_outputs_of_their_module(eng
 
 
 async def test_attempts_that_all_fail_are_an_error(engine: Engine) -> None:
-    host = ToolHost(answers("a"), reward=lambda asked: refused("no"))
-    with pytest.raises(NoAttempt, match="none of the attempts"):
+    def reward(asked: dict[str, Any]) -> float:
+        raise refused("the judge is out")
+
+    host = ToolHost(answers("a"), reward=reward)
+    with pytest.raises(NoAttempt, match="the reward failed: the judge is out") as raised:
         await ask(engine, host, best_of_n(N=1))
+    assert isinstance(raised.value.__cause__, HostError)
 
 
 async def test_best_of_n_stops_at_the_threshold_and_asks_with_another_rollout(engine: Engine) -> None:
