@@ -17,7 +17,7 @@ from carriers import LIMIT, MIB, Client, Connect, ConnectionEnded, HostCall, ans
 async def test_hello_says_who_the_worker_is(connect: Connect, carrier: str) -> None:
     client, worker, _ = await connect(carrier)
     hello = await client.hello()
-    assert hello.protocol == 1
+    assert hello.protocol == 2
     assert (hello.worker, hello.generation, hello.pid) == (worker.name, 7, worker.pid)
     assert hello.dspy_version == "0.0-fake"
     assert dict(hello.fingerprints) == {"fake.Echo": "ab"}
