@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,10 +11,12 @@ use futures::Stream;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use crate::error::{Error, Result};
 use crate::proto;
-use crate::tool::{Answered, CallId, ToolError};
+use crate::tool::{Answered, CallId, Standing, ToolError};
 use crate::wire;
 
 /// So many events wait for a reader before the call waits for it too.
@@ -172,26 +175,45 @@ impl CallEvents {
     }
 }
 
-/// A call that runs while its events are read: a [`Stream`] of them. Dropping it cancels the call in Python.
+/// A call and what happens while it runs: a [`Stream`] of events. Dropping it cancels the call in Python.
 ///
-/// The call goes on as its events are read: who stops reading stops the call, once 256 events or 1 MiB of items wait.
-#[must_use = "a call runs while its stream is read"]
+/// It starts when it is read for the first time, on the tokio runtime of the reader. Who stops reading stops the call, once 256 events
+/// or 1 MiB of items wait; its deadline goes on.
+#[must_use = "a call starts when its stream is read"]
 pub struct CallStream<T> {
     events: mpsc::Receiver<Waiting>,
     item_bytes: u64,
-    call: Option<Pin<Box<dyn Future<Output = Result<T>> + Send>>>,
-    ended: Option<Result<T>>,
+    call: Running<T>,
+}
+
+enum Running<T> {
+    NotYet(Pin<Box<dyn Future<Output = Result<T>> + Send>>),
+    /// Apart from its reader, so that a tool's time limit is not spent while nobody reads.
+    Task(AbortOnDropHandle<Result<T>>),
+    Ended,
+}
+
+impl<T: Send + 'static> Running<T> {
+    fn start(&mut self) {
+        if let Self::NotYet(_) = self
+            && let Self::NotYet(call) = std::mem::replace(self, Self::Ended)
+        {
+            let call = Standing::here().scope(call).in_current_span();
+            *self = Self::Task(AbortOnDropHandle::new(tokio::spawn(call)));
+        }
+    }
 }
 
 impl<T> CallStream<T> {
-    /// Starts a call whose events go to `CallEvents`.
+    /// A call whose events go to `CallEvents`.
     pub(crate) fn new<F>(call: impl FnOnce(CallEvents) -> F) -> Self
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let (sender, events) = mpsc::channel(BACKLOG);
         let reader = Reader { sender, room: Arc::new(Semaphore::new(BACKLOG_BYTES as usize)) };
-        Self { events, item_bytes: 0, call: Some(Box::pin(call(CallEvents(Some(reader))))), ended: None }
+        let call = Running::NotYet(Box::pin(call(CallEvents(Some(reader)))));
+        Self { events, item_bytes: 0, call }
     }
 
     /// The size of all items so far, as JSON.
@@ -206,7 +228,7 @@ impl<T> CallStream<T> {
     /// What the call ended with.
     pub async fn try_next(&mut self) -> Result<Option<CallEvent<T>>>
     where
-        T: Unpin,
+        T: Unpin + Send + 'static,
     {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await.transpose()
     }
@@ -218,7 +240,7 @@ impl<T> CallStream<T> {
     /// What the call ended with.
     pub async fn finish(mut self) -> Result<T>
     where
-        T: Unpin,
+        T: Unpin + Send + 'static,
     {
         while let Some(event) = self.try_next().await? {
             if let CallEvent::Done(answer) = event {
@@ -229,26 +251,24 @@ impl<T> CallStream<T> {
     }
 }
 
-impl<T: Unpin> Stream for CallStream<T> {
+impl<T: Unpin + Send + 'static> Stream for CallStream<T> {
     type Item = Result<CallEvent<T>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(call) = &mut self.call
-            && let Poll::Ready(ended) = call.as_mut().poll(context)
-        {
-            // With it goes the last sender, so that the events end.
-            self.call = None;
-            self.ended = Some(ended);
+        self.call.start();
+        if let Some(Waiting { event, bytes, .. }) = ready!(self.events.poll_recv(context)) {
+            self.item_bytes += bytes;
+            return Poll::Ready(Some(Ok(event.of())));
         }
-        match (ready!(self.events.poll_recv(context)), self.ended.take()) {
-            (Some(Waiting { event, bytes, .. }), ended) => {
-                self.ended = ended;
-                self.item_bytes += bytes;
-                Poll::Ready(Some(Ok(event.of())))
-            }
-            (None, Some(ended)) => Poll::Ready(Some(ended.map(CallEvent::Done))),
-            (None, None) => Poll::Ready(None),
-        }
+        // Nobody is left who could tell of an event.
+        let Running::Task(task) = &mut self.call else { return Poll::Ready(None) };
+        let ended = ready!(Pin::new(task).poll(context));
+        self.call = Running::Ended;
+        let answer = ended.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_) => Err(Error::Cancelled("the runtime is shutting down".to_owned())),
+        });
+        Poll::Ready(Some(answer.map(CallEvent::Done)))
     }
 }
 

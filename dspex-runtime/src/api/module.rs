@@ -37,7 +37,7 @@ pub trait Module: Sized + Send + Sync + 'static {
     /// What it answers: the signature's outputs and what the class adds, such as `reasoning`.
     type Outputs: DeserializeOwned + JsonSchema + Send;
     /// What a call gives to the program: the outputs, or what `transform` makes of them.
-    type Answer: Send;
+    type Answer: Send + 'static;
 
     /// The class, the signature and the constructor's arguments.
     #[doc(hidden)]
