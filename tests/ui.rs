@@ -1,4 +1,6 @@
 //! Every diagnostic of the macros, as a person sees it. `TRYBUILD=overwrite` records them anew.
+//!
+//! Recorded with the features of `cargo xtask test`: rustc lists the implementations of all crates that are built.
 
 use std::process::Command;
 
