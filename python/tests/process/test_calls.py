@@ -394,7 +394,7 @@ async def test_garbage_ends_the_connection(connect: Connect, carrier: str) -> No
         with pytest.raises(ConnectionEnded):
             await running.next()
         assert await asyncio.to_thread(zygote.exited, worker) == (4, None)
-    log = await asyncio.to_thread(worker.stderr_until, "not a message of protocol 1")
+    log = await asyncio.to_thread(worker.stderr_until, "not a message of protocol 2")
     assert log.startswith("E dspex_worker.carrier.")
 
 
