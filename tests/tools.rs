@@ -312,6 +312,31 @@ on_both_carriers! {
         assert_serves(&dspex).await;
     }
 
+    async fn an_instance_with_a_closure_cannot_be_kept_and_says_so(carrier: Carrier) {
+        let (dspex, _) = clerk(carrier, []).await;
+        let session = dspex.session();
+        let clerk = Clerk::create(&session).await.unwrap();
+        let reward = dspex::Reward::new(|_: Value, _: Value| 1.0);
+        let best = clerk.best_of_n(2, 1.0, reward.clone()).await.unwrap();
+        let error = best.keep("best").await.unwrap_err();
+        assert!(error.to_string().contains("`reward_fn` is a function of this program alone"), "{error}");
+        let error = clerk.best_of_n(0, 1.0, reward).await.unwrap_err();
+        assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
+        clerk.keep("clerk").await.unwrap();
+    }
+
+    async fn tools_are_values_of_inputs(carrier: Carrier) {
+        /// Choose a tool.
+        #[dspy_module("dspy.Predict", signature = "question: str, tools: list[dspy.Tool] -> name: str")]
+        struct Choose;
+        let script = ScriptedLm::new([json!({"name": "add"})]);
+        let dspex = builder(carrier).lm(Lm::host(script.clone())).start().await.unwrap();
+        let tools = dspex::types::Tool::all(&tools![add, explode]);
+        let out = Choose::call(&dspex, ChooseInputs { question: "1 + 2?".into(), tools }).await.unwrap();
+        assert_eq!(out.name, "add");
+        assert!(prompts(&script)[0].contains("Adds numbers."), "{}", prompts(&script)[0]);
+    }
+
     async fn a_tool_without_its_state_is_refused_before_anything_runs(carrier: Carrier) {
         let dspex = builder(carrier).lm(Lm::host(ScriptedLm::default())).start().await.unwrap();
         let session = dspex.session();
