@@ -62,7 +62,7 @@ pub enum McpError {
     /// The client of our own server's standard input and output went wrong.
     #[error("the session over standard input and output failed")]
     Stdio(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The tools cannot be together.
+    /// The tools cannot be together, or not run outside of a session.
     #[error(transparent)]
     Tools(#[from] ToolSetError),
 }

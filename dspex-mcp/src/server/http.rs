@@ -72,12 +72,13 @@ impl ToolServer {
     ///
     /// # Errors
     ///
-    /// [`McpError::Bind`] if the address is taken; [`McpError::Open`] for one beyond the loopback interface without
+    /// [`McpError::Tools`] for tools that cannot run by themselves; [`McpError::Bind`] if the address is taken; [`McpError::Open`] for one beyond the loopback interface without
     /// [`allowed_hosts`](Self::allowed_hosts).
     pub async fn serve_http(
         self,
         address: impl ToSocketAddrs + std::fmt::Debug,
     ) -> Result<HttpServer, McpError> {
+        self.check()?;
         let bind = |source| McpError::Bind { address: format!("{address:?}"), source };
         let listener = TcpListener::bind(&address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;

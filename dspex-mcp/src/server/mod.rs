@@ -58,7 +58,7 @@ enum Source {
 
 impl ToolServer {
     /// Serves these tools. They run outside of any session: those that take a `Session` belong to
-    /// [`of_session`](Self::of_session), and the states that they take must be the set's own.
+    /// [`of_session`](Self::of_session), and the states that they take must be the set's own. A server of others does not start.
     #[must_use]
     pub fn new(tools: ToolSet) -> Self {
         Self::of(Source::Set(tools))
@@ -133,6 +133,7 @@ impl ToolServer {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
+        self.check()?;
         let running = ServiceExt::serve(self, (input, output)).await;
         running
             .map_err(|error| McpError::Stdio(error.into()))?
@@ -140,6 +141,14 @@ impl ToolServer {
             .await
             .map_err(|error| McpError::Stdio(error.into()))?;
         Ok(())
+    }
+
+    /// That the tools can run where they are served from. Those of a session were held against it when they were registered.
+    fn check(&self) -> Result<(), McpError> {
+        match &self.tools {
+            Source::Set(tools) => Ok(tools.check()?),
+            Source::Session(_) => Ok(()),
+        }
     }
 
     fn specs(&self) -> Vec<ToolSpec> {

@@ -20,7 +20,7 @@ use crate::error::{Error, Phase, Result};
 use crate::functions::{CallHost, Functions};
 use crate::lm::Lm;
 use crate::proto::Payload;
-use crate::tool::{Answered, Entry, Scope, Standing, States, ToolError};
+use crate::tool::{Answered, Entry, Scope, Standing, ToolError};
 use crate::wire;
 
 /// A tool that calls a module that calls the tool, and so on, is stopped here.
@@ -153,15 +153,13 @@ impl CallContext {
     pub(crate) async fn run_tool(
         &self,
         entry: &Entry,
-        states: &States,
         arguments: &Value,
         events: &CallEvents,
     ) -> Result<Result<Answered, ToolError>> {
         let arguments = encode_document(arguments)?;
         // It holds no place in the pool, so the modules that it calls wait for theirs, as those of a program do.
         let (below, cancelled) = (self.standing()?.below(None), CancellationToken::new());
-        let mut scope = self.scope(&below, &cancelled);
-        scope.states = scope.states.with(states);
+        let scope = self.scope(&below, &cancelled);
         let _cancel = cancelled.drop_guard();
         let deadline = self.runtime.deadline;
         let within = |run| async move {

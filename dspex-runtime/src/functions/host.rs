@@ -13,7 +13,7 @@ use crate::api::{CallEvents, SessionTools};
 use crate::bridge::{HostFunctions, errors};
 use crate::proto::callback::Kind;
 use crate::proto::{self, Payload};
-use crate::tool::{Answered, Entry, Scope, States};
+use crate::tool::{Answered, Entry, Scope};
 use crate::wire;
 
 /// Why a function that is no tool failed. What is in it becomes the text of a Python exception.
@@ -34,19 +34,18 @@ pub(crate) struct CallHost {
 }
 
 impl CallHost {
-    fn tool(&self, key: &str) -> Option<(Arc<Entry>, States)> {
+    fn tool(&self, key: &str) -> Option<Arc<Entry>> {
         match self.functions.get(key) {
-            Some(HostFunction::Tool(entry)) => Some((entry.clone(), entry.states.clone())),
+            Some(HostFunction::Tool(entry)) => Some(entry.clone()),
             Some(_) => None,
             None => self.tools.as_ref()?.reach(key),
         }
     }
 
     async fn run_tool(&self, key: &str, arguments: &[u8]) -> Result<Bytes, proto::Error> {
-        let Some((entry, states)) = self.tool(key) else { return Err(errors::no_function(key)) };
-        let scope = Scope { states: self.scope.states.with(&states), ..self.scope.clone() };
+        let Some(entry) = self.tool(key) else { return Err(errors::no_function(key)) };
         let limit = self.tools.as_ref().and_then(|tools| tools.limit());
-        let answered = entry.answer(arguments, scope, limit, &self.events).await;
+        let answered = entry.answer(arguments, self.scope.clone(), limit, &self.events).await;
         answered.map(Answered::into_json).map_err(|error| errors::tool_failure(&error))
     }
 

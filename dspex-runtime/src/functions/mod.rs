@@ -133,11 +133,11 @@ impl Functions {
         Self(renamed)
     }
 
-    /// That each tool finds its states, in its set or among the program's, and has no name that the session gave another tool.
+    /// That each tool finds its states and its session, and has no name that the session gave another tool.
     pub(crate) fn check(&self, program: &States, session: Option<&ToolSet>) -> Result<(), ToolSetError> {
         for function in self.0.values() {
             let HostFunction::Tool(entry) = function else { continue };
-            crate::tool::check_requirements(entry, program)?;
+            crate::tool::check_requirements(entry, program, session.is_some())?;
             if let Some(there) = session.and_then(|session| session.entry(entry.name()))
                 && !there.is(entry)
             {

@@ -1,7 +1,9 @@
 //! Places, calls and their ends, against a fake worker that speaks the true protocol.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::fake_worker::FakeWorker;
@@ -153,4 +155,43 @@ async fn a_worker_of_another_protocol_is_refused() {
     let hello = Hello { protocol: 99, ..Hello::default() };
     let (_worker, link) = FakeWorker::connect_as(hello, LIMITS).await;
     assert!(matches!(link.err(), Some(LinkError::Version { got: 99 })));
+}
+
+#[tokio::test]
+async fn calls_below_one_share_its_reserve_where_all_places_are_taken() {
+    let (_worker, scheduler) = FakeWorker::ready(LIMITS, 1, 0).await;
+    let above = scheduler.lease(None, None).await.unwrap();
+    let reserve = Arc::new(Semaphore::new(1));
+    let soon = || Some(Instant::now() + Duration::from_millis(20));
+    let first = scheduler.lease(soon(), Some(&reserve)).await.unwrap();
+    assert_eq!(scheduler.load().in_flight, 2, "one beyond the limit");
+    assert_eq!(scheduler.lease(soon(), Some(&reserve)).await.err(), Some(LeaseError::Deadline));
+    drop(first);
+    let second = scheduler.lease(soon(), Some(&reserve)).await.unwrap();
+    drop((second, above));
+    let usual = scheduler.lease(soon(), Some(&reserve)).await.unwrap();
+    assert_eq!(reserve.available_permits(), 1, "a free place is taken first");
+    drop(usual);
+    assert_eq!(scheduler.load().in_flight, 0);
+}
+
+#[tokio::test]
+async fn a_call_below_one_takes_a_place_that_frees_before_its_reserve_does() {
+    let (_worker, scheduler) = FakeWorker::ready(LIMITS, 1, 8).await;
+    let above = scheduler.lease(None, None).await.unwrap();
+    let reserve = Arc::new(Semaphore::new(1));
+    let held = scheduler.lease(None, Some(&reserve)).await.unwrap();
+    let waiting = {
+        let (scheduler, reserve) = (scheduler.clone(), reserve.clone());
+        tokio::spawn(async move { scheduler.lease(None, Some(&reserve)).await.map(|_| ()) })
+    };
+    while scheduler.load().queued == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(above);
+    // One beyond the limit still runs, so that the place which frees is no place of the usual ones.
+    assert_eq!(scheduler.load().queued, 1);
+    drop(held);
+    waiting.await.unwrap().unwrap();
+    assert_eq!(scheduler.load().in_flight, 0);
 }

@@ -44,10 +44,8 @@ impl Scope {
         });
         self
     }
-}
 
-impl Scope {
-    /// The largest answer of a tool that streams, as JSON: what the program's workers take as one message.
+    /// The largest answer of a tool, as JSON: what the program's workers take as one message.
     pub(super) fn max_answer_bytes(&self) -> u64 {
         let pool = self.dspex.as_ref().map(|dspex| dspex.runtime.bridge.pool());
         // Outside of every program the usual limit holds.
@@ -109,8 +107,8 @@ impl ToolContext {
         self.call
     }
 
-    /// The session of the call, if it has one. Modules that the tool calls on it belong to the same call: they need no place of
-    /// their own in the pool's queue, so they cannot wait for the very call that waits for them.
+    /// The session of the call, if it has one. What the tool calls on it stands below the call that the tool is part of, so that it
+    /// never waits for a place that this one holds. Keep it no longer than the tool runs.
     #[must_use]
     pub fn session(&self) -> Option<&Session> {
         self.scope.session.as_ref()

@@ -80,7 +80,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, ToolErro
     wire::to_vec(value).map(Bytes::from).map_err(unwritable)
 }
 
-fn decode(json: &[u8]) -> Result<Value, ToolError> {
+pub(super) fn decode(json: &[u8]) -> Result<Value, ToolError> {
     wire::document_from_slice(json).map_err(unwritable)
 }
 

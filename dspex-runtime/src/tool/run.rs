@@ -48,7 +48,7 @@ impl Answered {
 
     /// As a value, in which tags stand for what JSON cannot hold.
     pub(crate) fn to_value(&self) -> Result<Value, ToolError> {
-        wire::document_from_slice(&self.0).map_err(|error| unreadable(&error))
+        output::decode(&self.0)
     }
 }
 
@@ -92,9 +92,10 @@ impl Entry {
         // What the tool started elsewhere is told when it is given up, and not when it ended by itself.
         scope.cancelled = scope.cancelled.child_token();
         let given_up = scope.cancelled.clone().drop_guard();
+        scope.states = scope.states.with(&self.states);
         let context = ToolContext::new(spec.name(), call, scope.standing_at(&standing));
         let answer = async {
-            let mut left = TimeLeft::of(spec.timeout());
+            let mut left = TimeLeft(spec.timeout());
             let output =
                 left.run(self.tool.call(context, arguments)).await.ok_or_else(|| timed_out(spec))??;
             collect(output, call, (spec, left, limit), events).await
@@ -117,10 +118,6 @@ impl Entry {
 struct TimeLeft(Option<Duration>);
 
 impl TimeLeft {
-    fn of(limit: Option<Duration>) -> Self {
-        Self(limit)
-    }
-
     /// What the future ends with; none if the time was over before.
     async fn run<F: Future>(&mut self, future: F) -> Option<F::Output> {
         // A stream that always has an item must not keep others from running.
@@ -230,8 +227,70 @@ impl ToolSet {
             let message = format!("there is no tool `{name}`");
             return Err(ToolError::of(ToolErrorKind::NotRegistered, message));
         };
-        let scope = Scope { states: scope.states.with(&entry.states), ..scope };
         let json = wire::document_to_vec(&arguments).map_err(|error| unreadable(&error))?;
         entry.answer(&json, scope, None, events).await?.to_value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::BoxFuture;
+    use futures::stream::{self, BoxStream};
+    use serde_json::json;
+
+    use super::*;
+    use crate::CallEvent;
+    use crate::tool::Tool;
+
+    /// A tool that streams.
+    struct Streams(ToolSpec, fn() -> BoxStream<'static, Value>);
+
+    impl Tool for Streams {
+        fn spec(&self) -> &ToolSpec {
+            &self.0
+        }
+
+        fn call(
+            &self,
+            _: ToolContext,
+            _: ToolArguments,
+        ) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
+            let items = (self.1)().map(Ok);
+            Box::pin(async { Ok(ToolOutput::stream(items)) })
+        }
+    }
+
+    fn streaming(timeout: Duration, items: fn() -> BoxStream<'static, Value>) -> ToolSet {
+        let spec = ToolSpec::builder("count", "Counts.").streams(true).timeout(timeout).build();
+        ToolSet::new().with(Streams(spec, items)).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_who_takes_their_time_does_not_spend_the_tools() {
+        let tools = streaming(Duration::from_secs(1), || stream::iter(0..1_000).map(Value::from).boxed());
+        let mut events = tools.stream("count", json!({}), &ToolContext::detached("count"));
+        assert!(matches!(events.try_next().await, Ok(Some(CallEvent::ToolStart { .. }))));
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(events.finish().await.unwrap().as_array().map(Vec::len), Some(1_000));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_always_has_an_item_ends_with_its_time_limit_and_lets_others_run() {
+        let tools = streaming(Duration::from_millis(20), || stream::iter(0_u64..).map(Value::from).boxed());
+        let others = tokio::spawn(async {
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+        });
+        let counted = tools.execute("count", json!({})).await;
+        assert_eq!(counted.unwrap_err().kind(), ToolErrorKind::TimedOut);
+        assert!(others.is_finished(), "on one thread it had to give way");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_more_than_a_message_may_hold_ends_with_an_error() {
+        let megabytes = || stream::repeat_with(|| Value::from("x".repeat(4 << 20))).boxed();
+        let counted = streaming(Duration::from_secs(600), megabytes).execute("count", json!({})).await;
+        assert_eq!(counted.unwrap_err().kind(), ToolErrorKind::Output);
     }
 }

@@ -74,6 +74,11 @@ pub enum ToolSetError {
         /// The state's type.
         state: String,
     },
+    /// A tool takes the session of its call, and is where calls have none.
+    #[error(
+        "the tool `{0}` takes a `Session`, and there is none here; make the call in one: `dspex.session()`"
+    )]
+    MissingSession(String),
 }
 
 impl Entry {
@@ -153,16 +158,23 @@ fn limit_of(tool: Identity, runs: usize) -> Arc<Semaphore> {
     limit
 }
 
-/// That a tool can be used at all, and finds what it needs, among its own states or the program's.
-pub(crate) fn check_requirements(entry: &Entry, program: &States) -> Result<(), ToolSetError> {
+/// That a tool can be used at all, and finds what it needs, where it runs: a session, its own states or the program's.
+pub(crate) fn check_requirements(
+    entry: &Entry,
+    program: &States,
+    has_session: bool,
+) -> Result<(), ToolSetError> {
     entry.usable()?;
     for requirement in entry.tool.requirements() {
-        if let Requirement::State { type_id, type_name } = requirement
-            && !entry.states.has(type_id)
-            && !program.has(type_id)
-        {
-            let (tool, state) = (entry.name().to_owned(), type_name.to_owned());
-            return Err(ToolSetError::MissingState { tool, state });
+        let tool = || entry.name().to_owned();
+        match requirement {
+            Requirement::State { type_id, type_name }
+                if !entry.states.has(type_id) && !program.has(type_id) =>
+            {
+                return Err(ToolSetError::MissingState { tool: tool(), state: type_name.to_owned() });
+            }
+            Requirement::Session if !has_session => return Err(ToolSetError::MissingSession(tool())),
+            Requirement::State { .. } | Requirement::Session => {}
         }
     }
     Ok(())
@@ -271,9 +283,19 @@ impl ToolSet {
         self.tools.iter().find(|entry| entry.name() == name)
     }
 
-    /// That each tool can be used at all, and finds what it needs, here or among the program's states.
-    pub(crate) fn check(&self, program: &States) -> Result<(), ToolSetError> {
-        self.tools.iter().try_for_each(|entry| check_requirements(entry, program))
+    /// That each tool can run as [`execute`](Self::execute) has it run: by itself, outside of a session, with no states but those
+    /// of the set. Servers of their own ask this before they serve.
+    ///
+    /// # Errors
+    ///
+    /// [`ToolSetError::Unusable`], [`ToolSetError::MissingState`] or [`ToolSetError::MissingSession`].
+    pub fn check(&self) -> Result<(), ToolSetError> {
+        self.check_in(&States::default(), false)
+    }
+
+    /// The same for where there are other states too, and perhaps a session.
+    pub(crate) fn check_in(&self, program: &States, has_session: bool) -> Result<(), ToolSetError> {
+        self.tools.iter().try_for_each(|entry| check_requirements(entry, program, has_session))
     }
 
     fn add(mut self, entry: Arc<Entry>) -> Result<Self, ToolSetError> {
@@ -334,16 +356,16 @@ mod tests {
     use super::*;
     use crate::tool::{ToolArguments, ToolContext, ToolError, ToolOutput};
 
-    /// A method of an object, as `#[dspex_tools]` writes one.
-    struct Method(Arc<u8>, ToolSpec);
+    /// A tool by its spec; a method of an object, as `#[dspex_tools]` writes one, if it has any.
+    struct Written(Option<Arc<u8>>, ToolSpec);
 
-    impl Method {
-        fn of(object: &Arc<u8>) -> Self {
-            Self(object.clone(), ToolSpec::builder("method", "A method.").concurrency(2).build())
+    impl Written {
+        fn method_of(object: &Arc<u8>, name: &str) -> Self {
+            Self(Some(object.clone()), ToolSpec::builder(name, "A method.").concurrency(2).build())
         }
     }
 
-    impl Tool for Method {
+    impl Tool for Written {
         fn spec(&self) -> &ToolSpec {
             &self.1
         }
@@ -357,14 +379,18 @@ mod tests {
         }
 
         fn object(&self) -> Option<usize> {
-            Some(Arc::as_ptr(&self.0).addr())
+            self.0.as_ref().map(|object| Arc::as_ptr(object).addr())
         }
+    }
+
+    fn method(object: &Arc<u8>) -> Written {
+        Written::method_of(object, "method")
     }
 
     #[test]
     fn a_method_of_one_object_is_one_tool_with_one_limit() {
         let (one, other) = (Arc::new(1), Arc::new(1));
-        let [first, again, another] = [&one, &one, &other].map(|object| Entry::new(Method::of(object)));
+        let [first, again, another] = [&one, &one, &other].map(|object| Entry::new(method(object)));
         assert!(first.is(&again) && !first.is(&another));
         let limit = |entry: &Entry| entry.limit.clone().unwrap();
         assert!(Arc::ptr_eq(&limit(&first), &limit(&again)));
@@ -374,12 +400,9 @@ mod tests {
     #[test]
     fn each_tool_keeps_the_states_of_the_set_that_it_comes_from() {
         let objects = [Arc::new(1), Arc::new(1)];
-        let named = |object: &Arc<u8>, name: &str| {
-            Method(object.clone(), ToolSpec::builder(name.to_owned(), "A method.").build())
-        };
-        let one = ToolSet::new().state(1_u8).with(named(&objects[0], "one")).unwrap();
-        let two = ToolSet::new().with(named(&objects[1], "two")).unwrap().state(2_u8).state('x');
-        let all = one.clone().and(&two).unwrap().with(named(&Arc::new(1), "three")).unwrap();
+        let one = ToolSet::new().state(1_u8).with(Written::method_of(&objects[0], "one")).unwrap();
+        let two = ToolSet::new().with(Written::method_of(&objects[1], "two")).unwrap().state(2_u8).state('x');
+        let all = one.clone().and(&two).unwrap().with(Written::method_of(&Arc::new(1), "three")).unwrap();
         let states = |name: &str| all.entry(name).unwrap().states.clone();
         let number = |name: &str| *states(name).get::<u8>().unwrap();
         assert_eq!([number("one"), number("two"), number("three")], [1, 2, 2]);
@@ -390,7 +413,7 @@ mod tests {
     #[test]
     fn one_tool_with_two_values_of_a_state_clashes_with_itself() {
         let object = Arc::new(1);
-        let set = ToolSet::new().with(Method::of(&object)).unwrap();
+        let set = ToolSet::new().with(method(&object)).unwrap();
         let error = set.clone().state(1_u8).and(set.clone().state(2_u8)).unwrap_err();
         assert_eq!(error, ToolSetError::OtherStates("method".to_owned()));
         assert!(error.to_string().contains("`method` is there already with other states"), "{error}");
@@ -400,34 +423,18 @@ mod tests {
     #[test]
     fn the_limit_of_a_tool_that_is_gone_goes_with_it() {
         let object = Arc::new(1);
-        let limit = Arc::downgrade(Entry::new(Method::of(&object)).limit.as_ref().unwrap());
+        let limit = Arc::downgrade(Entry::new(method(&object)).limit.as_ref().unwrap());
         assert!(limit.upgrade().is_none());
-        assert_eq!(Entry::new(Method::of(&object)).limit.unwrap().available_permits(), 2);
+        assert_eq!(Entry::new(method(&object)).limit.unwrap().available_permits(), 2);
     }
 
     #[test]
     fn what_is_wrong_with_a_declared_tool_is_told_where_it_is_used() {
-        struct Broken(ToolSpec);
-
-        impl Tool for Broken {
-            fn spec(&self) -> &ToolSpec {
-                &self.0
-            }
-
-            fn call(
-                &self,
-                _: ToolContext,
-                _: ToolArguments,
-            ) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {
-                Box::pin(async { ToolOutput::new(&()) })
-            }
-        }
-
-        let broken = || Broken(ToolSpec::builder("no name", "Cannot be told.").build());
+        let broken = || Written(None, ToolSpec::builder("no name", "Cannot be told.").build());
         let refused = |error| matches!(error, ToolSetError::Unusable { tool, .. } if tool == "no name");
         assert!(refused(ToolSet::new().with(broken()).unwrap_err()));
         let set = ToolSet::new().with_declared(broken());
-        assert!(refused(set.check(&States::default()).unwrap_err()));
+        assert!(refused(set.check().unwrap_err()));
         assert!(refused(ToolSet::new().and(set).unwrap_err()));
     }
 }

@@ -56,12 +56,8 @@ impl Tools {
         if tools.is_empty() {
             return Err(ToolSetError::Empty.into());
         }
-        tools.check(&self.session.dspex().runtime.states)?;
-        let kinds = tools
-            .entries()
-            .iter()
-            .map(|entry| Kind::Rust { entry: entry.clone(), states: entry.states.clone() });
-        self.add(kinds.collect())
+        tools.check_in(&self.session.dspex().runtime.states, true)?;
+        self.add(tools.entries().iter().cloned().map(Kind::Rust).collect())
     }
 
     /// Gives the session a tool of Python: a function, or a `dspy.Tool` object, of a module that
@@ -77,12 +73,11 @@ impl Tools {
     }
 
     fn add(&self, kinds: Vec<Kind>) -> Result<ToolRegistration> {
-        self.session.state().ensure_open()?;
         let state = self.session.state();
         let Some(number) = state.tools().register(kinds)? else {
             return Err(Error::SessionNotFound(state.id().to_owned()));
         };
-        Ok(ToolRegistration { session: Arc::downgrade(self.session.state()), number })
+        Ok(ToolRegistration { session: Arc::downgrade(state), number })
     }
 
     /// Takes a tool away, whoever registered it: instances that have it are told that it is gone when they call it.
@@ -184,8 +179,8 @@ impl Tools {
         Ok(async move {
             match kind {
                 Kind::Python { path, .. } => python(context, path, arguments, events).await,
-                Kind::Rust { entry, states } => {
-                    let answered = Box::pin(context.run_tool(&entry, &states, &arguments, &events)).await?;
+                Kind::Rust(entry) => {
+                    let answered = Box::pin(context.run_tool(&entry, &arguments, &events)).await?;
                     answered
                         .and_then(|answered| answered.to_value())
                         .map_err(|error| Error::Tool { tool: name, error })

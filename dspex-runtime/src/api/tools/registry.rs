@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::{ToolInfo, ToolLanguage};
 use crate::bridge::ToolDocument;
 use crate::functions::TOOL_PREFIX as OWN_PREFIX;
-use crate::tool::{Declaration, Entry, SESSION_PREFIX, States, ToolSet, ToolSetError};
+use crate::tool::{Declaration, Entry, SESSION_PREFIX, ToolSet, ToolSetError};
 
 /// The tools of one session in this process.
 #[derive(Debug, Default)]
@@ -40,30 +40,28 @@ struct Tool {
 /// A tool that is registered.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
-    Rust { entry: Arc<Entry>, states: States },
+    Rust(Arc<Entry>),
     Python { path: String, info: Arc<ToolInfo> },
 }
 
 impl Kind {
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::Rust { entry, .. } => entry.name(),
+            Self::Rust(entry) => entry.name(),
             Self::Python { info, .. } => info.name(),
         }
     }
 
     pub(super) fn info(&self) -> ToolInfo {
         match self {
-            Self::Rust { entry, .. } => {
-                ToolInfo { spec: entry.tool.spec().clone(), language: ToolLanguage::Rust }
-            }
+            Self::Rust(entry) => ToolInfo { spec: entry.tool.spec().clone(), language: ToolLanguage::Rust },
             Self::Python { info, .. } => (**info).clone(),
         }
     }
 
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Rust { entry: one, .. }, Self::Rust { entry: two, .. }) => one.is_just(two),
+            (Self::Rust(one), Self::Rust(two)) => one.is_just(two),
             (Self::Python { path: one, .. }, Self::Python { path: two, .. }) => one == two,
             _ => false,
         }
@@ -72,14 +70,14 @@ impl Kind {
     /// Why both cannot have one name.
     fn clash(&self, other: &Self) -> Option<ToolSetError> {
         match (self, other) {
-            (Self::Rust { entry: one, .. }, Self::Rust { entry: two, .. }) => one.clash(two),
+            (Self::Rust(one), Self::Rust(two)) => one.clash(two),
             _ => (!self.is(other)).then(|| ToolSetError::Duplicate(self.name().to_owned())),
         }
     }
 
     fn declaration(&self) -> Value {
         match self {
-            Self::Rust { entry, .. } => Declaration::of_session(entry.tool.spec()).to_document(),
+            Self::Rust(entry) => Declaration::of_session(entry.tool.spec()).to_document(),
             Self::Python { path, .. } => json!({"python": path}),
         }
     }
@@ -103,10 +101,10 @@ impl SessionTools {
 
     /// The Rust tool that a key stands for: one of the document, or of an instance that was made when the tool was its own, such
     /// as one that was kept before a restart.
-    pub(crate) fn reach(&self, key: &str) -> Option<(Arc<Entry>, States)> {
+    pub(crate) fn reach(&self, key: &str) -> Option<Arc<Entry>> {
         let name = key.strip_prefix(SESSION_PREFIX).or_else(|| key.strip_prefix(OWN_PREFIX))?;
         match self.find(name)? {
-            Kind::Rust { entry, states } => Some((entry, states)),
+            Kind::Rust(entry) => Some(entry),
             Kind::Python { .. } => None,
         }
     }
@@ -115,7 +113,7 @@ impl SessionTools {
     pub(crate) fn rust_tools(&self) -> ToolSet {
         let registered = self.read();
         let entries = registered.tools.iter().filter_map(|tool| match &tool.kind {
-            Kind::Rust { entry, .. } => Some(entry.clone()),
+            Kind::Rust(entry) => Some(entry.clone()),
             Kind::Python { .. } => None,
         });
         ToolSet::of_entries(entries.collect())
