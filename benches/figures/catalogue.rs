@@ -7,7 +7,7 @@ use std::pin::Pin;
 use crate::python::Python;
 use crate::{
     agents, bindings, bridge, crash, durability, expansion, fork, latency, memory, predict, schema, start,
-    tools, variables,
+    tools, usual, variables,
 };
 
 /// What a figure is and what it should be.
@@ -91,6 +91,7 @@ pub const FAMILIES: &[Family] = &[
     Family { figures: fork::FIGURES, measure: |_| Box::pin(fork::measure()) },
     Family { figures: memory::FIGURES, measure: |_| Box::pin(memory::measure()) },
     Family { figures: bridge::FIGURES, measure: |python| Box::pin(bridge::measure(python)) },
+    Family { figures: usual::FIGURES, measure: |python| Box::pin(usual::measure(python)) },
     Family { figures: tools::FIGURES, measure: |_| Box::pin(tools::measure()) },
     Family { figures: agents::FIGURES, measure: |_| Box::pin(agents::measure()) },
     Family { figures: predict::FIGURES, measure: |python| Box::pin(predict::measure(python)) },
