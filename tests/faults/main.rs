@@ -18,7 +18,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod crashes;
+mod exhaustion;
 mod harness;
 mod hosts;
 mod peers;
+mod slow;
+mod soak;
 mod storms;

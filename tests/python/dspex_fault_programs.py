@@ -9,6 +9,7 @@ import re
 import signal
 import struct
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from dspex_worker import session
@@ -26,9 +27,37 @@ async def keep(name: str, value: int) -> int:
     return value
 
 
+async def read_variable(name: str) -> Any:
+    return (await session().variables.aread(name)).value
+
+
+async def use_tool(name: str, arguments: dict[str, Any]) -> Any:
+    return await session().tools[name].acall(**arguments)
+
+
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+def sleep_in_thread(seconds: float) -> str:
+    time.sleep(seconds)
+    return "slept"
+
+
 async def wait(seconds: float) -> str:
     await asyncio.sleep(seconds)
     return "waited"
+
+
+async def wait_and_answer(seconds: float, value: Any) -> Any:
+    await asyncio.sleep(seconds)
+    return value
+
+
+async def large_items(count: int) -> AsyncIterator[str]:
+    """Many items of a hundred thousand letters."""
+    for _ in range(count):
+        yield "x" * 100_000
 
 
 def exit_now(code: int) -> None:
