@@ -14,7 +14,14 @@ mod error;
 mod events;
 #[cfg(test)]
 mod fake_worker;
+mod heartbeat;
+mod intensity;
+mod limits;
 mod logs;
+mod oom;
+mod owned_dir;
+mod process;
+mod recycling;
 pub(crate) mod scheduler;
 mod slot;
 mod supervisor;
@@ -36,10 +43,12 @@ pub(crate) use config::{FleetConfig, PoolConfig};
 pub use error::PoolError;
 pub(crate) use events::PoolEvents;
 pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
+pub use limits::WorkerLimits;
 pub use scheduler::Load;
 use scheduler::Scheduler;
 pub(crate) use scheduler::{Lease, LeaseError};
 use secrecy::ExposeSecret;
+pub(crate) use supervisor::{Board, Standing, WorkerSnapshot};
 use supervisor::{Event, Supervisor};
 use transport::Link;
 
@@ -49,6 +58,7 @@ pub(crate) struct Pool {
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
     events: PoolEvents,
+    board: Arc<Board>,
     token: String,
     max_message_bytes: u64,
     size: usize,
@@ -75,6 +85,7 @@ impl Pool {
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
         let events = PoolEvents::new(config.name.clone());
+        let board = Arc::new(Board::default());
         let (task, inbox, supervisor) = Supervisor::new(
             config.clone(),
             fleet,
@@ -82,6 +93,7 @@ impl Pool {
             token.clone(),
             started,
             events.clone(),
+            board.clone(),
         )?;
         // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
@@ -90,6 +102,7 @@ impl Pool {
             supervisor,
             closed: closed.clone(),
             events: events.clone(),
+            board: board.clone(),
             token,
             max_message_bytes,
             size: config.workers,
@@ -130,6 +143,11 @@ impl Pool {
     /// What happens to the workers from now on.
     pub(crate) fn events(&self) -> tokio::sync::broadcast::Receiver<PoolEvent> {
         self.events.subscribe()
+    }
+
+    /// Every worker process, whether the pool is degraded, and whether it can fork.
+    pub(crate) fn standing(&self) -> Standing {
+        self.board.read()
     }
 
     /// The load now.
