@@ -21,8 +21,12 @@ use prost::Message;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::pool::events::WorkerEnd;
 use crate::pool::scheduler::Permit;
-use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Up, cancel, down, up};
+use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Pong, Stats, Up, cancel, down, up};
+
+/// How long a caller waits at most to be told how its worker ended.
+const SETTLED_WITHIN: Duration = Duration::from_millis(100);
 
 /// What a call receives.
 #[derive(Debug)]
@@ -139,7 +143,7 @@ impl Link {
 
     /// Whether new calls may be sent.
     pub(crate) fn takes_calls(&self) -> bool {
-        !self.is_lost() && !self.calls.draining.load(Ordering::Acquire)
+        !self.is_lost() && !self.calls.draining.load(Ordering::Acquire) && !self.is_suspected()
     }
 
     /// The worker refused a call because it is draining: it gets no more, and the link ends with its last call.
@@ -147,9 +151,70 @@ impl Link {
         self.calls.lose_when_idle();
     }
 
-    /// Why the link was lost, in words.
-    pub(crate) fn lost_reason(&self) -> &str {
-        self.calls.reason.get().map_or("the connection ended", String::as_str)
+    /// How the worker ended, as far as it is known now.
+    pub(crate) fn end_so_far(&self) -> WorkerEnd {
+        self.calls.end.get().or_else(|| self.calls.first_end.get()).cloned().unwrap_or_else(unknown_end)
+    }
+
+    /// How the worker ended. The loss of its connection arrives before anybody knows why, so this waits for whoever knows;
+    /// shortly, since callers wait for it.
+    pub(crate) async fn end(&self) -> WorkerEnd {
+        let _ = tokio::time::timeout(SETTLED_WITHIN, self.calls.settled.cancelled()).await;
+        self.end_so_far()
+    }
+
+    /// Says how the worker of a lost link ended: the first word counts.
+    pub(crate) fn settle(&self, end: WorkerEnd) {
+        self.calls.settle(end);
+    }
+
+    /// Whether calls ended with it.
+    pub(crate) fn lost_calls(&self) -> bool {
+        self.calls.lost_calls.load(Ordering::Acquire)
+    }
+
+    /// Grows with each message of the worker: whoever looks twice knows whether it said something.
+    pub(crate) fn heard(&self) -> u64 {
+        self.calls.heard.load(Ordering::Relaxed)
+    }
+
+    /// The calls that were sent to the worker.
+    pub(crate) fn calls_begun(&self) -> u64 {
+        self.next_call.load(Ordering::Relaxed) - 1
+    }
+
+    /// What the worker said of itself last.
+    pub(crate) fn stats(&self) -> Option<Stats> {
+        *self.calls.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the worker for a sign of life.
+    pub(crate) fn ping(&self) {
+        let nonce = self.heard();
+        match &self.carrier {
+            Carrier::Framed(writer) => {
+                writer.send(Up { call: 0, kind: Some(up::Kind::Ping(crate::proto::Ping { nonce })) });
+            }
+            Carrier::Grpc(client) => client.ping(self.calls.clone()),
+        }
+    }
+
+    /// A worker that is suspected to hang gets no new calls until it answers.
+    pub(crate) fn suspect(&self, suspected: bool) {
+        self.calls.suspected.store(suspected, Ordering::Release);
+    }
+
+    /// Whether it is suspected to hang.
+    pub(crate) fn is_suspected(&self) -> bool {
+        self.calls.suspected.load(Ordering::Acquire)
+    }
+
+    /// Asks Python to stop every call of this link. Their ends still arrive.
+    pub(crate) fn cancel_all(self: &Arc<Self>, reason: cancel::Reason) {
+        let calls: Vec<u64> = self.calls.lock().keys().copied().collect();
+        for call in calls {
+            self.cancel(call, reason);
+        }
     }
 
     /// Ends the link after its last call. Framed, the worker belongs to this host and ends itself as well; over gRPC
@@ -164,8 +229,8 @@ impl Link {
     }
 
     /// Gives the worker up: every call on it is told, and the supervisor replaces it.
-    pub(crate) fn give_up(&self, reason: String) {
-        self.calls.lose(reason);
+    pub(crate) fn give_up(&self, end: impl Into<WorkerEnd>) {
+        self.calls.lose(end);
     }
 
     fn check_size(&self, message: &Up) -> Result<(), SendError> {
@@ -203,7 +268,7 @@ impl Link {
                 () = lost.cancelled() => {}
                 () = tokio::time::sleep(grace) => {
                     if let Some(link) = link.upgrade().filter(|link| link.calls.contains(call)) {
-                        link.give_up(format!("a call ignored its cancellation for {grace:?}"));
+                        link.give_up(WorkerEnd::IgnoredCancellation { grace });
                     }
                 }
             }
@@ -295,8 +360,16 @@ impl CallSender {
 pub(crate) struct CallTable {
     calls: Mutex<HashMap<u64, Entry>>,
     lost: CancellationToken,
-    reason: OnceLock<String>,
+    /// What was known when the link was lost.
+    first_end: OnceLock<WorkerEnd>,
+    /// How the worker ended, once that is certain, or once nobody will know more.
+    end: OnceLock<WorkerEnd>,
+    settled: CancellationToken,
     draining: AtomicBool,
+    suspected: AtomicBool,
+    lost_calls: AtomicBool,
+    heard: AtomicU64,
+    stats: Mutex<Option<Stats>>,
 }
 
 struct Entry {
@@ -311,8 +384,14 @@ impl CallTable {
         Arc::new(Self {
             calls: Mutex::default(),
             lost: CancellationToken::new(),
-            reason: OnceLock::new(),
+            first_end: OnceLock::new(),
+            end: OnceLock::new(),
+            settled: CancellationToken::new(),
             draining: AtomicBool::new(false),
+            suspected: AtomicBool::new(false),
+            lost_calls: AtomicBool::new(false),
+            heard: AtomicU64::new(0),
+            stats: Mutex::default(),
         })
     }
 
@@ -348,9 +427,24 @@ impl CallTable {
         }
     }
 
+    /// The worker said something.
+    fn hear(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn settle(&self, end: WorkerEnd) {
+        let _ = self.end.set(end);
+        self.settled.cancel();
+    }
+
     /// Hands a message to its call.
     fn deliver(&self, message: Down) {
+        self.hear();
         let Some(kind) = message.kind else { return };
+        if let down::Kind::Pong(Pong { stats: Some(stats), .. }) = kind {
+            *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
+            return;
+        }
         let end = is_end(&kind);
         let mut calls = self.lock();
         if end {
@@ -400,10 +494,16 @@ impl CallTable {
     }
 
     /// Ends every call.
-    fn lose(&self, reason: String) {
-        let _ = self.reason.set(reason);
+    fn lose(&self, end: impl Into<WorkerEnd>) {
+        let end = end.into();
+        if self.first_end.set(end.clone()).is_ok() && !end.is_vague() {
+            self.settle(end);
+        }
         let calls = {
             let mut calls = self.lock();
+            if !calls.is_empty() {
+                self.lost_calls.store(true, Ordering::Release);
+            }
             self.lost.cancel();
             std::mem::take(&mut *calls)
         };
@@ -438,6 +538,10 @@ impl Drop for LoseOnDrop {
             None => self.calls.lose("the tokio runtime that dspex was started on has ended".to_owned()),
         }
     }
+}
+
+fn unknown_end() -> WorkerEnd {
+    WorkerEnd::Disconnected("the connection ended".to_owned())
 }
 
 fn is_end(kind: &down::Kind) -> bool {
