@@ -15,6 +15,7 @@ pub mod lm;
 mod panics;
 pub mod pool;
 mod proto;
+mod telemetry;
 pub mod testing;
 pub mod tool;
 pub mod types;
@@ -32,6 +33,7 @@ pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use functions::{Embedder, Gold, Judged, Metric, Reward, Score};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
 pub use pool::{Carrier, Endpoint, Load, PoolChange, PoolError, PoolEvent, Retirement, WorkerEnd, WorkerId};
+pub use telemetry::{BreakerState, InvalidTraceContext, TraceContext};
 pub use tokio_util::sync::CancellationToken;
 pub use tool::{CallId, FromToolContext, State, Tool, ToolContext, ToolError, ToolOutput, ToolSet};
 

@@ -20,6 +20,7 @@ use crate::bridge::{Spec, Target};
 use crate::error::{Error, Problem, Problems, Result};
 use crate::functions::Reward;
 use crate::lm::Lm;
+use crate::telemetry::TraceContext;
 
 /// An instance of a DSPy module in a session.
 ///
@@ -252,6 +253,12 @@ impl<M: Module> Run<M> {
     /// The adapter of this call.
     pub fn adapter(mut self, adapter: Adapter) -> Self {
         self.options.adapter = Some(adapter);
+        self
+    }
+
+    /// The trace that the call belongs to, in place of the one that the running task is in.
+    pub fn trace(mut self, trace: TraceContext) -> Self {
+        self.options.trace = Some(trace);
         self
     }
 

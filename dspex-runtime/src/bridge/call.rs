@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::callbacks::{self, Reach};
 use super::{HostFunctions, Spec, ToolDocument, errors};
@@ -17,6 +18,7 @@ use crate::lm::Lm;
 use crate::pool::transport::{Call, Inbound, Link, SendError};
 use crate::pool::{Lease, LeaseError, Pool, PoolError};
 use crate::proto::{self, Open, Payload, SessionView, cancel, down, open, up};
+use crate::telemetry::{CallWatch, RunWatch};
 use crate::tool::Standing;
 
 /// A call that its worker's loss left undone is run again at most this often, where that is allowed.
@@ -65,6 +67,14 @@ impl Target {
             Self::Instance { spec, .. } | Self::Check(spec) => &spec.class,
             Self::Function(path) | Self::Tool { path, .. } => path,
             Self::Introspect(_) => "introspection",
+        }
+    }
+
+    /// The method of an instance; empty for all else.
+    fn method(&self) -> &str {
+        match self {
+            Self::Instance { method, .. } => method,
+            _ => "",
         }
     }
 
@@ -134,6 +144,16 @@ impl Bridge {
 
     /// Runs a call to its end. Dropping the future cancels it in Python.
     pub(crate) async fn run(&self, request: &Request) -> Result<Payload> {
+        let Request { target, session, above, .. } = request;
+        let callee = (target.name(), target.method());
+        let mut watch = CallWatch::begin(self.pool.telemetry(), callee, session, above.trace.as_ref());
+        let span = watch.span().clone();
+        let result = self.run_watched(request, &mut watch).instrument(span).await;
+        watch.ended(&result);
+        result
+    }
+
+    async fn run_watched(&self, request: &Request, watch: &mut CallWatch) -> Result<Payload> {
         if let Some(lm) = &request.lm {
             lm.validate()?;
         }
@@ -141,13 +161,16 @@ impl Bridge {
         let mut attempt = 0;
         loop {
             let reserve = request.above.reserve.as_ref();
+            let queued = watch.queue();
             let lease = self
                 .pool
                 .lease(Some(deadline), reserve)
+                .instrument(queued.span().clone())
                 .await
                 .map_err(|error| lease_error(error, request))?;
+            let run = watch.placed(queued, &lease);
             check_fingerprint(&lease, request)?;
-            match self.attempt(lease, request, deadline).await? {
+            match self.attempt(lease, request, deadline, (watch, run)).await? {
                 Attempt::Ended(result) => return result,
                 Attempt::NeverStarted => {}
                 Attempt::Lost(link) if !request.idempotent || attempt >= RETRIES => {
@@ -155,6 +178,7 @@ impl Bridge {
                 }
                 Attempt::Lost(link) => {
                     attempt += 1;
+                    watch.retried();
                     let end = link.end_so_far();
                     tracing::info!(target: "dspex::bridge", attempt, %end, "an idempotent call is run again");
                 }
@@ -162,13 +186,19 @@ impl Bridge {
         }
     }
 
-    async fn attempt(&self, lease: Lease, request: &Request, deadline: Instant) -> Result<Attempt> {
+    async fn attempt(
+        &self,
+        lease: Lease,
+        request: &Request,
+        deadline: Instant,
+        (watch, mut run): (&mut CallWatch, RunWatch),
+    ) -> Result<Attempt> {
         let Lease { link, mut permit } = lease;
         if let Some(tracker) = &request.tracker {
             permit.track(tracker.token());
         }
         let remaining = deadline.saturating_duration_since(Instant::now());
-        let open = Open {
+        let mut open = Open {
             target: Some(request.target.to_wire()),
             inputs: Some(Payload { json: request.inputs.clone(), attachments: Vec::new() }),
             // The worker's own deadline is a safety net behind the host's; it comes a little later.
@@ -184,6 +214,7 @@ impl Bridge {
             token: self.pool.token().to_owned(),
             ..Open::default()
         };
+        run.tell(&mut open);
         let mut call = match link.open(open, permit) {
             Ok(call) => call,
             Err(SendError::Lost) => {
@@ -209,9 +240,11 @@ impl Bridge {
             };
             match inbound {
                 Inbound::Message(down::Kind::Done(done)) => {
+                    watch.ran(&mut run, done.run_us);
                     return Ok(Attempt::Ended(Ok(done.output.unwrap_or_default())));
                 }
                 Inbound::Message(down::Kind::Failed(failed)) => {
+                    watch.ran(&mut run, failed.run_us);
                     let error = failed.error.unwrap_or_default();
                     if error.kind() == proto::error::Kind::Draining {
                         call.link().refused_as_draining();
@@ -230,15 +263,22 @@ impl Bridge {
                         variables: request.variables.clone(),
                         host: request.host.clone(),
                     };
-                    let served = callbacks::serve(callback, reach, call.sender());
+                    let watched = watch.callback(&mut run, &callback);
+                    let (span, mut below) = (watched.span(), request.below.clone());
+                    below.trace = watched.trace();
+                    let served = callbacks::serve(callback, reach, call.sender(), watched);
                     // Most are answered at once, without a task of their own.
-                    let mut served = Box::pin(request.below.clone().scope(served));
+                    let mut served = Box::pin(below.scope(served).instrument(span));
                     if futures::poll!(served.as_mut()).is_pending() {
                         callbacks.spawn(served);
                     }
                 }
-                Inbound::Message(down::Kind::NeedState(need)) => send_state(&call, &need, request)?,
+                Inbound::Message(down::Kind::NeedState(need)) => {
+                    run.answered();
+                    send_state(&call, &need, request)?;
+                }
                 Inbound::Message(down::Kind::Event(event)) => {
+                    run.answered();
                     let item = event.r#type == "item";
                     // Served here and not in a task: so events keep their order. While there is no room for one, what else
                     // Python asks within this call waits as well: who does not read a stream holds its call up. Calls

@@ -43,6 +43,8 @@ use secrecy::ExposeSecret;
 use supervisor::{Event, Supervisor};
 use transport::Link;
 
+use crate::telemetry::PoolTelemetry;
+
 /// A running pool. Dropping it ends every Python process at once.
 pub(crate) struct Pool {
     scheduler: Arc<Scheduler>,
@@ -125,6 +127,11 @@ impl Pool {
     /// The workers that were asked for.
     pub(crate) fn size(&self) -> usize {
         self.size
+    }
+
+    /// What is known and measured of the pool.
+    pub(crate) fn telemetry(&self) -> &Arc<PoolTelemetry> {
+        self.events.telemetry()
     }
 
     /// What happens to the workers from now on.
