@@ -37,7 +37,7 @@ pub use error::PoolError;
 pub(crate) use events::PoolEvents;
 pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
 pub use scheduler::Load;
-use scheduler::Scheduler;
+use scheduler::{Published, Scheduler};
 pub(crate) use scheduler::{Lease, LeaseError};
 use secrecy::ExposeSecret;
 use supervisor::{Event, Supervisor};
@@ -142,6 +142,11 @@ impl Pool {
     /// The load now.
     pub(crate) fn load(&self) -> Load {
         self.scheduler.load()
+    }
+
+    /// The workers that were published, with their slots and the calls that they run.
+    pub(crate) fn workers(&self) -> Vec<Published> {
+        self.scheduler.workers()
     }
 
     /// The workers that take calls now.

@@ -57,6 +57,14 @@ pub(crate) struct Permit {
     reserved: Option<OwnedSemaphorePermit>,
 }
 
+/// A worker as the scheduler sees it.
+pub(crate) struct Published {
+    pub(crate) index: usize,
+    pub(crate) generation: u64,
+    pub(crate) link: Arc<Link>,
+    pub(crate) in_flight: usize,
+}
+
 /// Whether a place may be beyond the limit.
 #[derive(Clone, Copy)]
 enum Beyond {
@@ -284,6 +292,16 @@ impl Scheduler {
             queued: state.queue.iter().filter(|waiter| !waiter.is_closed()).count(),
             queue_limit: self.queue_limit,
         }
+    }
+
+    /// The workers that were published and not withdrawn, with their slots and the calls that they run.
+    pub(crate) fn workers(&self) -> Vec<Published> {
+        let state = self.lock();
+        let published = |(index, slot): (usize, &Slot)| {
+            let (generation, in_flight) = (slot.generation, slot.in_flight);
+            Some(Published { index, generation, link: slot.link.clone()?, in_flight })
+        };
+        state.slots.iter().enumerate().filter_map(published).collect()
     }
 
     /// The workers that take calls now.

@@ -74,6 +74,12 @@ class Engine:
         setattr(described, "class", type(error).__qualname__)
         return described
 
+    def figures(self) -> tuple[int, int]:
+        return 0, len(self.specs)
+
+    async def do_block_the_loop(self, argument: Any, host: Host) -> Any:
+        time.sleep(argument)  # noqa: ASYNC251
+
     async def do_log(self, argument: Any, host: Host) -> Any:
         return self.log
 
