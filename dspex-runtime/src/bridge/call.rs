@@ -15,7 +15,7 @@ use crate::error::{Error, Phase, Result};
 use crate::functions::Functions;
 use crate::lm::Lm;
 use crate::pool::transport::{Call, Inbound, SendError};
-use crate::pool::{Lease, LeaseError, Pool, PoolError};
+use crate::pool::{Lease, LeaseError, Pool, PoolError, Want};
 use crate::proto::{self, Open, Payload, SessionView, cancel, down, open, up};
 use crate::tool::Standing;
 
@@ -140,12 +140,13 @@ impl Bridge {
         let deadline = far_from_now(request.deadline);
         let mut attempt = 0;
         loop {
-            let reserve = request.above.reserve.as_ref();
-            let lease = self
-                .pool
-                .lease(Some(deadline), reserve)
-                .await
-                .map_err(|error| lease_error(error, request))?;
+            let want = Want {
+                session: &request.session,
+                spec: request.target.spec().map(|spec| spec.hash.as_str()),
+                deadline: Some(deadline),
+                reserve: request.above.reserve.as_ref(),
+            };
+            let lease = self.pool.lease(want).await.map_err(|error| lease_error(error, request))?;
             check_fingerprint(&lease, request)?;
             match self.attempt(lease, request, deadline).await? {
                 Attempt::Ended(result) => return result,

@@ -41,8 +41,9 @@ pub enum PoolError {
     },
     /// All places are taken and the queue is full.
     #[error(
-        "the pool is saturated: {} of {} places taken, {} of {} waiting; slow down, or raise `workers`, `in_flight_per_worker` or `queue_limit`",
-        .0.in_flight, .0.capacity, .0.queued, .0.queue_limit
+        "the pool is saturated: {} of {} places taken, {} of {} waiting{}; slow down, or raise `workers`, `in_flight_per_worker` or `queue_limit`",
+        .0.in_flight, .0.capacity, .0.queued, .0.queue_limit,
+        .0.retry_after.map(|wait| format!(", room for the next in about {wait:.1?}")).unwrap_or_default()
     )]
     Saturated(Load),
     /// An endpoint on another machine; the connection would not be encrypted.

@@ -25,9 +25,7 @@ mod zygote;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Carrier, Endpoint};
@@ -35,7 +33,7 @@ pub(crate) use config::{FleetConfig, PoolConfig};
 pub use error::PoolError;
 pub use scheduler::Load;
 use scheduler::Scheduler;
-pub(crate) use scheduler::{Lease, LeaseError};
+pub(crate) use scheduler::{Lease, LeaseError, Want};
 use secrecy::ExposeSecret;
 use supervisor::{Event, Supervisor};
 use transport::Link;
@@ -92,12 +90,8 @@ impl Pool {
 
     /// A place at the least loaded worker. A call that a tool of another call makes has the other's reserve: see
     /// [`Scheduler::lease`](scheduler::Scheduler::lease).
-    pub(crate) async fn lease(
-        &self,
-        deadline: Option<Instant>,
-        reserve: Option<&Arc<Semaphore>>,
-    ) -> Result<Lease, LeaseError> {
-        self.scheduler.lease(deadline, reserve).await
+    pub(crate) async fn lease(&self, want: Want<'_>) -> Result<Lease, LeaseError> {
+        self.scheduler.lease(want).await
     }
 
     /// The secret that workers check; empty where the carrier needs none.
