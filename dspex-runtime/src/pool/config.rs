@@ -1,6 +1,7 @@
 //! How a pool is set up.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -53,6 +54,8 @@ impl std::fmt::Display for Endpoint {
 /// Everything that a pool needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct PoolConfig {
+    /// What events and errors call it.
+    pub(crate) name: Arc<str>,
     /// Worker processes.
     pub(crate) workers: usize,
     /// Calls that one worker runs at once.
@@ -78,6 +81,7 @@ pub(crate) struct PoolConfig {
 impl Default for PoolConfig {
     fn default() -> Self {
         Self {
+            name: "main".into(),
             workers: 2,
             in_flight_per_worker: 32,
             queue_limit: 1024,

@@ -11,6 +11,7 @@
 pub(crate) mod config;
 pub mod env;
 mod error;
+mod events;
 #[cfg(test)]
 mod fake_worker;
 mod logs;
@@ -31,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 pub use config::{Carrier, Endpoint};
 pub(crate) use config::{FleetConfig, PoolConfig};
 pub use error::PoolError;
+pub(crate) use events::PoolEvents;
+pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
 pub use scheduler::Load;
 use scheduler::Scheduler;
 pub(crate) use scheduler::{Lease, LeaseError, Want};
@@ -43,6 +46,7 @@ pub(crate) struct Pool {
     scheduler: Arc<Scheduler>,
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
+    events: PoolEvents,
     token: String,
     max_message_bytes: u64,
     size: usize,
@@ -68,14 +72,22 @@ impl Pool {
         let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
-        let (task, inbox, supervisor) =
-            Supervisor::new(config.clone(), fleet, scheduler.clone(), token.clone(), started)?;
+        let events = PoolEvents::new(config.name.clone());
+        let (task, inbox, supervisor) = Supervisor::new(
+            config.clone(),
+            fleet,
+            scheduler.clone(),
+            token.clone(),
+            started,
+            events.clone(),
+        )?;
         // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
         let pool = Self {
             scheduler,
             supervisor,
             closed: closed.clone(),
+            events: events.clone(),
             token,
             max_message_bytes,
             size: config.workers,
@@ -107,6 +119,11 @@ impl Pool {
     /// The workers that were asked for.
     pub(crate) fn size(&self) -> usize {
         self.size
+    }
+
+    /// What happens to the workers from now on.
+    pub(crate) fn events(&self) -> tokio::sync::broadcast::Receiver<PoolEvent> {
+        self.events.subscribe()
     }
 
     /// The load now.

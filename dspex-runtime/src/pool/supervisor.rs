@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::config::{Carrier, Endpoint, FleetConfig, PoolConfig};
 use super::error::PoolError;
+use super::events::{PoolEvents, WorkerEnd};
 use super::logs::Tail;
 use super::scheduler::{LeaseError, Scheduler};
 use super::slot::{Action, Slot, SlotEvent, SlotState};
@@ -54,6 +55,7 @@ pub(crate) struct Supervisor {
     zygote_failures: u32,
     events: mpsc::UnboundedSender<Event>,
     reports: mpsc::UnboundedSender<Report>,
+    listeners: PoolEvents,
     started: Option<oneshot::Sender<Result<(), PoolError>>>,
 }
 
@@ -80,6 +82,7 @@ impl Supervisor {
         scheduler: Arc<Scheduler>,
         token: String,
         started: oneshot::Sender<Result<(), PoolError>>,
+        listeners: PoolEvents,
     ) -> Result<(Self, Inbox, mpsc::UnboundedSender<Event>), PoolError> {
         let (events, event_inbox) = mpsc::unbounded_channel();
         let (reports, report_inbox) = mpsc::unbounded_channel();
@@ -107,6 +110,7 @@ impl Supervisor {
             zygote_failures: 0,
             events: events.clone(),
             reports,
+            listeners,
             started: Some(started),
         };
         Ok((supervisor, Inbox { events: event_inbox, reports: report_inbox }, events))
@@ -231,9 +235,9 @@ impl Supervisor {
                     && let Some(link) = &slot.link
                 {
                     link.give_up(match (code, signal) {
-                        (_, Some(signal)) => format!("the worker was ended by signal {signal}"),
-                        (Some(code), None) => format!("the worker ended with code {code}"),
-                        (None, None) => "the worker ended".to_owned(),
+                        (_, Some(signal)) => WorkerEnd::Signal(signal),
+                        (Some(code), None) => WorkerEnd::Exit(code),
+                        (None, None) => WorkerEnd::Disconnected("the worker ended".to_owned()),
                     });
                 }
             }
@@ -301,7 +305,7 @@ impl Supervisor {
         let watched = link.clone();
         tokio::spawn(async move {
             watched.lost().await;
-            let reason = watched.lost_reason().to_owned();
+            let reason = watched.end_so_far().to_string();
             let _ = events.send(Event::Lost(index, generation, reason));
         });
         self.step_with(index, SlotEvent::Connected, Some(link)).await;
@@ -333,7 +337,7 @@ impl Supervisor {
                 Action::Kill => {
                     self.slots[index].lifeline = None;
                     if let Some(link) = self.slots[index].link.take() {
-                        link.give_up("the worker was ended".into());
+                        link.give_up("the worker was ended".to_owned());
                     }
                 }
                 Action::ForkAfter(wait) => self.send_later(wait, Event::Fork(index, slot.generation)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::events::WorkerEnd;
 use super::fake_worker::FakeWorker;
 use super::scheduler::{LeaseError, Want};
 use super::transport::{Inbound, LinkError, LinkLimits, SendError};
@@ -76,7 +77,7 @@ async fn a_worker_that_ignores_a_cancellation_is_given_up() {
     drop(link.open(open_of(1), lease.permit).unwrap());
     let _ = worker.receive().await;
     link.lost().await;
-    assert!(link.lost_reason().contains("ignored its cancellation"), "{}", link.lost_reason());
+    assert!(matches!(link.end_so_far(), WorkerEnd::IgnoredCancellation { .. }), "{}", link.end_so_far());
 }
 
 #[tokio::test]
@@ -150,11 +151,11 @@ async fn garbage_on_the_socket_ends_the_link_and_says_why() {
     let (mut worker, link) = FakeWorker::connect(LIMITS).await;
     worker.send_raw(&[3, 0, 0, 0, 0xff, 0xff, 0xff]).await;
     link.lost().await;
-    assert!(link.lost_reason().contains("broken frame"), "{}", link.lost_reason());
+    assert!(link.end_so_far().to_string().contains("broken frame"), "{}", link.end_so_far());
     let (mut worker, link) = FakeWorker::connect(LIMITS).await;
     worker.send_raw(&[0xff, 0xff, 0xff, 0xff]).await;
     link.lost().await;
-    assert!(link.lost_reason().contains("4294967295 bytes"), "{}", link.lost_reason());
+    assert!(link.end_so_far().to_string().contains("4294967295 bytes"), "{}", link.end_so_far());
 }
 
 #[tokio::test]

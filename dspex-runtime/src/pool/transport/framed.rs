@@ -17,6 +17,7 @@ use super::assembly::{Assembly, Received};
 use super::outbox::{FRAGMENT_BYTES, Outbox};
 use super::spin::{self, Spin};
 use super::{CallTable, Carrier, Link, LinkError, LinkLimits, LoseOnDrop};
+use crate::pool::events::WorkerEnd;
 use crate::proto::{Down, Hello, Up, down};
 
 /// Larger frames are a broken peer: whole messages are fragmented well below.
@@ -38,7 +39,7 @@ pub(crate) async fn connect(stream: UnixStream, limits: LinkLimits) -> Result<Ar
 }
 
 async fn expect_hello(frames: &mut Frames) -> Result<Hello, LinkError> {
-    match frames.next().await.map_err(LinkError::Carrier)?.kind {
+    match frames.next().await.map_err(|end| LinkError::Carrier(end.to_string()))?.kind {
         Some(down::Kind::Hello(hello)) => Ok(hello),
         _ => Err(LinkError::Carrier("the first message was not Hello".into())),
     }
@@ -48,14 +49,14 @@ async fn expect_hello(frames: &mut Frames) -> Result<Hello, LinkError> {
 async fn read_all(mut frames: Frames, calls: Arc<CallTable>, limits: LinkLimits) {
     let _guard = LoseOnDrop::of_all(calls.clone());
     let mut assembly = Assembly::new(limits.max_message_bytes);
-    let reason = loop {
+    let end: WorkerEnd = loop {
         let message = tokio::select! {
             message = frames.next() => message,
-            () = calls.lost.cancelled() => break String::new(),
+            () = calls.lost.cancelled() => break String::new().into(),
         };
         let received = match message {
             Ok(message) => assembly.receive(message),
-            Err(reason) => break reason,
+            Err(end) => break end,
         };
         match received {
             Ok(Received::Message(message)) => {
@@ -66,10 +67,10 @@ async fn read_all(mut frames: Frames, calls: Arc<CallTable>, limits: LinkLimits)
             }
             Ok(Received::Partial) => {}
             Ok(Received::TooLarge { call, size }) => calls.deliver_too_large(call, size),
-            Err(error) => break format!("the worker sent a broken message: {error}"),
+            Err(error) => break WorkerEnd::Garbage(format!("it sent a broken message: {error}")),
         }
     };
-    calls.lose(reason);
+    calls.lose(end);
 }
 
 struct Frames {
@@ -109,20 +110,20 @@ impl Frames {
         found
     }
 
-    async fn next(&mut self) -> Result<Down, String> {
+    async fn next(&mut self) -> Result<Down, WorkerEnd> {
         loop {
             if self.buffer.len() >= 4 {
                 let length =
                     u32::from_le_bytes([self.buffer[0], self.buffer[1], self.buffer[2], self.buffer[3]]);
                 let length = length as usize;
                 if length > MAX_FRAME_BYTES {
-                    return Err(format!("the worker sent a frame of {length} bytes"));
+                    return Err(WorkerEnd::Garbage(format!("it sent a frame of {length} bytes")));
                 }
                 if self.buffer.len() >= 4 + length {
                     self.buffer.advance(4);
                     let frame = self.buffer.split_to(length).freeze();
                     return Down::decode(frame)
-                        .map_err(|error| format!("the worker sent a broken frame: {error}"));
+                        .map_err(|error| WorkerEnd::Garbage(format!("it sent a broken frame: {error}")));
                 }
                 self.buffer.reserve(4 + length - self.buffer.len());
             }
@@ -130,9 +131,9 @@ impl Frames {
                 continue;
             }
             match self.read.read_buf(&mut self.buffer).await {
-                Ok(0) => return Err("the worker closed its socket".into()),
+                Ok(0) => return Err("the worker closed its socket".to_owned().into()),
                 Ok(_) => {}
-                Err(error) => return Err(format!("the worker's socket failed: {error}")),
+                Err(error) => return Err(format!("the worker's socket failed: {error}").into()),
             }
         }
     }

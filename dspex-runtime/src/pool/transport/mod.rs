@@ -21,8 +21,12 @@ use prost::Message;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::pool::events::WorkerEnd;
 use crate::pool::scheduler::Permit;
 use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Up, cancel, down, up};
+
+/// How long a caller waits at most to be told how its worker ended.
+const SETTLED_WITHIN: Duration = Duration::from_millis(100);
 
 /// What a call receives.
 #[derive(Debug)]
@@ -147,9 +151,22 @@ impl Link {
         self.calls.lose_when_idle();
     }
 
-    /// Why the link was lost, in words.
-    pub(crate) fn lost_reason(&self) -> &str {
-        self.calls.reason.get().map_or("the connection ended", String::as_str)
+    /// How the worker ended, as far as it is known now.
+    pub(crate) fn end_so_far(&self) -> WorkerEnd {
+        self.calls.end.get().or_else(|| self.calls.first_end.get()).cloned().unwrap_or_else(unknown_end)
+    }
+
+    /// How the worker ended. The loss of its connection arrives before anybody knows why, so this waits for whoever knows;
+    /// shortly, since callers wait for it.
+    pub(crate) async fn end(&self) -> WorkerEnd {
+        let _ = tokio::time::timeout(SETTLED_WITHIN, self.calls.settled.cancelled()).await;
+        self.end_so_far()
+    }
+
+    /// Says how the worker of a lost link ended: the first word counts.
+    pub(crate) fn settle(&self, end: WorkerEnd) {
+        let _ = self.calls.end.set(end);
+        self.calls.settled.cancel();
     }
 
     /// Ends the link after its last call. Framed, the worker belongs to this host and ends itself as well; over gRPC
@@ -164,8 +181,8 @@ impl Link {
     }
 
     /// Gives the worker up: every call on it is told, and the supervisor replaces it.
-    pub(crate) fn give_up(&self, reason: String) {
-        self.calls.lose(reason);
+    pub(crate) fn give_up(&self, end: impl Into<WorkerEnd>) {
+        self.calls.lose(end);
     }
 
     fn check_size(&self, message: &Up) -> Result<(), SendError> {
@@ -203,7 +220,7 @@ impl Link {
                 () = lost.cancelled() => {}
                 () = tokio::time::sleep(grace) => {
                     if let Some(link) = link.upgrade().filter(|link| link.calls.contains(call)) {
-                        link.give_up(format!("a call ignored its cancellation for {grace:?}"));
+                        link.give_up(WorkerEnd::IgnoredCancellation { grace });
                     }
                 }
             }
@@ -295,7 +312,11 @@ impl CallSender {
 pub(crate) struct CallTable {
     calls: Mutex<HashMap<u64, Entry>>,
     lost: CancellationToken,
-    reason: OnceLock<String>,
+    /// What was known when the link was lost.
+    first_end: OnceLock<WorkerEnd>,
+    /// How the worker ended, once that is certain, or once nobody will know more.
+    end: OnceLock<WorkerEnd>,
+    settled: CancellationToken,
     draining: AtomicBool,
 }
 
@@ -311,7 +332,9 @@ impl CallTable {
         Arc::new(Self {
             calls: Mutex::default(),
             lost: CancellationToken::new(),
-            reason: OnceLock::new(),
+            first_end: OnceLock::new(),
+            end: OnceLock::new(),
+            settled: CancellationToken::new(),
             draining: AtomicBool::new(false),
         })
     }
@@ -400,8 +423,14 @@ impl CallTable {
     }
 
     /// Ends every call.
-    fn lose(&self, reason: String) {
-        let _ = self.reason.set(reason);
+    fn lose(&self, end: impl Into<WorkerEnd>) {
+        let end = end.into();
+        if !end.is_vague() && self.first_end.set(end.clone()).is_ok() {
+            let _ = self.end.set(end);
+            self.settled.cancel();
+        } else {
+            let _ = self.first_end.set(end);
+        }
         let calls = {
             let mut calls = self.lock();
             self.lost.cancel();
@@ -438,6 +467,10 @@ impl Drop for LoseOnDrop {
             None => self.calls.lose("the tokio runtime that dspex was started on has ended".to_owned()),
         }
     }
+}
+
+fn unknown_end() -> WorkerEnd {
+    WorkerEnd::Disconnected("the connection ended".to_owned())
 }
 
 fn is_end(kind: &down::Kind) -> bool {
