@@ -51,6 +51,17 @@ pub enum PoolError {
         "the connection to {0} would not be encrypted, and keys and tokens travel on it; use a tunnel to loopback, or `allow_unencrypted_endpoints` on a network that nobody else can read"
     )]
     Unencrypted(String),
+    /// A pool beside the default one could not be started.
+    #[error("the pool `{pool}` could not be started: {error}")]
+    Named {
+        /// Its name.
+        pool: String,
+        /// Why.
+        error: Box<PoolError>,
+    },
+    /// What cannot be the name of a pool.
+    #[error("{0:?} is no name of a pool: it needs one character at least, and no control characters")]
+    Name(String),
     /// No worker runs, and none can be started.
     #[error("no worker can be started: {0}")]
     Down(String),
@@ -65,6 +76,13 @@ pub enum PoolError {
         /// Why it failed.
         error: std::io::Error,
     },
+}
+
+impl PoolError {
+    /// The same error, with the pool that it is about.
+    pub(crate) fn named(pool: &str, error: Self) -> Self {
+        Self::Named { pool: pool.to_owned(), error: Box::new(error) }
+    }
 }
 
 /// The frames, one a line.

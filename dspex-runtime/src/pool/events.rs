@@ -304,6 +304,11 @@ impl PoolEvents {
         Self { pool: pool.into(), sender: broadcast::Sender::new(KEPT_EVENTS) }
     }
 
+    /// Those of another pool, for the same listeners.
+    pub(crate) fn of(&self, pool: impl Into<Arc<str>>) -> Self {
+        Self { pool: pool.into(), sender: self.sender.clone() }
+    }
+
     /// What happens from now on.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<PoolEvent> {
         self.sender.subscribe()

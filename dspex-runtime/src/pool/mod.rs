@@ -3,7 +3,8 @@
 //! * [`mod@env`] provides the Python environment,
 //! * `zygote` is the warm process that forks workers, `slot` the life of one worker as a pure function, and
 //!   `supervisor` the one owner of both,
-//! * `scheduler` hands out places, `transport` moves the messages.
+//! * `scheduler` hands out places, `transport` moves the messages,
+//! * `pools` holds the pools of a program by their names, and `optimizers` those that come and go.
 //!
 //! Above this folder nobody knows of processes: `Pool::lease` gives a place at some worker, and dropping what
 //! it gives puts everything back.
@@ -15,6 +16,8 @@ mod events;
 #[cfg(test)]
 mod fake_worker;
 mod logs;
+mod optimizers;
+mod pools;
 pub(crate) mod scheduler;
 mod slot;
 mod supervisor;
@@ -30,10 +33,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Carrier, Endpoint};
-pub(crate) use config::{FleetConfig, PoolConfig};
+pub(crate) use config::{DEFAULT_POOL, FleetConfig, PoolConfig, PoolPlan};
 pub use error::PoolError;
 pub(crate) use events::PoolEvents;
 pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
+pub(crate) use optimizers::InUse;
+pub use pools::PoolInfo;
+pub(crate) use pools::Pools;
 pub use scheduler::Load;
 use scheduler::Scheduler;
 pub(crate) use scheduler::{Lease, LeaseError, Want};
@@ -46,7 +52,6 @@ pub(crate) struct Pool {
     scheduler: Arc<Scheduler>,
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
-    events: PoolEvents,
     token: String,
     max_message_bytes: u64,
     size: usize,
@@ -54,7 +59,11 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// Starts the workers; completes when the first one is ready.
-    pub(crate) async fn start(mut config: PoolConfig, fleet: FleetConfig) -> Result<Self, PoolError> {
+    pub(crate) async fn start(
+        mut config: PoolConfig,
+        fleet: FleetConfig,
+        events: PoolEvents,
+    ) -> Result<Self, PoolError> {
         let token = match &fleet {
             // A secret per start, for the carriers on which somebody else could speak.
             FleetConfig::Local { .. } => match config.carrier {
@@ -72,7 +81,6 @@ impl Pool {
         let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
-        let events = PoolEvents::new(config.name.clone());
         let (task, inbox, supervisor) = Supervisor::new(
             config.clone(),
             fleet,
@@ -87,7 +95,6 @@ impl Pool {
             scheduler,
             supervisor,
             closed: closed.clone(),
-            events: events.clone(),
             token,
             max_message_bytes,
             size: config.workers,
@@ -119,11 +126,6 @@ impl Pool {
     /// The workers that were asked for.
     pub(crate) fn size(&self) -> usize {
         self.size
-    }
-
-    /// What happens to the workers from now on.
-    pub(crate) fn events(&self) -> tokio::sync::broadcast::Receiver<PoolEvent> {
-        self.events.subscribe()
     }
 
     /// The load now.
