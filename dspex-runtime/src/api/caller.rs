@@ -55,6 +55,10 @@ pub struct CallContext {
 pub(crate) struct CallOptions {
     pub(crate) deadline: Option<Duration>,
     pub(crate) idempotent: bool,
+    /// The pool that it runs in.
+    pub(crate) pool: Option<Arc<str>>,
+    /// Ends it when it is cancelled.
+    pub(crate) cancellation: Option<CancellationToken>,
     pub(crate) lm: Option<Lm>,
     pub(crate) adapter: Option<Adapter>,
     /// What variables steer the call; only for calls in a session.
@@ -100,6 +104,7 @@ impl CallContext {
         let request = Request {
             target,
             inputs,
+            pool: options.pool.clone().or_else(|| session.and_then(SessionState::pool)),
             session: session.map(|session| session.id().to_owned()).unwrap_or_default(),
             lm,
             variables: self.session.as_ref().map(SessionState::variables),
@@ -110,6 +115,7 @@ impl CallContext {
             adapter: adapter.unwrap_or(self.runtime.adapter).name(),
             deadline: options.deadline.unwrap_or(self.runtime.deadline),
             idempotent: options.idempotent,
+            cancellation: options.cancellation.clone(),
             tracker: session.map(|session| session.tracker().clone()),
         };
         match session {
@@ -196,9 +202,14 @@ impl CallContext {
 
     /// Has a worker build the instance, so that what is wrong with its spec is known at once.
     pub(crate) async fn check(&self, spec: &Arc<Spec>) -> Result<()> {
+        self.check_with(spec, &CallOptions::default()).await
+    }
+
+    /// The same with settings.
+    pub(crate) async fn check_with(&self, spec: &Arc<Spec>, options: &CallOptions) -> Result<()> {
         self.check_functions(spec)?;
         // Building changes nothing, so it may be tried again.
-        let options = CallOptions { idempotent: true, ..CallOptions::default() };
+        let options = CallOptions { idempotent: true, ..options.clone() };
         self.run(Target::Check(spec.clone()), Bytes::new(), &options).await.map(drop)
     }
 }

@@ -7,6 +7,7 @@ use dspex_state::Variables;
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -16,7 +17,7 @@ use crate::error::{Error, Phase, Result};
 use crate::functions::Functions;
 use crate::lm::Lm;
 use crate::pool::transport::{Call, Inbound, Link, SendError};
-use crate::pool::{Lease, LeaseError, Pool, PoolError};
+use crate::pool::{InUse, Lease, LeaseError, Pool, PoolError, Pools, Want};
 use crate::proto::{self, Open, Payload, SessionView, cancel, down, open, up};
 use crate::telemetry::{CallWatch, RunWatch};
 use crate::tool::Standing;
@@ -54,6 +55,11 @@ impl Target {
             Self::Instance { spec, .. } | Self::Check(spec) => Some(spec),
             Self::Function(_) | Self::Introspect(_) | Self::Tool { .. } => None,
         }
+    }
+
+    /// Whether it is a run of an optimizer: nothing else of DSPy's has a `compile`.
+    fn optimizes(&self) -> bool {
+        matches!(self, Self::Instance { method, .. } if method == "compile")
     }
 
     /// The functions of the program that its instance has; none for most.
@@ -102,6 +108,8 @@ pub(crate) struct Request {
     pub(crate) target: Target,
     /// Its inputs as JSON; empty where it takes none.
     pub(crate) inputs: bytes::Bytes,
+    /// The name of the pool; the default one if none is chosen.
+    pub(crate) pool: Option<Arc<str>>,
     /// The session's id; empty without one.
     pub(crate) session: String,
     /// The language model that it uses.
@@ -122,31 +130,55 @@ pub(crate) struct Request {
     pub(crate) deadline: Duration,
     /// May be run again if its worker was lost.
     pub(crate) idempotent: bool,
+    /// Ends the call when it is cancelled.
+    pub(crate) cancellation: Option<CancellationToken>,
     /// Knows the call until Python has ended it.
     pub(crate) tracker: Option<TaskTracker>,
 }
 
-/// Runs calls on a pool.
+/// Runs calls on pools.
 pub(crate) struct Bridge {
-    pool: Pool,
+    pools: Pools,
 }
 
 impl Bridge {
-    /// A bridge over a running pool.
-    pub(crate) fn new(pool: Pool) -> Self {
-        Self { pool }
+    /// A bridge over running pools.
+    pub(crate) fn new(pools: Pools) -> Self {
+        Self { pools }
     }
 
-    /// The pool below.
+    /// The pools below.
+    pub(crate) fn pools(&self) -> &Pools {
+        &self.pools
+    }
+
+    /// The pool of all that chooses none.
     pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
+        self.pools.default_pool()
+    }
+
+    /// That there is a pool of this name.
+    pub(crate) fn check_pool(&self, name: &str) -> Result<()> {
+        self.pools.get(Some(name)).map(drop).map_err(|pools| pools.error(Some(name)))
+    }
+
+    /// The pool that a request runs in.
+    async fn pool_of(&self, request: &Request, deadline: Instant) -> Result<InUse> {
+        let name = request.pool.as_deref();
+        if !request.target.optimizes() {
+            return Ok(InUse::of(self.pools.get(name).map_err(|pools| pools.error(name))?.clone()));
+        }
+        let started = tokio::time::timeout_at(deadline, self.pools.optimizers(name)).await;
+        let started = started.map_err(|_| lease_error(LeaseError::Deadline, request))?;
+        Ok(started.map_err(|pools| pools.error(name))??)
     }
 
     /// Runs a call to its end. Dropping the future cancels it in Python.
     pub(crate) async fn run(&self, request: &Request) -> Result<Payload> {
         let Request { target, session, above, .. } = request;
         let callee = (target.name(), target.method());
-        let mut watch = CallWatch::begin(self.pool.telemetry(), callee, session, above.trace.as_ref());
+        let telemetry = self.pools.telemetry(request.pool.as_deref(), target.optimizes());
+        let mut watch = CallWatch::begin(telemetry, callee, session, above.trace.as_ref());
         let span = watch.span().clone();
         let result = self.run_watched(request, &mut watch).instrument(span).await;
         watch.ended(&result);
@@ -158,19 +190,21 @@ impl Bridge {
             lm.validate()?;
         }
         let deadline = far_from_now(request.deadline);
+        let pool = self.pool_of(request, deadline).await?;
         let mut attempt = 0;
         loop {
-            let reserve = request.above.reserve.as_ref();
+            let want = Want {
+                session: &request.session,
+                spec: request.target.spec().map(|spec| spec.hash.as_str()),
+                deadline: Some(deadline),
+                reserve: request.above.reserve.as_ref(),
+            };
             let queued = watch.queue();
-            let lease = self
-                .pool
-                .lease(Some(deadline), reserve)
-                .instrument(queued.span().clone())
-                .await
-                .map_err(|error| lease_error(error, request))?;
+            let leased = pool.lease(want).instrument(queued.span().clone()).await;
+            let lease = leased.map_err(|error| lease_error(error, request))?;
             let run = watch.placed(queued, &lease);
             check_fingerprint(&lease, request)?;
-            match self.attempt(lease, request, deadline, (watch, run)).await? {
+            match self.attempt(&pool, lease, request, deadline, (watch, run)).await? {
                 Attempt::Ended(result) => return result,
                 Attempt::NeverStarted => {}
                 Attempt::Lost(link) if !request.idempotent || attempt >= RETRIES => {
@@ -186,8 +220,10 @@ impl Bridge {
         }
     }
 
+    /// One try.
     async fn attempt(
         &self,
+        pool: &Pool,
         lease: Lease,
         request: &Request,
         deadline: Instant,
@@ -211,7 +247,7 @@ impl Bridge {
                 ..SessionView::default()
             }),
             depth: request.above.depth,
-            token: self.pool.token().to_owned(),
+            token: pool.token().to_owned(),
             ..Open::default()
         };
         run.tell(&mut open);
@@ -300,7 +336,7 @@ impl Bridge {
                 Inbound::Message(_) => {}
                 Inbound::TooLarge(size) => {
                     call.cancel(cancel::Reason::Requested);
-                    let limit = self.pool.max_message_bytes();
+                    let limit = pool.max_message_bytes();
                     return Err(Error::TooLarge { what: "the answer", size, limit });
                 }
                 Inbound::Unsent => return Ok(Attempt::NeverStarted),

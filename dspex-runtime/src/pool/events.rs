@@ -312,6 +312,11 @@ impl PoolEvents {
         &self.telemetry
     }
 
+    /// Those of another pool, for the same listeners.
+    pub(crate) fn of(&self, pool: impl Into<Arc<str>>) -> Self {
+        Self { telemetry: PoolTelemetry::new(pool.into()), sender: self.sender.clone() }
+    }
+
     /// What happens from now on.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<PoolEvent> {
         self.sender.subscribe()

@@ -158,7 +158,9 @@ mod tests {
     #[test]
     fn a_print_that_only_looks_like_a_log_line_is_a_print() {
         assert!(Own::read("dspex_worker.zygote: cannot start").is_some());
-        for print in ["= mc2", "have a dream: one", "have [a dream]: one", "logger [x=1]: text", "logger []: text"] {
+        for print in
+            ["= mc2", "have a dream: one", "have [a dream]: one", "logger [x=1]: text", "logger []: text"]
+        {
             assert_eq!(Own::read(print), None, "{print}");
         }
     }
@@ -166,7 +168,10 @@ mod tests {
     #[test]
     fn a_line_of_a_call_says_which() {
         let own = Own::read("program [session=team%20a/%5B%C3%BC trace=0af7]: hot: [x]").unwrap();
-        assert_eq!((&*own.text, own.session.as_deref(), own.trace), ("program: hot: [x]", Some("team a/[ü"), Some("0af7")));
+        assert_eq!(
+            (&*own.text, own.session.as_deref(), own.trace),
+            ("program: hot: [x]", Some("team a/[ü"), Some("0af7"))
+        );
         let own = Own::read("program [trace=0af7]: hot").unwrap();
         assert_eq!((own.session, own.trace), (None, Some("0af7")));
         assert_eq!(decode("%zz%4"), "%zz%4");

@@ -3,7 +3,8 @@
 //! * [`mod@env`] provides the Python environment,
 //! * `zygote` is the warm process that forks workers, `slot` the life of one worker as a pure function, and
 //!   `supervisor` the one owner of both,
-//! * `scheduler` hands out places, `transport` moves the messages.
+//! * `scheduler` hands out places, `transport` moves the messages,
+//! * `pools` holds the pools of a program by their names, and `optimizers` those that come and go.
 //!
 //! Above this folder nobody knows of processes: `Pool::lease` gives a place at some worker, and dropping what
 //! it gives puts everything back.
@@ -15,6 +16,8 @@ mod events;
 #[cfg(test)]
 mod fake_worker;
 mod logs;
+mod optimizers;
+mod pools;
 pub(crate) mod scheduler;
 mod slot;
 mod supervisor;
@@ -26,19 +29,20 @@ mod zygote;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Carrier, Endpoint};
-pub(crate) use config::{FleetConfig, PoolConfig};
+pub(crate) use config::{DEFAULT_POOL, FleetConfig, PoolConfig, PoolPlan};
 pub use error::PoolError;
 pub(crate) use events::PoolEvents;
 pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
+pub(crate) use optimizers::InUse;
+pub use pools::PoolInfo;
+pub(crate) use pools::Pools;
 pub use scheduler::Load;
+pub(crate) use scheduler::{Lease, LeaseError, Want};
 use scheduler::{Published, Scheduler};
-pub(crate) use scheduler::{Lease, LeaseError};
 use secrecy::ExposeSecret;
 use supervisor::{Event, Supervisor};
 use transport::Link;
@@ -48,9 +52,9 @@ use crate::telemetry::PoolTelemetry;
 /// A running pool. Dropping it ends every Python process at once.
 pub(crate) struct Pool {
     scheduler: Arc<Scheduler>,
+    telemetry: Arc<PoolTelemetry>,
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
-    events: PoolEvents,
     token: String,
     max_message_bytes: u64,
     size: usize,
@@ -58,7 +62,11 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// Starts the workers; completes when the first one is ready.
-    pub(crate) async fn start(mut config: PoolConfig, fleet: FleetConfig) -> Result<Self, PoolError> {
+    pub(crate) async fn start(
+        mut config: PoolConfig,
+        fleet: FleetConfig,
+        events: PoolEvents,
+    ) -> Result<Self, PoolError> {
         let token = match &fleet {
             // A secret per start, for the carriers on which somebody else could speak.
             FleetConfig::Local { .. } => match config.carrier {
@@ -72,11 +80,11 @@ impl Pool {
                 token.as_ref().map(|token| token.expose_secret().to_owned()).unwrap_or_default()
             }
         };
+        let telemetry = events.telemetry().clone();
         let config = Arc::new(config);
         let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
-        let events = PoolEvents::new(config.name.clone());
         let (task, inbox, supervisor) = Supervisor::new(
             config.clone(),
             fleet,
@@ -89,9 +97,9 @@ impl Pool {
         let max_message_bytes = config.max_message_bytes;
         let pool = Self {
             scheduler,
+            telemetry,
             supervisor,
             closed: closed.clone(),
-            events: events.clone(),
             token,
             max_message_bytes,
             size: config.workers,
@@ -106,12 +114,8 @@ impl Pool {
 
     /// A place at the least loaded worker. A call that a tool of another call makes has the other's reserve: see
     /// [`Scheduler::lease`](scheduler::Scheduler::lease).
-    pub(crate) async fn lease(
-        &self,
-        deadline: Option<Instant>,
-        reserve: Option<&Arc<Semaphore>>,
-    ) -> Result<Lease, LeaseError> {
-        self.scheduler.lease(deadline, reserve).await
+    pub(crate) async fn lease(&self, want: Want<'_>) -> Result<Lease, LeaseError> {
+        self.scheduler.lease(want).await
     }
 
     /// The secret that workers check; empty where the carrier needs none.
@@ -131,12 +135,7 @@ impl Pool {
 
     /// What is known and measured of the pool.
     pub(crate) fn telemetry(&self) -> &Arc<PoolTelemetry> {
-        self.events.telemetry()
-    }
-
-    /// What happens to the workers from now on.
-    pub(crate) fn events(&self) -> tokio::sync::broadcast::Receiver<PoolEvent> {
-        self.events.subscribe()
+        &self.telemetry
     }
 
     /// The load now.

@@ -89,7 +89,13 @@ struct Frames {
 impl Frames {
     fn new(read: OwnedReadHalf) -> Self {
         let scratch = vec![0; SCRATCH_BYTES].into_boxed_slice();
-        Self { read, buffer: BytesMut::with_capacity(SCRATCH_BYTES), spin: Spin::default(), scratch, taken: 0 }
+        Self {
+            read,
+            buffer: BytesMut::with_capacity(SCRATCH_BYTES),
+            spin: Spin::default(),
+            scratch,
+            taken: 0,
+        }
     }
 
     /// Looks for more without sleeping, where that has paid of late. The socket is asked directly, since tokio would
