@@ -126,6 +126,16 @@ pub enum Error {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// No pool of this name.
+    #[error(
+        "there is no pool `{pool}`; there are {}; others are made with `Dspex::builder().pool(..)`", pools.join(", ")
+    )]
+    PoolNotFound {
+        /// The name.
+        pool: String,
+        /// The pools that there are.
+        pools: Vec<String>,
+    },
     /// No session with this id.
     #[error("there is no session `{0}`; it was never created, or it expired or was deleted")]
     SessionNotFound(String),

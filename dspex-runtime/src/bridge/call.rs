@@ -7,7 +7,9 @@ use dspex_state::Variables;
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::callbacks::{self, Reach};
 use super::{HostFunctions, Spec, ToolDocument, errors};
@@ -15,8 +17,9 @@ use crate::error::{Error, Phase, Result};
 use crate::functions::Functions;
 use crate::lm::Lm;
 use crate::pool::transport::{Call, Inbound, Link, SendError};
-use crate::pool::{Lease, LeaseError, Pool, PoolError};
+use crate::pool::{InUse, Lease, LeaseError, Pool, PoolError, Pools, Want};
 use crate::proto::{self, Open, Payload, SessionView, cancel, down, open, up};
+use crate::telemetry::{CallWatch, RunWatch};
 use crate::tool::Standing;
 
 /// A call that its worker's loss left undone is run again at most this often, where that is allowed.
@@ -54,6 +57,11 @@ impl Target {
         }
     }
 
+    /// Whether it is a run of an optimizer: nothing else of DSPy's has a `compile`.
+    fn optimizes(&self) -> bool {
+        matches!(self, Self::Instance { method, .. } if method == "compile")
+    }
+
     /// The functions of the program that its instance has; none for most.
     pub(crate) fn functions(&self) -> Option<Arc<Functions>> {
         self.spec().map(|spec| spec.functions.clone()).filter(|functions| !functions.is_empty())
@@ -65,6 +73,14 @@ impl Target {
             Self::Instance { spec, .. } | Self::Check(spec) => &spec.class,
             Self::Function(path) | Self::Tool { path, .. } => path,
             Self::Introspect(_) => "introspection",
+        }
+    }
+
+    /// The method of an instance; empty for all else.
+    fn method(&self) -> &str {
+        match self {
+            Self::Instance { method, .. } => method,
+            _ => "",
         }
     }
 
@@ -92,6 +108,8 @@ pub(crate) struct Request {
     pub(crate) target: Target,
     /// Its inputs as JSON; empty where it takes none.
     pub(crate) inputs: bytes::Bytes,
+    /// The name of the pool; the default one if none is chosen.
+    pub(crate) pool: Option<Arc<str>>,
     /// The session's id; empty without one.
     pub(crate) session: String,
     /// The language model that it uses.
@@ -112,42 +130,81 @@ pub(crate) struct Request {
     pub(crate) deadline: Duration,
     /// May be run again if its worker was lost.
     pub(crate) idempotent: bool,
+    /// Ends the call when it is cancelled.
+    pub(crate) cancellation: Option<CancellationToken>,
     /// Knows the call until Python has ended it.
     pub(crate) tracker: Option<TaskTracker>,
 }
 
-/// Runs calls on a pool.
+/// Runs calls on pools.
 pub(crate) struct Bridge {
-    pool: Pool,
+    pools: Pools,
 }
 
 impl Bridge {
-    /// A bridge over a running pool.
-    pub(crate) fn new(pool: Pool) -> Self {
-        Self { pool }
+    /// A bridge over running pools.
+    pub(crate) fn new(pools: Pools) -> Self {
+        Self { pools }
     }
 
-    /// The pool below.
+    /// The pools below.
+    pub(crate) fn pools(&self) -> &Pools {
+        &self.pools
+    }
+
+    /// The pool of all that chooses none.
     pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
+        self.pools.default_pool()
+    }
+
+    /// That there is a pool of this name.
+    pub(crate) fn check_pool(&self, name: &str) -> Result<()> {
+        self.pools.get(Some(name)).map(drop).map_err(|pools| pools.error(Some(name)))
+    }
+
+    /// The pool that a request runs in.
+    async fn pool_of(&self, request: &Request, deadline: Instant) -> Result<InUse> {
+        let name = request.pool.as_deref();
+        if !request.target.optimizes() {
+            return Ok(InUse::of(self.pools.get(name).map_err(|pools| pools.error(name))?.clone()));
+        }
+        let started = tokio::time::timeout_at(deadline, self.pools.optimizers(name)).await;
+        let started = started.map_err(|_| lease_error(LeaseError::Deadline, request))?;
+        Ok(started.map_err(|pools| pools.error(name))??)
     }
 
     /// Runs a call to its end. Dropping the future cancels it in Python.
     pub(crate) async fn run(&self, request: &Request) -> Result<Payload> {
+        let Request { target, session, above, .. } = request;
+        let callee = (target.name(), target.method());
+        let telemetry = self.pools.telemetry(request.pool.as_deref(), target.optimizes());
+        let mut watch = CallWatch::begin(telemetry, callee, session, above.trace.as_ref());
+        let span = watch.span().clone();
+        let result = self.run_watched(request, &mut watch).instrument(span).await;
+        watch.ended(&result);
+        result
+    }
+
+    async fn run_watched(&self, request: &Request, watch: &mut CallWatch) -> Result<Payload> {
         if let Some(lm) = &request.lm {
             lm.validate()?;
         }
         let deadline = far_from_now(request.deadline);
+        let pool = self.pool_of(request, deadline).await?;
         let mut attempt = 0;
         loop {
-            let reserve = request.above.reserve.as_ref();
-            let lease = self
-                .pool
-                .lease(Some(deadline), reserve)
-                .await
-                .map_err(|error| lease_error(error, request))?;
+            let want = Want {
+                session: &request.session,
+                spec: request.target.spec().map(|spec| spec.hash.as_str()),
+                deadline: Some(deadline),
+                reserve: request.above.reserve.as_ref(),
+            };
+            let queued = watch.queue();
+            let leased = pool.lease(want).instrument(queued.span().clone()).await;
+            let lease = leased.map_err(|error| lease_error(error, request))?;
+            let run = watch.placed(queued, &lease);
             check_fingerprint(&lease, request)?;
-            match self.attempt(lease, request, deadline).await? {
+            match self.attempt(&pool, lease, request, deadline, (watch, run)).await? {
                 Attempt::Ended(result) => return result,
                 Attempt::NeverStarted => {}
                 Attempt::Lost(link) if !request.idempotent || attempt >= RETRIES => {
@@ -155,6 +212,7 @@ impl Bridge {
                 }
                 Attempt::Lost(link) => {
                     attempt += 1;
+                    watch.retried();
                     let end = link.end_so_far();
                     tracing::info!(target: "dspex::bridge", attempt, %end, "an idempotent call is run again");
                 }
@@ -162,13 +220,21 @@ impl Bridge {
         }
     }
 
-    async fn attempt(&self, lease: Lease, request: &Request, deadline: Instant) -> Result<Attempt> {
+    /// One try.
+    async fn attempt(
+        &self,
+        pool: &Pool,
+        lease: Lease,
+        request: &Request,
+        deadline: Instant,
+        (watch, mut run): (&mut CallWatch, RunWatch),
+    ) -> Result<Attempt> {
         let Lease { link, mut permit } = lease;
         if let Some(tracker) = &request.tracker {
             permit.track(tracker.token());
         }
         let remaining = deadline.saturating_duration_since(Instant::now());
-        let open = Open {
+        let mut open = Open {
             target: Some(request.target.to_wire()),
             inputs: Some(Payload { json: request.inputs.clone(), attachments: Vec::new() }),
             // The worker's own deadline is a safety net behind the host's; it comes a little later.
@@ -181,9 +247,10 @@ impl Bridge {
                 ..SessionView::default()
             }),
             depth: request.above.depth,
-            token: self.pool.token().to_owned(),
+            token: pool.token().to_owned(),
             ..Open::default()
         };
+        run.tell(&mut open);
         let mut call = match link.open(open, permit) {
             Ok(call) => call,
             Err(SendError::Lost) => {
@@ -209,9 +276,11 @@ impl Bridge {
             };
             match inbound {
                 Inbound::Message(down::Kind::Done(done)) => {
+                    watch.ran(&mut run, done.run_us);
                     return Ok(Attempt::Ended(Ok(done.output.unwrap_or_default())));
                 }
                 Inbound::Message(down::Kind::Failed(failed)) => {
+                    watch.ran(&mut run, failed.run_us);
                     let error = failed.error.unwrap_or_default();
                     if error.kind() == proto::error::Kind::Draining {
                         call.link().refused_as_draining();
@@ -230,15 +299,22 @@ impl Bridge {
                         variables: request.variables.clone(),
                         host: request.host.clone(),
                     };
-                    let served = callbacks::serve(callback, reach, call.sender());
+                    let watched = watch.callback(&mut run, &callback);
+                    let (span, mut below) = (watched.span(), request.below.clone());
+                    below.trace = watched.trace();
+                    let served = callbacks::serve(callback, reach, call.sender(), watched);
                     // Most are answered at once, without a task of their own.
-                    let mut served = Box::pin(request.below.clone().scope(served));
+                    let mut served = Box::pin(below.scope(served).instrument(span));
                     if futures::poll!(served.as_mut()).is_pending() {
                         callbacks.spawn(served);
                     }
                 }
-                Inbound::Message(down::Kind::NeedState(need)) => send_state(&call, &need, request)?,
+                Inbound::Message(down::Kind::NeedState(need)) => {
+                    run.answered();
+                    send_state(&call, &need, request)?;
+                }
                 Inbound::Message(down::Kind::Event(event)) => {
+                    run.answered();
                     let item = event.r#type == "item";
                     // Served here and not in a task: so events keep their order. While there is no room for one, what else
                     // Python asks within this call waits as well: who does not read a stream holds its call up. Calls
@@ -260,7 +336,7 @@ impl Bridge {
                 Inbound::Message(_) => {}
                 Inbound::TooLarge(size) => {
                     call.cancel(cancel::Reason::Requested);
-                    let limit = self.pool.max_message_bytes();
+                    let limit = pool.max_message_bytes();
                     return Err(Error::TooLarge { what: "the answer", size, limit });
                 }
                 Inbound::Unsent => return Ok(Attempt::NeverStarted),

@@ -13,6 +13,7 @@ use crate::panics::panic_text;
 use crate::pool::transport::CallSender;
 use crate::proto::callback::Kind;
 use crate::proto::{self, Callback, CallbackReply, Payload, callback_reply, up};
+use crate::telemetry::CallbackWatch;
 
 /// What a call's callbacks can reach.
 #[derive(Clone)]
@@ -23,7 +24,7 @@ pub(crate) struct Reach {
 }
 
 /// Serves one callback and answers it. Dropping the future abandons the host function.
-pub(crate) async fn serve(callback: Callback, reach: Reach, reply_to: CallSender) {
+pub(crate) async fn serve(callback: Callback, reach: Reach, reply_to: CallSender, watch: CallbackWatch) {
     let id = callback.id;
     let what = format!("{:?} `{}`", callback.kind(), callback.name);
     // A host function that panics fails its callback; it must not take the call or the host with it.
@@ -38,6 +39,11 @@ pub(crate) async fn serve(callback: Callback, reach: Reach, reply_to: CallSender
             ))
         }
     };
+    if result.is_err() {
+        watch.failed();
+    }
+    // It ends before Python goes on, so that it is over for whoever sees the call's end.
+    drop(watch);
     let result = match result {
         Ok(payload) => callback_reply::Result::Ok(payload),
         Err(error) => callback_reply::Result::Error(error),

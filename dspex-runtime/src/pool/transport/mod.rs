@@ -131,6 +131,11 @@ impl Link {
         Ok(call)
     }
 
+    /// Bytes of messages to the worker and from it.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        (self.calls.sent.load(Ordering::Relaxed), self.calls.received.load(Ordering::Relaxed))
+    }
+
     /// Completes when the worker is gone, however it went.
     pub(crate) async fn lost(&self) {
         self.calls.lost.cancelled().await;
@@ -239,7 +244,11 @@ impl Link {
             0 => self.limits.max_message_bytes,
             peer => peer.min(self.limits.max_message_bytes),
         };
-        if size > limit { Err(SendError::TooLarge { size, limit }) } else { Ok(()) }
+        if size > limit {
+            return Err(SendError::TooLarge { size, limit });
+        }
+        self.calls.sent.fetch_add(size, Ordering::Relaxed);
+        Ok(())
     }
 
     fn send(&self, call: u64, kind: up::Kind) -> Result<(), SendError> {
@@ -370,6 +379,8 @@ pub(crate) struct CallTable {
     lost_calls: AtomicBool,
     heard: AtomicU64,
     stats: Mutex<Option<Stats>>,
+    sent: AtomicU64,
+    received: AtomicU64,
 }
 
 struct Entry {
@@ -392,6 +403,8 @@ impl CallTable {
             lost_calls: AtomicBool::new(false),
             heard: AtomicU64::new(0),
             stats: Mutex::default(),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
         })
     }
 
