@@ -25,13 +25,15 @@ pub use api::{
     Adapter, Availability, Binding, CallEvent, CallStream, Caller, Deleted, Dspex, DspexBuilder, Dspy,
     DynInstance, FieldType, Health, Instance, InstanceInfo, InstanceSpec, Instances, Module, Prediction,
     Reasoned, Run, Session, SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats, Sessions,
-    Signature, Status, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools,
+    ShutdownSignal, Signature, Status, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools,
 };
 pub use dspex_state as state;
 pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use functions::{Embedder, Gold, Judged, Metric, Reward, Score};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
-pub use pool::{Carrier, Endpoint, Load, PoolChange, PoolError, PoolEvent, Retirement, WorkerEnd, WorkerId, WorkerLimits};
+pub use pool::{
+    Carrier, Endpoint, Load, PoolChange, PoolError, PoolEvent, Retirement, WorkerEnd, WorkerId, WorkerLimits,
+};
 pub use tokio_util::sync::CancellationToken;
 pub use tool::{CallId, FromToolContext, State, Tool, ToolContext, ToolError, ToolOutput, ToolSet};
 

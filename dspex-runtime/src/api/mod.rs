@@ -15,6 +15,7 @@ mod module;
 mod prediction;
 mod predictor;
 mod session;
+mod signals;
 mod signature;
 mod steering;
 mod tools;
@@ -35,6 +36,7 @@ pub use session::{
     Adapter, Deleted, InstanceInfo, Instances, Session, SessionConfig, SessionFilter, SessionId, SessionInfo,
     SessionStats, Sessions,
 };
+pub use signals::ShutdownSignal;
 pub use signature::{Both, IntoOptional, ReasoningIsFree, Signature, SignatureDefinition, contains};
 pub use steering::Binding;
 pub(crate) use tools::SessionTools;

@@ -43,12 +43,13 @@ pub(crate) use config::{FleetConfig, PoolConfig};
 pub use error::PoolError;
 pub(crate) use events::PoolEvents;
 pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
+pub(crate) use heartbeat::Heartbeat;
 pub use limits::WorkerLimits;
 pub use scheduler::Load;
 use scheduler::Scheduler;
 pub(crate) use scheduler::{Lease, LeaseError};
 use secrecy::ExposeSecret;
-pub(crate) use supervisor::{Board, Standing, WorkerSnapshot};
+pub(crate) use supervisor::{Board, Census};
 use supervisor::{Event, Supervisor};
 use transport::Link;
 
@@ -146,7 +147,7 @@ impl Pool {
     }
 
     /// Every worker process, whether the pool is degraded, and whether it can fork.
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn census(&self) -> Census {
         self.board.read()
     }
 

@@ -94,11 +94,11 @@ pub(crate) struct Supervisor {
 
 /// What others may know of the pool's workers, as of the supervisor's last step.
 #[derive(Debug, Default)]
-pub(crate) struct Board(Mutex<Standing>);
+pub(crate) struct Board(Mutex<Census>);
 
 /// The content of a [`Board`].
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Standing {
+pub(crate) struct Census {
     /// Every worker process, in the order of the slots.
     pub(crate) workers: Vec<WorkerSnapshot>,
     /// Too many workers ended of late: how the last one did.
@@ -108,14 +108,14 @@ pub(crate) struct Standing {
 }
 
 impl Board {
-    /// As it stands now.
-    pub(crate) fn read(&self) -> Standing {
+    /// As of now.
+    pub(crate) fn read(&self) -> Census {
         // A plain assignment leaves it whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn write(&self, standing: Standing) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    fn write(&self, census: Census) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = census;
     }
 }
 
@@ -220,7 +220,7 @@ impl Supervisor {
                 Some((zygote, report)) = inbox.reports.recv() => self.on_report(zygote, report).await,
                 _ = look.tick() => self.look().await,
             }
-            self.board.write(self.standing());
+            self.board.write(self.census());
         }
         self.stopping = true;
         self.scheduler.refuse(LeaseError::Closed);
@@ -374,9 +374,9 @@ impl Supervisor {
         }
     }
 
-    fn standing(&self) -> Standing {
+    fn census(&self) -> Census {
         let workers = self.slots.iter().enumerate().flat_map(|(index, worker)| worker.snapshots(index));
-        Standing { workers: workers.collect(), degraded: self.degraded.clone(), zygote_warm: self.can_fork() }
+        Census { workers: workers.collect(), degraded: self.degraded.clone(), zygote_warm: self.can_fork() }
     }
 
     fn send_later(&self, wait: Duration, event: Event) {
