@@ -12,10 +12,10 @@ use dspex::{Carrier, DspexBuilder, PoolChange, PoolEvent, Retirement, WorkerEnd,
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 
-const FAULTS: &str = "dspex_fault_programs";
+const PROGRAMS: &str = "dspex_supervised_programs";
 
 fn builder(carrier: Carrier) -> DspexBuilder {
-    common::builder(carrier).allow_module(FAULTS)
+    common::builder(carrier).allow_module(PROGRAMS)
 }
 
 fn framed() -> DspexBuilder {
@@ -23,7 +23,7 @@ fn framed() -> DspexBuilder {
 }
 
 async fn call(dspex: &Dspex, name: &str, args: Value) -> dspex::Result<Value> {
-    dspex.dspy().call(&format!("{FAULTS}.{name}"), &args, &json!({})).await
+    dspex.dspy().call(&format!("{PROGRAMS}.{name}"), &args, &json!({})).await
 }
 
 fn spawn(dspex: &Dspex, name: &'static str, args: Value) -> tokio::task::JoinHandle<dspex::Result<Value>> {

@@ -1,81 +1,146 @@
-"""Programs that do what a worker should survive, or should not."""
+"""Programs that break what runs them."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
-import resource
+import re
 import signal
-import subprocess
-import sys
+import struct
 import time
-from pathlib import Path
+from collections.abc import AsyncIterator
+from typing import Any
 
-kept: list[bytearray] = []
+from dspex_worker import session
+from dspex_worker.carrier.framed import FramedCarrier
+from dspex_worker.proto import worker_pb2 as pb
 
 
-async def block_loop(seconds: float) -> str:
-    """Holds the event loop, not the interpreter's lock."""
+def echo(value: Any) -> Any:
+    return value
+
+
+async def keep(name: str, value: int) -> int:
+    """Writes a variable of the session, and only then answers."""
+    await session().variables.acreate(name, "integer", value)
+    return value
+
+
+async def read_variable(name: str) -> Any:
+    return (await session().variables.aread(name)).value
+
+
+async def use_tool(name: str, arguments: dict[str, Any]) -> Any:
+    return await session().tools[name].acall(**arguments)
+
+
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+def sleep_in_thread(seconds: float) -> str:
     time.sleep(seconds)
+    return "slept"
+
+
+async def wait(seconds: float) -> str:
+    await asyncio.sleep(seconds)
+    return "waited"
+
+
+async def wait_and_answer(seconds: float, value: Any) -> Any:
+    await asyncio.sleep(seconds)
+    return value
+
+
+async def large_items(count: int) -> AsyncIterator[str]:
+    """Many items of a hundred thousand letters."""
+    for _ in range(count):
+        yield "x" * 100_000
+
+
+def exit_now(code: int) -> None:
+    os._exit(code)
+
+
+def segfault() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    signal.pause()
+
+
+def flood_stdout(megabytes: int) -> int:
+    """Prints lines without end in sight, at the descriptor, as a C library would."""
+    line = b"x" * 1023 + b"\n"
+    for _ in range(megabytes * 1024):
+        os.write(1, line)
+    return megabytes
+
+
+_leaked: list[bytearray] = []
+
+
+def leak(megabytes: int) -> int:
+    """Memory that is never given back, every page of it written to."""
+    _leaked.append(bytearray(os.urandom(1024)) * (megabytes * 1024))
+    return megabytes
+
+
+async def block_the_loop(seconds: float) -> str:
+    """What an async program must not do."""
+    time.sleep(seconds)  # noqa: ASYNC251
     return "blocked"
 
 
-def compute(seconds: float) -> str:
-    """Busy on a thread, as sync programs of DSPy are."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        sum(range(1000))
-    return "computed"
-
-
-async def stop() -> None:
-    os.kill(os.getpid(), signal.SIGSTOP)
-    await asyncio.sleep(0)
-
-
-async def ignore_cancellation(seconds: float) -> str:
-    """Goes on whatever it is told."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+async def spin_in_c() -> None:
+    """A C function that holds the interpreter's lock, in a process that ignores every signal that can be ignored."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         try:
-            await asyncio.sleep(0.01)
-        except asyncio.CancelledError:
-            pass
-    return "went on"
+            signal.signal(number, signal.SIG_IGN)
+        except (OSError, ValueError):
+            continue
+    re.match(r"(a+)+$", "a" * 60 + "b")
 
 
-def keep_memory(mib: int) -> int:
-    """A leak: written, so that it is resident."""
-    kept.append(bytearray(os.urandom(1024) * (1024 * mib)))
-    return len(kept)
+def _carrier() -> FramedCarrier:
+    """The connection to the host."""
+    (found,) = (thing for thing in gc.get_objects() if isinstance(thing, FramedCarrier))
+    return found
 
 
-def take_memory(mib: int) -> int:
-    return len(bytearray(mib * 1024 * 1024))
+async def answer_twice(value: Any) -> Any:
+    """Ends its own call by hand, before the worker does."""
+    carrier = _carrier()
+    connection = carrier._connection
+    assert connection is not None
+    current = asyncio.current_task()
+    (call,) = (call for call in connection._calls.values() if call._task is current)
+    done = pb.Down(call=call.call_id, done=pb.Done(output=pb.Payload(json=b'{"value": "by hand"}')))
+    carrier.send(call.call_id, done.SerializeToString(), False)
+    return value
 
 
-def start_child(new_session: bool) -> int:
-    """A subprocess that would live on for long; its process id."""
-    command = [sys.executable, "-c", "import time; time.sleep(600)"]
-    return subprocess.Popen(command, start_new_session=new_session).pid
+async def send_garbage(kind: str) -> str:
+    """Bytes on the connection to the host that mean nothing, then a wait for the end."""
+    garbage = {
+        # A frame longer than any may be.
+        "length": struct.pack("<I", 0xFFFFFFFF),
+        # No message of the protocol.
+        "frame": struct.pack("<I", 3) + b"\xff\xff\xff",
+        # The beginning of a frame that never ends.
+        "noise": bytes(range(256)) * 64,
+        # A second Hello, of another protocol.
+        "hello": _frame(pb.Down(hello=pb.Hello(protocol=999))),
+        # A fragment of a message that is longer than any may be, and never comes.
+        "fragment": _frame(pb.Down(call=1, fragment=pb.Fragment(data=b"x", last=True, total=1 << 60))),
+    }[kind]
+    transport = _carrier()._transport
+    assert transport is not None
+    transport.write(garbage)
+    await asyncio.sleep(600)
+    return kind
 
 
-def limits() -> dict[str, object]:
-    """What the process may, and what others may see of it."""
-    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return {
-        "core": resource.getrlimit(resource.RLIMIT_CORE)[0],
-        "data": resource.getrlimit(resource.RLIMIT_DATA)[1],
-        "files": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
-        "no_new_privileges": status["NoNewPrivs"],
-        # The files of a process that allows no dumps are root's.
-        "vm_data_mib": int(status["VmData"].split()[0]) // 1024,
-    }
-
-
-async def end_saying_memory_error() -> None:
-    """As a C++ library ends that got no memory."""
-    sys.stderr.write("terminate called after throwing an instance of 'std::bad_alloc'\n")
-    sys.stderr.flush()
-    os.kill(os.getpid(), signal.SIGABRT)
-    await asyncio.sleep(60)
+def _frame(message: pb.Down) -> bytes:
+    body = message.SerializeToString()
+    return struct.pack("<I", len(body)) + body

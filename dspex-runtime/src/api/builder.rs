@@ -7,6 +7,7 @@ use std::time::Duration;
 use dspex_state::store::{StateStore, StoreError};
 use dspex_state::{Quotas, SqliteStore, State};
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 
 use super::Dspex;
 use super::dspex::Runtime;
@@ -313,6 +314,7 @@ impl DspexBuilder {
             FleetConfig::Endpoints { addresses: self.endpoints, token: self.token }
         };
         let pool = Pool::start(self.pool, fleet).await?;
+        let ended = CancellationToken::new();
         let runtime = Runtime {
             bridge: Bridge::new(pool),
             sessions: Registry::default(),
@@ -324,9 +326,10 @@ impl DspexBuilder {
             deadline: self.deadline,
             states: self.states,
             tool_concurrency: self.tool_concurrency,
+            _ended: ended.clone().drop_guard(),
         };
         let runtime = Arc::new(runtime);
-        start_sweeping(&runtime);
+        start_sweeping(&runtime, &ended);
         Ok(Dspex { runtime, standing: Standing::default() })
     }
 }
