@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::pool::events::WorkerEnd;
 use crate::pool::scheduler::Permit;
-use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Up, cancel, down, up};
+use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Pong, Stats, Up, cancel, down, up};
 
 /// How long a caller waits at most to be told how its worker ended.
 const SETTLED_WITHIN: Duration = Duration::from_millis(100);
@@ -129,6 +129,23 @@ impl Link {
             Carrier::Grpc(client) => client.open(message, self.calls.clone(), self.limits),
         }
         Ok(call)
+    }
+
+    /// What the worker said of itself last.
+    pub(crate) fn stats(&self) -> Option<Stats> {
+        *self.calls.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the worker for a sign of life, and how it is.
+    pub(crate) fn ping(&self) {
+        if let Carrier::Framed(writer) = &self.carrier {
+            writer.send(Up { call: 0, kind: Some(up::Kind::Ping(crate::proto::Ping { nonce: 0 })) });
+        }
+    }
+
+    /// The calls that were sent to the worker.
+    pub(crate) fn calls_begun(&self) -> u64 {
+        self.next_call.load(Ordering::Relaxed) - 1
     }
 
     /// Bytes of messages to the worker and from it.
@@ -327,6 +344,7 @@ pub(crate) struct CallTable {
     end: OnceLock<WorkerEnd>,
     settled: CancellationToken,
     draining: AtomicBool,
+    stats: Mutex<Option<Stats>>,
     sent: AtomicU64,
     received: AtomicU64,
 }
@@ -347,6 +365,7 @@ impl CallTable {
             end: OnceLock::new(),
             settled: CancellationToken::new(),
             draining: AtomicBool::new(false),
+            stats: Mutex::default(),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
         })
@@ -387,6 +406,10 @@ impl CallTable {
     /// Hands a message to its call.
     fn deliver(&self, message: Down) {
         let Some(kind) = message.kind else { return };
+        if let down::Kind::Pong(Pong { stats: Some(stats), .. }) = kind {
+            *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
+            return;
+        }
         let end = is_end(&kind);
         let mut calls = self.lock();
         if end {
