@@ -15,6 +15,7 @@ pub mod lm;
 mod panics;
 pub mod pool;
 mod proto;
+mod telemetry;
 pub mod testing;
 pub mod tool;
 pub mod types;
@@ -27,6 +28,7 @@ pub use api::{
     Prediction, Reasoned, Run, Session, SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats,
     Sessions, Signature, Status, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools,
 };
+pub use bridge::CircuitBreaker;
 pub use dspex_state as state;
 pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use functions::{Embedder, Gold, Judged, Metric, Reward, Score};
@@ -34,6 +36,7 @@ pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
 pub use pool::{
     Carrier, Endpoint, Load, PoolChange, PoolError, PoolEvent, PoolInfo, Retirement, WorkerEnd, WorkerId,
 };
+pub use telemetry::{BreakerState, InvalidTraceContext, TraceContext};
 pub use tokio_util::sync::CancellationToken;
 pub use tool::{CallId, FromToolContext, State, Tool, ToolContext, ToolError, ToolOutput, ToolSet};
 

@@ -116,6 +116,10 @@ class Engine:
         for tools in state.tools:
             self._tools.learn(tools)
 
+    def figures(self) -> tuple[int, int]:
+        """The threads that run calls now, and the instances that are kept."""
+        return self._threads.busy, len(self._instances)
+
     # -------------------------------------------------------------------------------------------- calls
 
     async def run(self, open: pb.Open, host: Host) -> pb.Payload:

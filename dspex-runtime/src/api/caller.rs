@@ -20,6 +20,7 @@ use crate::error::{Error, Phase, Result};
 use crate::functions::{CallHost, Functions};
 use crate::lm::Lm;
 use crate::proto::Payload;
+use crate::telemetry::{TraceContext, Traced};
 use crate::tool::{Answered, Entry, Scope, Standing, ToolError};
 use crate::wire;
 
@@ -68,6 +69,8 @@ pub(crate) struct CallOptions {
     pub(crate) functions: Arc<Functions>,
     /// Who reads what happens while the call runs.
     pub(crate) events: CallEvents,
+    /// The trace that the program says the call belongs to.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl CallContext {
@@ -89,7 +92,10 @@ impl CallContext {
             call = steering.apply(&session.variables(), call, options.takes_inputs).await?;
         }
         let Steered { target, inputs, lm } = call;
-        let above = self.standing()?;
+        let mut above = self.standing()?;
+        if let Some(trace) = &options.trace {
+            above.trace = Some(Traced::given(trace.clone()));
+        }
         let below = above.below(Some(Arc::new(Semaphore::new(1))));
         let cancelled = CancellationToken::new();
         let host = self.host(&target, &below, &cancelled, options);
@@ -125,7 +131,7 @@ impl CallContext {
 
     /// Where a call stands that is made here.
     fn standing(&self) -> Result<Standing> {
-        let standing = self.standing.clone().or_deeper(Standing::here());
+        let standing = self.standing.clone().or_deeper(Standing::here()).in_trace_of_task();
         if standing.depth > MAX_NESTING { Err(Error::TooDeep { limit: MAX_NESTING }) } else { Ok(standing) }
     }
 

@@ -17,6 +17,7 @@ use crate::bridge::Bridge;
 use crate::error::Result;
 use crate::lm::Lm;
 use crate::pool::{Load, PoolEvent, PoolInfo};
+use crate::telemetry::{TraceContext, Traced};
 use crate::tool::{Standing, States};
 
 /// A running dspex: Python workers with the real DSPy, sessions, and the default language model.
@@ -79,6 +80,28 @@ impl Dspex {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn StateStore> {
         self.runtime.state.store()
+    }
+
+    /// A handle whose calls belong to this trace, and those of the sessions that it gives.
+    ///
+    /// ```no_run
+    /// # async fn run(dspex: dspex_runtime::Dspex, header: &str) -> dspex_runtime::Result<()> {
+    /// use dspex_runtime::TraceContext;
+    /// use serde_json::json;
+    ///
+    /// // Of an HTTP request; one without the header, or with a broken one, has none.
+    /// let dspex = match TraceContext::parse(header, "") {
+    ///     Ok(trace) => dspex.traced(trace),
+    ///     Err(_) => dspex,
+    /// };
+    /// dspex.predict("question -> answer", &json!({"question": "What is 6 times 7?"})).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn traced(&self, trace: TraceContext) -> Self {
+        let mut traced = self.clone();
+        traced.standing.trace = Some(Traced::given(trace));
+        traced
     }
 
     /// DSPy by dotted paths, without a session.

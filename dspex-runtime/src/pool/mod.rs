@@ -41,17 +41,20 @@ pub(crate) use optimizers::InUse;
 pub use pools::PoolInfo;
 pub(crate) use pools::Pools;
 pub use scheduler::Load;
-use scheduler::Scheduler;
 pub(crate) use scheduler::{Lease, LeaseError, Want};
+use scheduler::{Published, Scheduler};
 use secrecy::ExposeSecret;
 use supervisor::{Event, Supervisor};
 use transport::Link;
+
+use crate::telemetry::PoolTelemetry;
 
 /// A running pool. Dropping it ends every Python process at once.
 pub(crate) struct Pool {
     scheduler: Arc<Scheduler>,
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
+    events: PoolEvents,
     token: String,
     max_message_bytes: u64,
     size: usize,
@@ -95,6 +98,7 @@ impl Pool {
             scheduler,
             supervisor,
             closed: closed.clone(),
+            events,
             token,
             max_message_bytes,
             size: config.workers,
@@ -128,9 +132,19 @@ impl Pool {
         self.size
     }
 
+    /// What is known and measured of the pool.
+    pub(crate) fn telemetry(&self) -> &Arc<PoolTelemetry> {
+        self.events.telemetry()
+    }
+
     /// The load now.
     pub(crate) fn load(&self) -> Load {
         self.scheduler.load()
+    }
+
+    /// The workers that were published, with their slots and the calls that they run.
+    pub(crate) fn workers(&self) -> Vec<Published> {
+        self.scheduler.workers()
     }
 
     /// The workers that take calls now.

@@ -104,6 +104,14 @@ impl Drop for Permit {
     }
 }
 
+/// A worker as the scheduler sees it.
+pub(crate) struct Published {
+    pub(crate) index: usize,
+    pub(crate) generation: u64,
+    pub(crate) link: Arc<Link>,
+    pub(crate) in_flight: usize,
+}
+
 /// Whoever waits is told through this.
 type Waiter = oneshot::Sender<Result<Lease, LeaseError>>;
 
@@ -213,9 +221,20 @@ impl Scheduler {
         self.lock().load(now())
     }
 
+    /// The workers that were published and not withdrawn, with their slots and the calls that they run.
+    pub(crate) fn workers(&self) -> Vec<Published> {
+        let published = |(index, generation, link, in_flight): (usize, u64, &Arc<Link>, usize)| Published {
+            index,
+            generation,
+            link: link.clone(),
+            in_flight,
+        };
+        self.lock().workers().map(published).collect()
+    }
+
     /// The workers that take calls now.
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
-        self.lock().workers().cloned().collect()
+        self.lock().workers().map(|(_, _, link, _)| link.clone()).collect()
     }
 }
 

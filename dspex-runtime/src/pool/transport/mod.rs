@@ -131,6 +131,11 @@ impl Link {
         Ok(call)
     }
 
+    /// Bytes of messages to the worker and from it.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        (self.calls.sent.load(Ordering::Relaxed), self.calls.received.load(Ordering::Relaxed))
+    }
+
     /// Completes when the worker is gone, however it went.
     pub(crate) async fn lost(&self) {
         self.calls.lost.cancelled().await;
@@ -191,7 +196,11 @@ impl Link {
             0 => self.limits.max_message_bytes,
             peer => peer.min(self.limits.max_message_bytes),
         };
-        if size > limit { Err(SendError::TooLarge { size, limit }) } else { Ok(()) }
+        if size > limit {
+            return Err(SendError::TooLarge { size, limit });
+        }
+        self.calls.sent.fetch_add(size, Ordering::Relaxed);
+        Ok(())
     }
 
     fn send(&self, call: u64, kind: up::Kind) -> Result<(), SendError> {
@@ -318,6 +327,8 @@ pub(crate) struct CallTable {
     end: OnceLock<WorkerEnd>,
     settled: CancellationToken,
     draining: AtomicBool,
+    sent: AtomicU64,
+    received: AtomicU64,
 }
 
 struct Entry {
@@ -336,6 +347,8 @@ impl CallTable {
             end: OnceLock::new(),
             settled: CancellationToken::new(),
             draining: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
         })
     }
 
