@@ -207,16 +207,11 @@ impl<W: Worker, T> Core<W, T> {
         }
     }
 
-    /// The workers that there are, each with its slot, its generation and the calls that it runs.
-    pub(super) fn published(&self) -> impl Iterator<Item = (usize, u64, &W, usize)> {
+    /// The workers that there are: their slots, generations, and how many calls each one runs.
+    pub(super) fn workers(&self) -> impl Iterator<Item = (usize, u64, &W, usize)> {
         let slots = self.slots.iter().enumerate();
         slots
             .filter_map(|(index, slot)| Some((index, slot.generation, slot.worker.as_ref()?, slot.in_flight)))
-    }
-
-    /// The workers that there are.
-    pub(super) fn workers(&self) -> impl Iterator<Item = &W> {
-        self.slots.iter().filter_map(|slot| slot.worker.as_ref())
     }
 
     /// Gives free places to those who wait. A place is taken before somebody leaves the line for it: a worker may go at any time.
