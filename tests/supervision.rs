@@ -263,8 +263,6 @@ async fn workers_that_die_too_often_degrade_the_pool_and_are_replaced_more_slowl
         _ => None,
     });
     assert_eq!(cause.await, WorkerEnd::Signal(11));
-    let health = dspex.health_check().await;
-    assert!(format!("{:?}", health.status).contains("segmentation fault"), "{health:?}");
     find(&mut events, |event| (event.change == PoolChange::Recovered).then_some(())).await;
     assert_serves(&dspex).await;
 }

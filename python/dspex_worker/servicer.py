@@ -11,8 +11,6 @@ import hmac
 import logging
 import os
 import platform
-import resource
-import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -24,6 +22,7 @@ from dspex_worker import PROTOCOL, __version__
 from dspex_worker.call import Call, cancelled, error
 from dspex_worker.config import WorkerConfig
 from dspex_worker.deadlines import Deadlines
+from dspex_worker.figures import LoopLag, Memory
 from dspex_worker.fragments import ProtocolViolation, Reassembly, TooLarge
 from dspex_worker.host import Host
 from dspex_worker.proto import worker_pb2 as pb
@@ -52,6 +51,10 @@ class Engine(Protocol):
         ...
 
     def failed(self, error: BaseException) -> pb.Error: ...
+
+    def figures(self) -> tuple[int, int]:
+        """The threads that run calls now, and the instances that are kept."""
+        ...
 
 
 class Link(Protocol):
@@ -84,8 +87,8 @@ class Servicer:
         self.drain_started = asyncio.Event()
         self.in_flight = 0
         self.calls = 0
-        self._measured = (0, 0)
-        self._measure_again = 0.0
+        self._lag = LoopLag(self.loop)
+        self._memory = Memory()
         self._awaiting_drain: list[Connection] = []
         self._connections: set[Connection] = set()
         capabilities = [*facts.get("capabilities", ()), "framed", "grpc"]
@@ -143,13 +146,17 @@ class Servicer:
             self._finish_drain()
 
     def stats(self) -> pb.Stats:
-        # Measuring takes milliseconds in a large process, and stops all calls meanwhile.
-        now = self.loop.time()
-        if now >= self._measure_again:
-            self._measured = _memory()
-            self._measure_again = now + _MEASURE_EVERY_S
-        rss, pss = self._measured
-        return pb.Stats(in_flight=self.in_flight, calls=self.calls, rss_bytes=rss, pss_bytes=pss)
+        busy, instances = self.engine.figures()
+        return pb.Stats(
+            in_flight=self.in_flight,
+            calls=self.calls,
+            rss_bytes=self._memory.rss(),
+            pss_bytes=self._memory.pss(),
+            loop_lag_us=self._lag.microseconds(),
+            sync_threads_busy=busy,
+            sync_threads=self.config.sync_threads,
+            instances=instances,
+        )
 
     def _finish_drain(self) -> None:
         waiting, self._awaiting_drain = self._awaiting_drain, []
@@ -344,14 +351,3 @@ def _token_problem(given: str) -> str:
     if not given:
         return "the worker asks for a token and the call has none: give the host the worker's token"
     return "the call's token is not the worker's: give host and worker the same one"
-
-
-def _memory() -> tuple[int, int]:
-    """Resident and proportional memory of this process in bytes; 0 where the system does not tell."""
-    try:
-        with open("/proc/self/smaps_rollup", "rb") as file:
-            sizes = {line.split()[0]: int(line.split()[1]) * 1024 for line in file if line.endswith(b" kB\n")}
-        return sizes.get(b"Rss:", 0), sizes.get(b"Pss:", 0)
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return (peak if sys.platform == "darwin" else peak * 1024), 0

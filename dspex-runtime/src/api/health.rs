@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Availability, Dspex, InstanceSpec};
 use crate::error::{Error, Result};
-use crate::pool::{Census, Load, PoolError};
+use crate::pool::{Load, PoolError};
 
 /// A check that takes longer says something is wrong.
 const CHECK_DEADLINE: Duration = Duration::from_secs(5);
@@ -45,9 +45,7 @@ impl Health {
         let load = dspex.load();
         let workers = dspex.runtime.bridge.pool().size();
         let (availability, status) = match answered {
-            Ok(Ok(availability)) => {
-                (Some(availability), verdict(load, workers, &dspex.runtime.bridge.pool().census()))
-            }
+            Ok(Ok(availability)) => (Some(availability), verdict(load, workers)),
             // Workers that are too busy for one more call are at work.
             Ok(Err(Error::Pool(error @ PoolError::Saturated(_)))) => {
                 (hello(dspex).await, Status::Degraded(vec![error.to_string()]))
@@ -74,17 +72,8 @@ async fn hello(dspex: &Dspex) -> Option<Availability> {
     dspex.dspy().check_availability().await.ok()
 }
 
-fn verdict(load: Load, workers: usize, census: &Census) -> Status {
+fn verdict(load: Load, workers: usize) -> Status {
     let mut reasons = Vec::new();
-    if let Some(cause) = &census.degraded {
-        reasons.push(format!("workers die too often; the last one: {cause}"));
-    }
-    if !census.zygote_warm {
-        reasons.push("no worker can be started before the zygote is warm again".to_owned());
-    }
-    for worker in census.workers.iter().filter(|worker| worker.suspected) {
-        reasons.push(format!("worker {} does not answer", worker.id.index));
-    }
     if load.ready_workers < workers {
         reasons.push(format!("{} of {workers} workers are ready", load.ready_workers));
     }

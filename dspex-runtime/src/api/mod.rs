@@ -4,6 +4,7 @@
 
 pub mod bindings;
 mod builder;
+mod call_settings;
 mod caller;
 mod dspex;
 mod dspy;
@@ -12,6 +13,7 @@ mod health;
 mod instance;
 pub mod literal;
 mod module;
+mod pool_options;
 mod prediction;
 mod predictor;
 mod session;
@@ -30,6 +32,7 @@ pub use events::{CallEvent, CallStream};
 pub use health::{Health, Status};
 pub use instance::{Instance, Run};
 pub use module::{Definition, FieldType, IntoAnswer, Module, call, call_method, create};
+pub use pool_options::PoolOptions;
 pub use prediction::{Prediction, TokenUsage};
 pub use predictor::{ChainOfThought, Predict, Reasoned};
 pub use session::{

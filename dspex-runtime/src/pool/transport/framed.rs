@@ -1,6 +1,7 @@
 //! The framed carrier: length-delimited messages over one unix socket, all calls side by side.
 
 use std::io::ErrorKind;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -55,7 +56,10 @@ async fn read_all(mut frames: Frames, calls: Arc<CallTable>, limits: LinkLimits)
             () = calls.lost.cancelled() => break String::new().into(),
         };
         let received = match message {
-            Ok(message) => assembly.receive(message),
+            Ok(message) => {
+                calls.received.fetch_add(std::mem::take(&mut frames.taken), Ordering::Relaxed);
+                assembly.receive(message)
+            }
             Err(end) => break end,
         };
         match received {
@@ -78,12 +82,20 @@ struct Frames {
     buffer: BytesMut,
     spin: Spin,
     scratch: Box<[u8]>,
+    /// The bytes of frames that nobody counted yet.
+    taken: u64,
 }
 
 impl Frames {
     fn new(read: OwnedReadHalf) -> Self {
         let scratch = vec![0; SCRATCH_BYTES].into_boxed_slice();
-        Self { read, buffer: BytesMut::with_capacity(SCRATCH_BYTES), spin: Spin::default(), scratch }
+        Self {
+            read,
+            buffer: BytesMut::with_capacity(SCRATCH_BYTES),
+            spin: Spin::default(),
+            scratch,
+            taken: 0,
+        }
     }
 
     /// Looks for more without sleeping, where that has paid of late. The socket is asked directly, since tokio would
@@ -121,6 +133,7 @@ impl Frames {
                 }
                 if self.buffer.len() >= 4 + length {
                     self.buffer.advance(4);
+                    self.taken += 4 + length as u64;
                     let frame = self.buffer.split_to(length).freeze();
                     return Down::decode(frame)
                         .map_err(|error| WorkerEnd::Garbage(format!("it sent a broken frame: {error}")));

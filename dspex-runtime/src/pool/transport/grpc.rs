@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -163,6 +164,7 @@ async fn run_stream(
     let mut incoming = client.call(outgoing).await?.into_inner();
     let mut assembly = Assembly::new(limits.max_message_bytes);
     while let Some(message) = incoming.message().await? {
+        calls.received.fetch_add(message.encoded_len() as u64, Ordering::Relaxed);
         match assembly.receive(message) {
             Ok(Received::Message(Down { kind: Some(down::Kind::Hello(_)), .. }) | Received::Partial) => {}
             Ok(Received::Message(message)) => {

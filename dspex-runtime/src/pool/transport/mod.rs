@@ -134,6 +134,36 @@ impl Link {
         Ok(call)
     }
 
+    /// What the worker said of itself last.
+    pub(crate) fn stats(&self) -> Option<Stats> {
+        *self.calls.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the worker for a sign of life, and how it is.
+    pub(crate) fn ping(&self) {
+        match &self.carrier {
+            Carrier::Framed(writer) => {
+                writer.send(Up { call: 0, kind: Some(up::Kind::Ping(crate::proto::Ping { nonce: 0 })) });
+            }
+            Carrier::Grpc(client) => client.ping(self.calls.clone()),
+        }
+    }
+
+    /// Grows with each message of the worker: whoever looks twice knows whether it said something.
+    pub(crate) fn heard(&self) -> u64 {
+        self.calls.heard.load(Ordering::Relaxed)
+    }
+
+    /// The calls that were sent to the worker.
+    pub(crate) fn calls_begun(&self) -> u64 {
+        self.next_call.load(Ordering::Relaxed) - 1
+    }
+
+    /// Bytes of messages to the worker and from it.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        (self.calls.sent.load(Ordering::Relaxed), self.calls.received.load(Ordering::Relaxed))
+    }
+
     /// Completes when the worker is gone, however it went.
     pub(crate) async fn lost(&self) {
         self.calls.lost.cancelled().await;
@@ -174,32 +204,6 @@ impl Link {
     /// Whether calls ended with it.
     pub(crate) fn lost_calls(&self) -> bool {
         self.calls.lost_calls.load(Ordering::Acquire)
-    }
-
-    /// Grows with each message of the worker: whoever looks twice knows whether it said something.
-    pub(crate) fn heard(&self) -> u64 {
-        self.calls.heard.load(Ordering::Relaxed)
-    }
-
-    /// The calls that were sent to the worker.
-    pub(crate) fn calls_begun(&self) -> u64 {
-        self.next_call.load(Ordering::Relaxed) - 1
-    }
-
-    /// What the worker said of itself last.
-    pub(crate) fn stats(&self) -> Option<Stats> {
-        *self.calls.stats.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks the worker for a sign of life.
-    pub(crate) fn ping(&self) {
-        let nonce = self.heard();
-        match &self.carrier {
-            Carrier::Framed(writer) => {
-                writer.send(Up { call: 0, kind: Some(up::Kind::Ping(crate::proto::Ping { nonce })) });
-            }
-            Carrier::Grpc(client) => client.ping(self.calls.clone()),
-        }
     }
 
     /// A worker that is suspected to hang gets no new calls until it answers.
@@ -256,7 +260,11 @@ impl Link {
             0 => self.limits.max_message_bytes,
             peer => peer.min(self.limits.max_message_bytes),
         };
-        if size > limit { Err(SendError::TooLarge { size, limit }) } else { Ok(()) }
+        if size > limit {
+            return Err(SendError::TooLarge { size, limit });
+        }
+        self.calls.sent.fetch_add(size, Ordering::Relaxed);
+        Ok(())
     }
 
     fn send(&self, call: u64, kind: up::Kind) -> Result<(), SendError> {
@@ -390,6 +398,8 @@ pub(crate) struct CallTable {
     lost_calls: AtomicBool,
     heard: AtomicU64,
     stats: Mutex<Option<Stats>>,
+    sent: AtomicU64,
+    received: AtomicU64,
 }
 
 struct Entry {
@@ -414,6 +424,8 @@ impl CallTable {
             lost_calls: AtomicBool::new(false),
             heard: AtomicU64::new(0),
             stats: Mutex::default(),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
         })
     }
 
