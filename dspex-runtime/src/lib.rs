@@ -26,8 +26,9 @@ pub use api::{
     Adapter, Availability, Binding, CallEvent, CallStream, Caller, Deleted, Dspex, DspexBuilder, Dspy,
     DynInstance, FieldType, Health, Instance, InstanceInfo, InstanceSpec, Instances, Module, PoolOptions,
     Prediction, Reasoned, Run, Session, SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats,
-    Sessions, Signature, Status, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools,
+    Sessions, ShutdownSignal, Signature, Status, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools,
 };
+pub use bridge::CircuitBreaker;
 pub use dspex_state as state;
 pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use functions::{Embedder, Gold, Judged, Metric, Reward, Score};

@@ -12,11 +12,14 @@ use super::dspex::Runtime;
 use super::pool_options::environments;
 use super::session::{Adapter, Registry, SessionLimits, start_sweeping};
 use super::{Dspex, PoolOptions};
-use crate::bridge::Bridge;
+use crate::bridge::{Bridge, CircuitBreaker};
 use crate::error::{Error, Result};
 use crate::lm::Lm;
 use crate::pool::{DEFAULT_POOL, PoolError, Pools};
 use crate::tool::{Standing, States};
+
+/// So often an idempotent call is run again when nothing else is said: one loss of a worker is chance, two are bad luck.
+const DEFAULT_RETRIES: u32 = 2;
 
 /// The time that a call may take when nothing else is said.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
@@ -50,6 +53,8 @@ pub struct DspexBuilder {
     limits: SessionLimits,
     states: States,
     tool_concurrency: Option<usize>,
+    retries: u32,
+    breaker: Option<CircuitBreaker>,
 }
 
 /// Where sessions are kept.
@@ -72,6 +77,8 @@ impl DspexBuilder {
             limits: SessionLimits::default(),
             states: States::default(),
             tool_concurrency: None,
+            retries: DEFAULT_RETRIES,
+            breaker: None,
         }
     }
 
@@ -90,6 +97,21 @@ impl DspexBuilder {
     /// How long a call may take, waiting for a worker included. Default: 5 minutes.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// How often a call that is marked as [idempotent](crate::Run::idempotent) is run again at most, within its deadline: after the
+    /// loss of its worker, with short pauses that differ, or when its language model says that it may be asked again. Default: 2.
+    /// Calls of which nothing ran are tried again anyway.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Leaves language models that keep failing alone for a while; see [`CircuitBreaker`]. Default: none does, so that what happens to
+    /// one call says nothing about another.
+    pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
+        self.breaker = Some(breaker);
         self
     }
 
@@ -185,7 +207,7 @@ impl DspexBuilder {
         let pools = Pools::start(plans.collect()).await?;
         let ended = CancellationToken::new();
         let runtime = Runtime {
-            bridge: Bridge::new(pools),
+            bridge: Bridge::new(pools, self.retries, self.breaker),
             sessions: Registry::default(),
             state,
             owns_store,

@@ -42,6 +42,12 @@ macro_rules! call_settings {
                 self
             }
 
+            /// The trace that the call belongs to, in place of the one that the running task is in.
+            pub fn trace(mut self, trace: $crate::TraceContext) -> Self {
+                self.options.trace = Some(trace);
+                self
+            }
+
             /// Cancels the call when the token is cancelled: it ends with [`Error::Cancelled`](crate::Error::Cancelled) at once, and
             /// in Python as it does when its future is dropped.
             ///

@@ -19,7 +19,6 @@ use super::{CallStream, InstanceSpec, Module, Prediction, Session};
 use crate::bridge::{Spec, Target};
 use crate::error::{Error, Problem, Problems, Result};
 use crate::functions::Reward;
-use crate::telemetry::TraceContext;
 
 /// An instance of a DSPy module in a session.
 ///
@@ -240,12 +239,6 @@ impl<M: Module> Run<M> {
     pub(crate) fn new(context: CallContext, spec: Arc<Spec>, inputs: M::Inputs) -> Self {
         let inputs = encode(&inputs);
         Self { context, spec, inputs, options: CallOptions::default(), module: PhantomData }
-    }
-
-    /// The trace that the call belongs to, in place of the one that the running task is in.
-    pub fn trace(mut self, trace: TraceContext) -> Self {
-        self.options.trace = Some(trace);
-        self
     }
 
     /// Runs the call while its events are read; see [`Instance::stream`].

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::DspexBuilder;
 use crate::error::{Error, Result};
 use crate::pool::env::{EnvConfig, Environment};
-use crate::pool::{Carrier, Endpoint, FleetConfig, PoolConfig, PoolError, PoolPlan};
+use crate::pool::{Carrier, Endpoint, FleetConfig, Heartbeat, PoolConfig, PoolError, PoolPlan, WorkerLimits};
 
 /// The settings of a pool beside the default one: its own workers, environment, sizes, limits and queue.
 ///
@@ -105,6 +105,57 @@ macro_rules! settings {
         /// How long a cancelled call may go on in Python before its worker is killed and replaced. Default: 5 s.
         pub fn cancel_grace(mut self, grace: Duration) -> Self {
             self.settings().config.cancel_grace = grace;
+            self
+        }
+
+        /// About how often each worker must give a sign of life, and for how long it may fail to before it is killed and replaced; one
+        /// that is stopped (SIGSTOP) for half as long. While a worker's messages flow, nothing is asked. Default: 1 s and
+        /// 10 s, since code may well hold Python's lock for some seconds, and killing a worker costs all calls on it. A call that
+        /// computes in a thread does not keep its worker from answering.
+        pub fn heartbeat(mut self, every: Duration, patience: Duration) -> Self {
+            let every = every.max(Duration::from_millis(10));
+            self.settings().config.heartbeat = Heartbeat { every, patience: patience.max(every) };
+            self
+        }
+
+        /// How many workers each slot may lose within this time and have replaced at once; beyond that, it waits ever longer, from
+        /// 0.1 s to 30 s, and the pool is degraded. Default: 5 within 60 s: what a call or two can kill is no reason to wait,
+        /// and what kills every worker is no reason to burn a core on new ones.
+        pub fn restart_intensity(mut self, workers: usize, within: Duration) -> Self {
+            self.settings().config.restarts = (workers, within);
+            self
+        }
+
+        /// A worker that ran so many calls (within a tenth) is replaced: the fresh one first, then the old one finishes what it has.
+        /// `None`: never. Default: 100,000, seconds of work for a busy worker, against a fork of about 10 ms.
+        pub fn recycle_after_calls(mut self, calls: impl Into<Option<u64>>) -> Self {
+            self.settings().config.recycling.calls = calls.into();
+            self
+        }
+
+        /// The same for a worker of this age. Default: a day, for what drifts slowly.
+        pub fn recycle_after(mut self, age: impl Into<Option<Duration>>) -> Self {
+            self.settings().config.recycling.age = age.into();
+            self
+        }
+
+        /// The same for a worker that uses more memory, in bytes; what workers share counts for its part (PSS). One that needs so much
+        /// from its start is replaced ever more seldom. Default: 1.5 GiB, about ten times what a fresh worker has.
+        pub fn recycle_above_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
+            self.settings().config.recycling.memory = bytes.into();
+            self
+        }
+
+        /// How long the calls of a worker that was replaced may go on, before they are cancelled. Default: 10 minutes, more than the
+        /// default deadline of a call.
+        pub fn recycle_patience(mut self, patience: Duration) -> Self {
+            self.settings().config.recycling.patience = patience;
+            self
+        }
+
+        /// What a local worker may use of the system: memory, files, processes. Default: what the program itself may.
+        pub fn worker_limits(mut self, limits: WorkerLimits) -> Self {
+            self.settings().config.limits = limits;
             self
         }
 

@@ -11,19 +11,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::breaker::CircuitBreaker;
+use super::breakers::{Asked, Breakers, Refusal, unavailable};
 use super::callbacks::{self, Reach};
+use super::examine::Examiner;
+use super::retry::{Missed, Tries, random};
 use super::{HostFunctions, Spec, ToolDocument, errors};
 use crate::error::{Error, Phase, Result};
 use crate::functions::Functions;
 use crate::lm::Lm;
-use crate::pool::transport::{Call, Inbound, Link, SendError};
-use crate::pool::{InUse, Lease, LeaseError, Pool, PoolError, Pools, Want};
+use crate::pool::transport::{Call, Inbound, SendError};
+use crate::pool::{InUse, Lease, LeaseError, Pool, PoolError, Pools, Want, WorkerEnd};
 use crate::proto::{self, Open, Payload, SessionView, cancel, down, open, up};
 use crate::telemetry::{CallWatch, RunWatch};
 use crate::tool::Standing;
-
-/// A call that its worker's loss left undone is run again at most this often, where that is allowed.
-const RETRIES: usize = 2;
 
 /// What a call is about.
 pub(crate) enum Target {
@@ -50,11 +51,16 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    fn spec(&self) -> Option<&Arc<Spec>> {
+    pub(super) fn spec(&self) -> Option<&Arc<Spec>> {
         match self {
             Self::Instance { spec, .. } | Self::Check(spec) => Some(spec),
             Self::Function(_) | Self::Introspect(_) | Self::Tool { .. } => None,
         }
+    }
+
+    /// Whether it is the call of a module, which asks its language model as a rule.
+    fn calls_model(&self) -> bool {
+        matches!(self, Self::Instance { method, .. } if method.is_empty())
     }
 
     /// Whether it is a run of an optimizer: nothing else of DSPy's has a `compile`.
@@ -68,7 +74,7 @@ impl Target {
     }
 
     /// What errors call it.
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         match self {
             Self::Instance { spec, .. } | Self::Check(spec) => &spec.class,
             Self::Function(path) | Self::Tool { path, .. } => path,
@@ -77,7 +83,7 @@ impl Target {
     }
 
     /// The method of an instance; empty for all else.
-    fn method(&self) -> &str {
+    pub(super) fn method(&self) -> &str {
         match self {
             Self::Instance { method, .. } => method,
             _ => "",
@@ -139,12 +145,16 @@ pub(crate) struct Request {
 /// Runs calls on pools.
 pub(crate) struct Bridge {
     pools: Pools,
+    /// How often a call is run again at most, where that is allowed.
+    retries: u32,
+    breakers: Arc<Breakers>,
+    suspects: Examiner,
 }
 
 impl Bridge {
     /// A bridge over running pools.
-    pub(crate) fn new(pools: Pools) -> Self {
-        Self { pools }
+    pub(crate) fn new(pools: Pools, retries: u32, breaker: Option<CircuitBreaker>) -> Self {
+        Self { pools, retries, breakers: Breakers::new(breaker), suspects: Examiner::default() }
     }
 
     /// The pools below.
@@ -173,54 +183,114 @@ impl Bridge {
         Ok(started.map_err(|pools| pools.error(name))??)
     }
 
-    /// Runs a call to its end. Dropping the future cancels it in Python.
+    /// Runs a call to its end. Dropping the future cancels it in Python, and so does its token.
     pub(crate) async fn run(&self, request: &Request) -> Result<Payload> {
-        let Request { target, session, above, .. } = request;
-        let callee = (target.name(), target.method());
-        let telemetry = self.pools.telemetry(request.pool.as_deref(), target.optimizes());
-        let mut watch = CallWatch::begin(telemetry, callee, session, above.trace.as_ref());
-        let span = watch.span().clone();
-        let result = self.run_watched(request, &mut watch).instrument(span).await;
-        watch.ended(&result);
-        result
+        let Some(token) = &request.cancellation else { return self.run_alone(request).await };
+        tokio::select! {
+            biased;
+            () = token.cancelled() => Err(Error::Cancelled("the program cancelled it".to_owned())),
+            result = self.run_alone(request) => result,
+        }
     }
 
-    async fn run_watched(&self, request: &Request, watch: &mut CallWatch) -> Result<Payload> {
+    async fn run_alone(&self, request: &Request) -> Result<Payload> {
         if let Some(lm) = &request.lm {
             lm.validate()?;
         }
         let deadline = far_from_now(request.deadline);
         let pool = self.pool_of(request, deadline).await?;
-        let mut attempt = 0;
+        let Request { target, session, above, .. } = request;
+        let callee = (target.name(), target.method());
+        let mut watch = CallWatch::begin(pool.telemetry(), callee, session, above.trace.as_ref());
+        let span = watch.span().clone();
+        let result = self.run_watched(&pool, request, deadline, &mut watch).instrument(span).await;
+        watch.ended(&result);
+        result
+    }
+
+    /// Tries until there is an end, or no other try is allowed.
+    async fn run_watched(
+        &self,
+        pool: &Pool,
+        request: &Request,
+        deadline: Instant,
+        watch: &mut CallWatch,
+    ) -> Result<Payload> {
+        let mut tries = Tries::new(request.idempotent, self.retries);
         loop {
-            let want = Want {
-                session: &request.session,
-                spec: request.target.spec().map(|spec| spec.hash.as_str()),
-                deadline: Some(deadline),
-                reserve: request.above.reserve.as_ref(),
+            let (missed, error) = match self.once(pool, request, deadline, watch).await? {
+                Attempt::Ended(Err(error)) => match error.asks_to_come_again() {
+                    Some(wait) => (Missed::Later(wait), error),
+                    None => return Err(error),
+                },
+                Attempt::Ended(ended) => return ended,
+                Attempt::NeverStarted => (Missed::NeverBegan, lease_error(LeaseError::Deadline, request)),
+                Attempt::Lost(end) => (Missed::Lost, Error::OutcomeUnknown { end }),
             };
-            let queued = watch.queue();
-            let leased = pool.lease(want).instrument(queued.span().clone()).await;
-            let lease = leased.map_err(|error| lease_error(error, request))?;
-            let run = watch.placed(queued, &lease);
-            check_fingerprint(&lease, request)?;
-            match self.attempt(&pool, lease, request, deadline, (watch, run)).await? {
-                Attempt::Ended(result) => return result,
-                Attempt::NeverStarted => {}
-                Attempt::Lost(link) if !request.idempotent || attempt >= RETRIES => {
-                    return Err(Error::OutcomeUnknown { end: link.end().await });
-                }
-                Attempt::Lost(link) => {
-                    attempt += 1;
-                    watch.retried();
-                    let end = link.end_so_far();
-                    tracing::info!(target: "dspex::bridge", attempt, %end, "an idempotent call is run again");
-                }
+            let remains = deadline.saturating_duration_since(Instant::now());
+            let Some(pause) = tries.again(missed, remains, random()) else { return Err(error) };
+            if missed != Missed::NeverBegan {
+                watch.retried();
+                let attempt = tries.made();
+                tracing::info!(target: "dspex::bridge", attempt, ?pause, %error, "an idempotent call is run again");
+            }
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
             }
         }
     }
 
-    /// One try.
+    /// One try, with what the model's breaker and the losses of workers have to say.
+    async fn once(
+        &self,
+        pool: &Pool,
+        request: &Request,
+        deadline: Instant,
+        watch: &mut CallWatch,
+    ) -> Result<Attempt> {
+        let asked = match self.ask_breaker(request) {
+            Ok(asked) => asked,
+            Err(refusal) => return Ok(Attempt::Ended(Err(refusal.error()))),
+        };
+        let examined = self.suspects.examine(request, deadline).await?;
+        let want = Want {
+            session: &request.session,
+            spec: request.target.spec().map(|spec| spec.hash.as_str()),
+            deadline: Some(deadline),
+            reserve: request.above.reserve.as_ref(),
+        };
+        let queued = watch.queue();
+        let lease = pool.lease(want).instrument(queued.span().clone()).await;
+        let lease = lease.map_err(|error| lease_error(error, request))?;
+        let run = watch.placed(queued, &lease);
+        check_fingerprint(&lease, request)?;
+        let worker = lease.link.clone();
+        let attempt = self.attempt(pool, lease, request, deadline, (watch, run)).await?;
+        match &attempt {
+            Attempt::Ended(ended) => {
+                examined.survived();
+                if let Some(asked) = asked {
+                    asked.ended(ended, request.target.calls_model());
+                }
+            }
+            Attempt::Lost(end) => examined.lost(request, worker.hello(), end),
+            Attempt::NeverStarted => {}
+        }
+        Ok(attempt)
+    }
+
+    /// Whether the call's model may be asked now. Models in Rust are asked for each request of DSPy's, so only a breaker that is open
+    /// keeps the call from starting.
+    fn ask_breaker(&self, request: &Request) -> Result<Option<Asked>, Refusal> {
+        match &request.lm {
+            Some(lm) if request.target.calls_model() => match lm.is_host() {
+                true => self.breakers.check(lm).map(|()| None),
+                false => self.breakers.admit(lm),
+            },
+            _ => Ok(None),
+        }
+    }
+
     async fn attempt(
         &self,
         pool: &Pool,
@@ -286,11 +356,11 @@ impl Bridge {
                         call.link().refused_as_draining();
                         return Ok(Attempt::NeverStarted);
                     }
-                    return Ok(Attempt::Ended(Err(errors::from_wire(
-                        error,
-                        request.target.name(),
-                        request.deadline,
-                    ))));
+                    let error = match errors::from_wire(error, request.target.name(), request.deadline) {
+                        Error::Lm(error) => unavailable(error, request.lm.as_ref()),
+                        error => error,
+                    };
+                    return Ok(Attempt::Ended(Err(error)));
                 }
                 Inbound::Message(down::Kind::Callback(callback)) => {
                     while callbacks.try_join_next().is_some() {}
@@ -298,6 +368,7 @@ impl Bridge {
                         lm: request.lm.clone(),
                         variables: request.variables.clone(),
                         host: request.host.clone(),
+                        breakers: self.breakers.clone(),
                     };
                     let watched = watch.callback(&mut run, &callback);
                     let (span, mut below) = (watched.span(), request.below.clone());
@@ -340,7 +411,7 @@ impl Bridge {
                     return Err(Error::TooLarge { what: "the answer", size, limit });
                 }
                 Inbound::Unsent => return Ok(Attempt::NeverStarted),
-                Inbound::Lost => return Ok(Attempt::Lost(call.link().clone())),
+                Inbound::Lost => return Ok(Attempt::Lost(call.link().end().await)),
             }
         }
     }
@@ -380,7 +451,7 @@ enum Attempt {
     /// The worker was gone before anything was sent.
     NeverStarted,
     /// The worker went while it had the call.
-    Lost(Arc<Link>),
+    Lost(WorkerEnd),
 }
 
 fn send_state(call: &Call, need: &proto::NeedState, request: &Request) -> Result<()> {

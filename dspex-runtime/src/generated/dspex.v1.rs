@@ -632,15 +632,15 @@ pub struct Stats {
     #[prost(uint64, tag = "4")]
     pub pss_bytes: u64,
     /// How late the event loop was of late, in microseconds: the most of the last seconds.
-    #[prost(uint64, tag = "5")]
+    #[prost(uint64, tag = "6")]
     pub loop_lag_us: u64,
     /// Threads that run calls which have no async form, and how many there may be for calls of one depth.
-    #[prost(uint32, tag = "6")]
-    pub sync_threads_busy: u32,
     #[prost(uint32, tag = "7")]
+    pub sync_threads_busy: u32,
+    #[prost(uint32, tag = "8")]
     pub sync_threads: u32,
     /// Instances that are kept for the next call.
-    #[prost(uint32, tag = "8")]
+    #[prost(uint32, tag = "9")]
     pub instances: u32,
 }
 /// Who the worker is.

@@ -44,6 +44,7 @@ pub(crate) use config::{DEFAULT_POOL, FleetConfig, PoolConfig, PoolPlan};
 pub use error::PoolError;
 pub(crate) use events::PoolEvents;
 pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
+pub(crate) use heartbeat::Heartbeat;
 pub use limits::WorkerLimits;
 pub(crate) use optimizers::InUse;
 pub use pools::PoolInfo;
@@ -52,7 +53,6 @@ pub use scheduler::Load;
 pub(crate) use scheduler::{Lease, LeaseError, Want};
 use scheduler::{Published, Scheduler};
 use secrecy::ExposeSecret;
-pub(crate) use supervisor::{Board, Standing, WorkerSnapshot};
 use supervisor::{Event, Supervisor};
 use transport::Link;
 
@@ -64,7 +64,7 @@ pub(crate) struct Pool {
     telemetry: Arc<PoolTelemetry>,
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
-    board: Arc<Board>,
+    events: PoolEvents,
     token: String,
     max_message_bytes: u64,
     size: usize,
@@ -95,7 +95,6 @@ impl Pool {
         let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
-        let board = Arc::new(Board::default());
         let (task, inbox, supervisor) = Supervisor::new(
             config.clone(),
             fleet,
@@ -103,7 +102,6 @@ impl Pool {
             token.clone(),
             started,
             events.clone(),
-            board.clone(),
         )?;
         // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
@@ -112,7 +110,7 @@ impl Pool {
             telemetry,
             supervisor,
             closed: closed.clone(),
-            board: board.clone(),
+            events,
             token,
             max_message_bytes,
             size: config.workers,
@@ -149,11 +147,6 @@ impl Pool {
     /// What is known and measured of the pool.
     pub(crate) fn telemetry(&self) -> &Arc<PoolTelemetry> {
         &self.telemetry
-    }
-
-    /// Every worker process, whether the pool is degraded, and whether it can fork.
-    pub(crate) fn standing(&self) -> Standing {
-        self.board.read()
     }
 
     /// The load now.

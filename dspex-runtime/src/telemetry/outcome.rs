@@ -38,6 +38,8 @@ words! {
         InvalidOutput => "invalid_output",
         /// The language model failed.
         Lm => "lm",
+        /// The model's circuit breaker was open.
+        ModelUnavailable => "model_unavailable",
         /// Python raised.
         Python => "python",
         /// No such class, function or method, or one that must not be called.
@@ -50,6 +52,8 @@ words! {
         Dropped => "dropped",
         /// Its worker was lost, and nobody knows how far it came.
         Lost => "lost",
+        /// It ended workers, and is refused for a while.
+        Poison => "poison",
         /// The queue was full.
         Saturated => "saturated",
         /// No worker could serve it.
@@ -69,6 +73,8 @@ impl Outcome {
             Err(Error::InvalidInput { .. }) => Self::InvalidInput,
             Err(Error::InvalidOutput { .. }) => Self::InvalidOutput,
             Err(Error::Lm(_)) => Self::Lm,
+            Err(Error::ModelUnavailable { .. }) => Self::ModelUnavailable,
+            Err(Error::PoisonCall { .. }) => Self::Poison,
             Err(Error::Python(_)) => Self::Python,
             Err(Error::NotFound(_) | Error::NotAllowed(_)) => Self::NotFound,
             Err(Error::DeadlineExceeded { .. }) => Self::Deadline,

@@ -146,7 +146,7 @@ impl Scheduler {
 
     /// A worker may take calls again that did not for a while.
     pub(crate) fn resume(self: &Arc<Self>) {
-        let given = self.lock().resume();
+        let given = self.lock().serve();
         self.hand_out(given);
     }
 
@@ -229,19 +229,18 @@ impl Scheduler {
 
     /// The workers that were published and not withdrawn, with their slots and the calls that they run.
     pub(crate) fn workers(&self) -> Vec<Published> {
-        let core = self.lock();
         let published = |(index, generation, link, in_flight): (usize, u64, &Arc<Link>, usize)| Published {
             index,
             generation,
             link: link.clone(),
             in_flight,
         };
-        core.published().map(published).collect()
+        self.lock().workers().map(published).collect()
     }
 
     /// The workers that take calls now.
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
-        self.lock().workers().cloned().collect()
+        self.lock().workers().map(|(_, _, link, _)| link.clone()).collect()
     }
 }
 
