@@ -31,8 +31,6 @@ log = logging.getLogger(__name__)
 
 # How many ended calls a connection remembers to tell a reused id from a new one.
 _REMEMBERED_CALLS = 1024
-# How old the figures of its memory are that a worker tells.
-_MEASURE_EVERY_S = 5.0
 # Of the messages in transit on one connection: as many times the limit of a single one.
 _CONNECTION_MESSAGES = 4
 

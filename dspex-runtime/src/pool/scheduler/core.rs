@@ -13,7 +13,7 @@ use super::{LeaseError, Load};
 
 /// What the state needs to know of a worker.
 pub(super) trait Worker: Clone {
-    /// Whether it takes new calls. Once it does not, it never does again.
+    /// Whether it takes new calls. One that takes them again after a while is [told of](Core::resume).
     fn takes_calls(&self) -> bool;
 }
 
