@@ -35,6 +35,7 @@ pub use functions::{Embedder, Gold, Judged, Metric, Reward, Score};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
 pub use pool::{
     Carrier, Endpoint, Load, PoolChange, PoolError, PoolEvent, PoolInfo, Retirement, WorkerEnd, WorkerId,
+    WorkerLimits,
 };
 pub use telemetry::{BreakerState, InvalidTraceContext, TraceContext};
 pub use tokio_util::sync::CancellationToken;

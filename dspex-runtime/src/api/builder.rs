@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dspex_state::store::{StateStore, StoreError};
 use dspex_state::{Quotas, SqliteStore, State};
+use tokio_util::sync::CancellationToken;
 
 use super::dspex::Runtime;
 use super::pool_options::environments;
@@ -204,6 +205,7 @@ impl DspexBuilder {
         let plans = pools.into_iter().zip(environments);
         let plans = plans.map(|((name, options), environment)| (name, options.plan(environment)));
         let pools = Pools::start(plans.collect()).await?;
+        let ended = CancellationToken::new();
         let runtime = Runtime {
             bridge: Bridge::new(pools, self.retries, self.breaker),
             sessions: Registry::default(),
@@ -215,9 +217,10 @@ impl DspexBuilder {
             deadline: self.deadline,
             states: self.states,
             tool_concurrency: self.tool_concurrency,
+            _ended: ended.clone().drop_guard(),
         };
         let runtime = Arc::new(runtime);
-        start_sweeping(&runtime);
+        start_sweeping(&runtime, &ended);
         Ok(Dspex { runtime, standing: Standing::default() })
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use dspex_state::State;
 use dspex_state::store::StateStore;
 use serde_json::{Value, json};
+use tokio_util::sync::DropGuard;
 
 use super::bindings::SignatureSpec;
 use super::caller::{CallContext, Caller};
@@ -56,6 +57,8 @@ pub(crate) struct Runtime {
     pub(crate) states: States,
     /// How many tools of a session may run at once that does not say otherwise.
     pub(crate) tool_concurrency: Option<usize>,
+    /// Held for its `Drop`, which ends the tasks that look after the sessions.
+    pub(crate) _ended: DropGuard,
 }
 
 impl Dspex {

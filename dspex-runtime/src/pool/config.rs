@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::heartbeat::Heartbeat;
+use super::limits::WorkerLimits;
+use super::recycling::Recycling;
+
 /// Which carrier moves the messages to local workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -81,6 +85,15 @@ pub(crate) struct PoolConfig {
     pub(crate) carrier: Carrier,
     /// The workers for runs of optimizers.
     pub(crate) optimizers: OptimizerConfig,
+    /// How workers are known to live.
+    pub(crate) heartbeat: Heartbeat,
+    /// How often a worker's slot may lose its worker before it is replaced ever more slowly: so often within so long. The
+    /// pool is degraded then, and also when all slots together lose three times as many as there are slots.
+    pub(crate) restarts: (usize, Duration),
+    /// When workers are replaced by fresh ones.
+    pub(crate) recycling: Recycling,
+    /// What a local worker may use.
+    pub(crate) limits: WorkerLimits,
 }
 
 /// The workers that run optimizers beside those that serve.
@@ -107,6 +120,10 @@ impl Default for PoolConfig {
             python_path: Vec::new(),
             carrier: Carrier::default(),
             optimizers: OptimizerConfig { workers: 1, idle: Duration::from_secs(60) },
+            heartbeat: Heartbeat::default(),
+            restarts: (5, Duration::from_secs(60)),
+            recycling: Recycling::default(),
+            limits: WorkerLimits::default(),
         }
     }
 }

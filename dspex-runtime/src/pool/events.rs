@@ -65,6 +65,10 @@ pub enum PoolChange {
         /// From the request for it until it was ready.
         took: Duration,
     },
+    /// A worker owes a sign of life: it gets no new calls until it answers.
+    Suspected,
+    /// A worker that was suspected answers again.
+    Answers,
     /// A worker takes no new calls, and ends after those that it has.
     Draining {
         /// Why.
@@ -279,6 +283,8 @@ impl fmt::Display for PoolEvent {
         match &self.change {
             PoolChange::Starting => f.write_str("starting"),
             PoolChange::Ready { pid, took } => write!(f, "ready after {took:.1?}, process {pid}"),
+            PoolChange::Suspected => f.write_str("does not answer; it gets no calls"),
+            PoolChange::Answers => f.write_str("answers again"),
             PoolChange::Draining { why } => write!(f, "draining, since {why}"),
             PoolChange::Ended { end, lived } => write!(f, "ended after {lived:.1?}: {end}"),
             PoolChange::BackingOff { wait, failures } => {

@@ -15,9 +15,16 @@ mod error;
 mod events;
 #[cfg(test)]
 mod fake_worker;
+mod heartbeat;
+mod intensity;
+mod limits;
 mod logs;
+mod oom;
 mod optimizers;
+mod owned_dir;
 mod pools;
+mod process;
+mod recycling;
 pub(crate) mod scheduler;
 mod slot;
 mod supervisor;
@@ -37,6 +44,7 @@ pub(crate) use config::{DEFAULT_POOL, FleetConfig, PoolConfig, PoolPlan};
 pub use error::PoolError;
 pub(crate) use events::PoolEvents;
 pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
+pub use limits::WorkerLimits;
 pub(crate) use optimizers::InUse;
 pub use pools::PoolInfo;
 pub(crate) use pools::Pools;
@@ -44,6 +52,7 @@ pub use scheduler::Load;
 pub(crate) use scheduler::{Lease, LeaseError, Want};
 use scheduler::{Published, Scheduler};
 use secrecy::ExposeSecret;
+pub(crate) use supervisor::{Board, Standing, WorkerSnapshot};
 use supervisor::{Event, Supervisor};
 use transport::Link;
 
@@ -56,6 +65,7 @@ pub(crate) struct Pool {
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
     events: PoolEvents,
+    board: Arc<Board>,
     token: String,
     max_message_bytes: u64,
     size: usize,
@@ -86,6 +96,7 @@ impl Pool {
         let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
+        let board = Arc::new(Board::default());
         let (task, inbox, supervisor) = Supervisor::new(
             config.clone(),
             fleet,
@@ -93,6 +104,7 @@ impl Pool {
             token.clone(),
             started,
             events.clone(),
+            board.clone(),
         )?;
         // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
@@ -102,6 +114,7 @@ impl Pool {
             supervisor,
             closed: closed.clone(),
             events,
+            board: board.clone(),
             token,
             max_message_bytes,
             size: config.workers,
@@ -138,6 +151,11 @@ impl Pool {
     /// What is known and measured of the pool.
     pub(crate) fn telemetry(&self) -> &Arc<PoolTelemetry> {
         &self.telemetry
+    }
+
+    /// Every worker process, whether the pool is degraded, and whether it can fork.
+    pub(crate) fn standing(&self) -> Standing {
+        self.board.read()
     }
 
     /// The load now.

@@ -13,7 +13,7 @@ use super::{LeaseError, Load};
 
 /// What the state needs to know of a worker.
 pub(super) trait Worker: Clone {
-    /// Whether it takes new calls. Once it does not, it never does again.
+    /// Whether it takes new calls. One that takes them again after a while is [told of](Core::resume).
     fn takes_calls(&self) -> bool;
 }
 
@@ -173,6 +173,11 @@ impl<W: Worker, T> Core<W, T> {
                 self.refusal = None;
             }
         }
+        self.serve()
+    }
+
+    /// A worker may take calls again that did not for a while.
+    pub(super) fn resume(&mut self) -> Given<W, T> {
         self.serve()
     }
 

@@ -144,6 +144,12 @@ impl Scheduler {
         self.hand_out(given);
     }
 
+    /// A worker may take calls again that did not for a while.
+    pub(crate) fn resume(self: &Arc<Self>) {
+        let given = self.lock().resume();
+        self.hand_out(given);
+    }
+
     /// A worker takes no more calls. Those that run keep their places.
     pub(crate) fn withdraw(&self, slot: usize, generation: u64) {
         self.lock().withdraw(slot, generation);

@@ -69,7 +69,7 @@ async fn read_all(mut frames: Frames, calls: Arc<CallTable>, limits: LinkLimits)
                 }
                 calls.deliver(message);
             }
-            Ok(Received::Partial) => {}
+            Ok(Received::Partial) => calls.hear(),
             Ok(Received::TooLarge { call, size }) => calls.deliver_too_large(call, size),
             Err(error) => break WorkerEnd::Garbage(format!("it sent a broken message: {error}")),
         }

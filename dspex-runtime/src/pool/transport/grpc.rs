@@ -125,6 +125,17 @@ impl Client {
         });
     }
 
+    /// Asks for a sign of life: the worker greets each stream, and nothing is asked on this one.
+    pub(crate) fn ping(&self, calls: Arc<CallTable>) {
+        let client = self.client.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                greeted = greet(client) => if greeted.is_ok() { calls.hear() },
+                () = calls.lost.cancelled() => {}
+            }
+        });
+    }
+
     /// Sends a message of an open call; nothing where the call ended.
     pub(crate) fn send(&self, message: Up) {
         let streams = lock(&self.streams);

@@ -165,7 +165,7 @@ impl Link {
 
     /// Whether new calls may be sent.
     pub(crate) fn takes_calls(&self) -> bool {
-        !self.is_lost() && !self.calls.draining.load(Ordering::Acquire)
+        !self.is_lost() && !self.calls.draining.load(Ordering::Acquire) && !self.is_suspected()
     }
 
     /// The worker refused a call because it is draining: it gets no more, and the link ends with its last call.
@@ -187,8 +187,56 @@ impl Link {
 
     /// Says how the worker of a lost link ended: the first word counts.
     pub(crate) fn settle(&self, end: WorkerEnd) {
-        let _ = self.calls.end.set(end);
-        self.calls.settled.cancel();
+        self.calls.settle(end);
+    }
+
+    /// Whether calls ended with it.
+    pub(crate) fn lost_calls(&self) -> bool {
+        self.calls.lost_calls.load(Ordering::Acquire)
+    }
+
+    /// Grows with each message of the worker: whoever looks twice knows whether it said something.
+    pub(crate) fn heard(&self) -> u64 {
+        self.calls.heard.load(Ordering::Relaxed)
+    }
+
+    /// The calls that were sent to the worker.
+    pub(crate) fn calls_begun(&self) -> u64 {
+        self.next_call.load(Ordering::Relaxed) - 1
+    }
+
+    /// What the worker said of itself last.
+    pub(crate) fn stats(&self) -> Option<Stats> {
+        *self.calls.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the worker for a sign of life.
+    pub(crate) fn ping(&self) {
+        let nonce = self.heard();
+        match &self.carrier {
+            Carrier::Framed(writer) => {
+                writer.send(Up { call: 0, kind: Some(up::Kind::Ping(crate::proto::Ping { nonce })) });
+            }
+            Carrier::Grpc(client) => client.ping(self.calls.clone()),
+        }
+    }
+
+    /// A worker that is suspected to hang gets no new calls until it answers.
+    pub(crate) fn suspect(&self, suspected: bool) {
+        self.calls.suspected.store(suspected, Ordering::Release);
+    }
+
+    /// Whether it is suspected to hang.
+    pub(crate) fn is_suspected(&self) -> bool {
+        self.calls.suspected.load(Ordering::Acquire)
+    }
+
+    /// Asks Python to stop every call of this link. Their ends still arrive.
+    pub(crate) fn cancel_all(self: &Arc<Self>, reason: cancel::Reason) {
+        let calls: Vec<u64> = self.calls.lock().keys().copied().collect();
+        for call in calls {
+            self.cancel(call, reason);
+        }
     }
 
     /// Ends the link after its last call. Framed, the worker belongs to this host and ends itself as well; over gRPC
@@ -347,6 +395,10 @@ pub(crate) struct CallTable {
     stats: Mutex<Option<Stats>>,
     sent: AtomicU64,
     received: AtomicU64,
+    suspected: AtomicBool,
+    lost_calls: AtomicBool,
+    heard: AtomicU64,
+    stats: Mutex<Option<Stats>>,
 }
 
 struct Entry {
@@ -368,6 +420,10 @@ impl CallTable {
             stats: Mutex::default(),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            suspected: AtomicBool::new(false),
+            lost_calls: AtomicBool::new(false),
+            heard: AtomicU64::new(0),
+            stats: Mutex::default(),
         })
     }
 
@@ -403,8 +459,19 @@ impl CallTable {
         }
     }
 
+    /// The worker said something.
+    fn hear(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn settle(&self, end: WorkerEnd) {
+        let _ = self.end.set(end);
+        self.settled.cancel();
+    }
+
     /// Hands a message to its call.
     fn deliver(&self, message: Down) {
+        self.hear();
         let Some(kind) = message.kind else { return };
         if let down::Kind::Pong(Pong { stats: Some(stats), .. }) = kind {
             *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
@@ -461,14 +528,14 @@ impl CallTable {
     /// Ends every call.
     fn lose(&self, end: impl Into<WorkerEnd>) {
         let end = end.into();
-        if !end.is_vague() && self.first_end.set(end.clone()).is_ok() {
-            let _ = self.end.set(end);
-            self.settled.cancel();
-        } else {
-            let _ = self.first_end.set(end);
+        if self.first_end.set(end.clone()).is_ok() && !end.is_vague() {
+            self.settle(end);
         }
         let calls = {
             let mut calls = self.lock();
+            if !calls.is_empty() {
+                self.lost_calls.store(true, Ordering::Release);
+            }
             self.lost.cancel();
             std::mem::take(&mut *calls)
         };
