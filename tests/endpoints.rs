@@ -15,6 +15,9 @@ use dspex::testing::InstantLm;
 use dspex::{Endpoint, PoolError};
 use serde_json::json;
 
+const ONE: &str = "0123456789abcdef0123456789abcdef-one";
+const TWO: &str = "0123456789abcdef0123456789abcdef-two";
+
 /// A worker process of the test's own, ended with it.
 struct Operator {
     process: Child,
@@ -52,8 +55,8 @@ impl Operator {
         let operator = Self { process, dir };
         let bound = operator.wait_for(&address);
         let endpoint = match listen {
-            None => Endpoint::Unix(socket),
-            Some(_) => Endpoint::Tcp(format!("127.0.0.1:{}", bound.trim().rsplit(':').next().unwrap())),
+            None => Endpoint::unix(socket),
+            Some(_) => Endpoint::tcp(format!("127.0.0.1:{}", bound.trim().rsplit(':').next().unwrap())),
         };
         (operator, endpoint)
     }
@@ -98,8 +101,9 @@ async fn a_worker_on_a_unix_socket_answers_typed_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_on_tcp_serves_two_hosts_with_the_token_and_none_without() {
-    let (_operator, endpoint) = Operator::start(Some("127.0.0.1:0"), Some("a secret of the test"));
+async fn a_worker_on_tcp_serves_each_host_with_its_token_and_none_without() {
+    let tokens = format!("one:{ONE}\n# of another team\ntwo:{TWO}\n");
+    let (_operator, endpoint) = Operator::start(Some("127.0.0.1:0"), Some(&tokens));
     let start = |token: Option<&'static str>| {
         let builder = Dspex::builder().lm(lm()).endpoint(endpoint.clone());
         match token {
@@ -108,16 +112,15 @@ async fn a_worker_on_tcp_serves_two_hosts_with_the_token_and_none_without() {
         }
         .start()
     };
-    let one = start(Some("a secret of the test")).await.unwrap();
-    let two = start(Some("a secret of the test")).await.unwrap();
+    let one = start(Some(ONE)).await.unwrap();
+    let two = start(Some(TWO)).await.unwrap();
     assert_answers(&one).await;
     assert_answers(&two).await;
-    for wrong in [None, Some("a guess")] {
-        let stranger = start(wrong).await.unwrap();
-        let error =
-            Word::call(&stranger, WordInputs { question: "?".into() }).await.err().expect("no answer");
+    for wrong in [None, Some("a guess"), Some("not\nASCII")] {
+        let error = start(wrong).await.map(|_| ()).unwrap_err();
+        assert!(matches!(error, Error::Pool(PoolError::Down(_))), "{error:?}");
         assert!(error.to_string().contains("token"), "{error}");
-        assert!(!error.to_string().contains("a secret"), "{error}");
+        assert!(!error.to_string().contains(ONE), "{error}");
     }
     one.shutdown(Duration::from_secs(5)).await;
     assert_answers(&two).await;
@@ -126,8 +129,7 @@ async fn a_worker_on_tcp_serves_two_hosts_with_the_token_and_none_without() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_that_goes_and_comes_back_is_used_again() {
     let (mut operator, endpoint) = Operator::start(None, None);
-    let Endpoint::Unix(socket) = &endpoint else { panic!("a unix socket") };
-    let listen = format!("unix:{}", socket.display());
+    let listen = endpoint.to_string();
     let dspex = Dspex::builder().lm(lm()).endpoint(endpoint.clone()).start().await.unwrap();
     assert_answers(&dspex).await;
     operator.process.kill().unwrap();
@@ -141,7 +143,7 @@ async fn an_endpoint_that_goes_and_comes_back_is_used_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_where_nobody_listens_is_an_error_at_start() {
-    let nobody = Endpoint::Unix(PathBuf::from("/nonexistent/dspex.sock"));
+    let nobody = Endpoint::unix("/nonexistent/dspex.sock");
     let error = Dspex::builder().endpoint(nobody).start().await.unwrap_err();
     assert!(matches!(error, Error::Pool(PoolError::Down(_))), "{error:?}");
 }
@@ -171,7 +173,7 @@ async fn an_endpoint_that_drains_gives_its_calls_to_the_others() {
 
 #[tokio::test]
 async fn an_endpoint_elsewhere_is_refused_unless_that_is_allowed() {
-    let far = Endpoint::Tcp("192.0.2.1:9000".into());
+    let far = Endpoint::tcp("192.0.2.1:9000");
     let error = Dspex::builder().endpoint(far).start().await.unwrap_err();
     assert!(matches!(error, Error::Pool(PoolError::Unencrypted(_))), "{error}");
 }

@@ -31,6 +31,8 @@ pub use dspex_state as state;
 pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use functions::{Embedder, Gold, Judged, Metric, Reward, Score};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
+#[cfg(feature = "tls")]
+pub use pool::ClientTls;
 pub use pool::{Carrier, Endpoint, Load, PoolError};
 pub use tokio_util::sync::CancellationToken;
 pub use tool::{CallId, FromToolContext, State, Tool, ToolContext, ToolError, ToolOutput, ToolSet};

@@ -169,11 +169,23 @@ impl DspexBuilder {
 
     /// Uses a worker that an operator started, instead of local ones. May be given several times.
     ///
-    /// Such a worker is started with `python -I run.py serve --listen unix:/path` (or `HOST:PORT`), with the
-    /// interpreter and the `run.py` that the example `provision` prints; `--help` tells the rest. The connection is
-    /// not encrypted, and keys and tokens travel on it: use a unix socket, or loopback at the end of a tunnel.
+    /// Such a worker is started with `dspex serve --listen unix:/path` (or `HOST:PORT`) of the crate `dspex-cli`, or
+    /// with `python -I run.py serve ..` and the interpreter and the `run.py` that the example `provision` prints;
+    /// `--help` tells the rest. One on another machine needs TLS, with the feature `tls`: keys and tokens travel on the
+    /// connection. See `docs/security.md`.
+    ///
+    /// Each call goes to the endpoint with the fewest, those of other hosts included. One that is gone, drains or does
+    /// not answer gets none until it answers again.
     pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
         self.endpoints.push(endpoint);
+        self
+    }
+
+    /// How long an endpoint may leave a ping unanswered, of which it gets one a second, before it is given up and its
+    /// calls are told. Default: 5 s; at least 10 ms. The event loop of a worker answers within milliseconds, unless C code
+    /// holds Python's lock for longer.
+    pub fn endpoint_silence(mut self, limit: Duration) -> Self {
+        self.pool.endpoint_silence = limit.max(Duration::from_millis(10));
         self
     }
 
@@ -184,7 +196,7 @@ impl DspexBuilder {
         self
     }
 
-    /// The secret that the operator gave to the endpoints.
+    /// The token of this host at [`endpoint`](Self::endpoint)s that have none of their own.
     pub fn token(mut self, token: impl Into<SecretString>) -> Self {
         self.token = Some(token.into());
         self
@@ -250,7 +262,13 @@ impl DspexBuilder {
         if let Some(lm) = &self.lm {
             lm.validate()?;
         }
-        if let Some(far) = self.endpoints.iter().find(|endpoint| !self.unencrypted && !endpoint.is_local()) {
+        for endpoint in &self.endpoints {
+            endpoint
+                .check()
+                .map_err(|problem| PoolError::Endpoint { endpoint: endpoint.to_string(), problem })?;
+        }
+        if let Some(far) = self.endpoints.iter().find(|endpoint| !self.unencrypted && !endpoint.is_private())
+        {
             return Err(PoolError::Unencrypted(far.to_string()).into());
         }
         // First what is quick to fail.
@@ -259,7 +277,9 @@ impl DspexBuilder {
         let fleet = if self.endpoints.is_empty() {
             local_fleet(self.env).await?
         } else {
-            FleetConfig::Endpoints { addresses: self.endpoints, token: self.token }
+            let token = self.token.as_ref();
+            let addresses = self.endpoints.into_iter().map(|endpoint| endpoint.or_token(token)).collect();
+            FleetConfig::Endpoints { addresses }
         };
         let pool = Pool::start(self.pool, fleet).await?;
         let runtime = Runtime {

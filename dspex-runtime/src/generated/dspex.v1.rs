@@ -119,9 +119,6 @@ pub struct Open {
     pub traceparent: ::prost::alloc::string::String,
     #[prost(string, tag = "9")]
     pub tracestate: ::prost::alloc::string::String,
-    /// The secret that the operator gave to host and worker. Checked before anything else, where one is set.
-    #[prost(string, tag = "10")]
-    pub token: ::prost::alloc::string::String,
     /// How many calls stand above this one: 0 for a call of the host's program, 1 for one that a tool of such a call makes, ..
     /// The worker never has a call wait for one that stands above it.
     #[prost(uint32, tag = "12")]
@@ -619,6 +616,9 @@ pub struct Stats {
     pub rss_bytes: u64,
     #[prost(uint64, tag = "4")]
     pub pss_bytes: u64,
+    /// No new calls are taken.
+    #[prost(bool, tag = "5")]
+    pub draining: bool,
 }
 /// Who the worker is.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use super::endpoint::Endpoint;
 
 /// Which carrier moves the messages to local workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,40 +14,6 @@ pub enum Carrier {
     Framed,
     /// gRPC over a unix socket in a private directory.
     Grpc,
-}
-
-/// A worker that an operator started with `python -m dspex_worker serve --listen ..`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Endpoint {
-    /// A unix socket's path.
-    Unix(PathBuf),
-    /// `host:port`.
-    Tcp(String),
-}
-
-impl Endpoint {
-    /// Whether the connection stays on this machine.
-    pub(crate) fn is_local(&self) -> bool {
-        match self {
-            Self::Unix(_) => true,
-            Self::Tcp(authority) => {
-                let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host);
-                let host = host.trim_start_matches('[').trim_end_matches(']');
-                host == "localhost"
-                    || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-            }
-        }
-    }
-}
-
-impl std::fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Tcp(authority) => f.write_str(authority),
-        }
-    }
 }
 
 /// Everything that a pool needs to know.
@@ -63,6 +29,8 @@ pub(crate) struct PoolConfig {
     pub(crate) max_message_bytes: u64,
     /// How long a cancelled call may go on in Python before its worker is killed.
     pub(crate) cancel_grace: Duration,
+    /// How long a worker that listens may leave a ping unanswered before it is given up.
+    pub(crate) endpoint_silence: Duration,
     /// How long the zygote may take to import and warm DSPy, and a worker to say Hello.
     pub(crate) start_timeout: Duration,
     /// Threads in which one worker runs modules that are not async-capable.
@@ -83,6 +51,7 @@ impl Default for PoolConfig {
             queue_limit: 1024,
             max_message_bytes: 64 << 20,
             cancel_grace: Duration::from_secs(5),
+            endpoint_silence: Duration::from_secs(5),
             start_timeout: Duration::from_secs(60),
             sync_threads: 8,
             modules: Vec::new(),
@@ -106,7 +75,5 @@ pub(crate) enum FleetConfig {
     Endpoints {
         /// One slot each.
         addresses: Vec<Endpoint>,
-        /// The secret that the operator gave them.
-        token: Option<SecretString>,
     },
 }

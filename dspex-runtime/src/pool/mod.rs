@@ -9,6 +9,7 @@
 //! it gives puts everything back.
 
 pub(crate) mod config;
+mod endpoint;
 pub mod env;
 mod error;
 #[cfg(test)]
@@ -19,6 +20,8 @@ mod slot;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tls")]
+mod tls;
 pub(crate) mod transport;
 mod zygote;
 
@@ -30,14 +33,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Carrier, Endpoint};
+pub use config::Carrier;
 pub(crate) use config::{FleetConfig, PoolConfig};
+pub use endpoint::Endpoint;
 pub use error::PoolError;
 pub use scheduler::Load;
 use scheduler::Scheduler;
 pub(crate) use scheduler::{Lease, LeaseError};
-use secrecy::ExposeSecret;
 use supervisor::{Event, Supervisor};
+#[cfg(feature = "tls")]
+pub use tls::ClientTls;
 use transport::Link;
 
 /// A running pool. Dropping it ends every Python process at once.
@@ -45,7 +50,6 @@ pub(crate) struct Pool {
     scheduler: Arc<Scheduler>,
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
-    token: String,
     max_message_bytes: u64,
     size: usize,
 }
@@ -61,9 +65,9 @@ impl Pool {
                     uuid::Uuid::new_v4().simple().to_string() + &uuid::Uuid::new_v4().simple().to_string()
                 }
             },
-            FleetConfig::Endpoints { addresses, token } => {
+            FleetConfig::Endpoints { addresses } => {
                 config.workers = addresses.len();
-                token.as_ref().map(|token| token.expose_secret().to_owned()).unwrap_or_default()
+                String::new()
             }
         };
         let config = Arc::new(config);
@@ -71,17 +75,11 @@ impl Pool {
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
         let (task, inbox, supervisor) =
-            Supervisor::new(config.clone(), fleet, scheduler.clone(), token.clone(), started)?;
+            Supervisor::new(config.clone(), fleet, scheduler.clone(), token, started)?;
         // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
-        let pool = Self {
-            scheduler,
-            supervisor,
-            closed: closed.clone(),
-            token,
-            max_message_bytes,
-            size: config.workers,
-        };
+        let pool =
+            Self { scheduler, supervisor, closed: closed.clone(), max_message_bytes, size: config.workers };
         tokio::spawn(task.run(inbox, closed));
         match tokio::time::timeout(config.start_timeout, ready).await {
             Ok(Ok(result)) => result.map(|()| pool),
@@ -98,11 +96,6 @@ impl Pool {
         reserve: Option<&Arc<Semaphore>>,
     ) -> Result<Lease, LeaseError> {
         self.scheduler.lease(deadline, reserve).await
-    }
-
-    /// The secret that workers check; empty where the carrier needs none.
-    pub(crate) fn token(&self) -> &str {
-        &self.token
     }
 
     /// The largest message, either way, in bytes.

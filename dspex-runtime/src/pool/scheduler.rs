@@ -222,7 +222,8 @@ impl Scheduler {
             .filter(|(_, slot)| {
                 slot.in_flight < limit && slot.link.as_ref().is_some_and(|link| link.takes_calls())
             })
-            .min_by_key(|(_, slot)| slot.in_flight)?;
+            // An endpoint may have calls of other hosts besides.
+            .min_by_key(|(_, slot)| slot.in_flight + slot.link.as_ref().map_or(0, |link| link.elsewhere()))?;
         let link = slot.link.clone()?;
         slot.in_flight += 1;
         let permit = Permit {

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::config::{Carrier, Endpoint, FleetConfig, PoolConfig};
+use super::config::{Carrier, FleetConfig, PoolConfig};
+use super::endpoint::Endpoint;
 use super::error::PoolError;
 use super::logs::Tail;
 use super::scheduler::{LeaseError, Scheduler};
 use super::slot::{Action, Slot, SlotEvent, SlotState};
-use super::transport::grpc::Address;
 use super::transport::{Link, LinkError, LinkLimits, framed, grpc};
 use super::zygote::{Report, Zygote};
 use crate::error::PyFrame;
@@ -345,15 +345,16 @@ impl Supervisor {
         let limits = LinkLimits {
             max_message_bytes: self.config.max_message_bytes,
             cancel_grace: self.config.cancel_grace,
+            silence: self.config.endpoint_silence,
         };
         let address = match &self.fleet {
             FleetConfig::Endpoints { addresses, .. } => match addresses.get(index) {
-                Some(Endpoint::Unix(path)) => Some(Address::Unix(path.clone())),
-                Some(Endpoint::Tcp(authority)) => Some(Address::Tcp(authority.clone())),
+                Some(endpoint) => Some(endpoint.clone()),
                 None => return,
             },
             FleetConfig::Local { .. } => {
-                self.socket_dir.as_ref().map(|dir| Address::Unix(socket_path(dir, index, generation)))
+                let path = |dir| socket_path(dir, index, generation);
+                self.socket_dir.as_ref().map(|dir| Endpoint::unix(path(dir)).token(self.token.clone()))
             }
         };
         let mut socket = None;
@@ -361,10 +362,7 @@ impl Supervisor {
             let Some(zygote) = &self.zygote else {
                 return self.fail_later(index, generation, "no zygote runs");
             };
-            let listen = match &address {
-                Some(Address::Unix(path)) => Some(path.as_path()),
-                _ => None,
-            };
+            let listen = address.as_ref().and_then(Endpoint::socket);
             match zygote.fork(&worker_name(index), generation, listen).await {
                 Ok(ends) => {
                     self.slots[index].lifeline = Some(ends.lifeline);
@@ -435,7 +433,7 @@ impl Drop for Supervisor {
 }
 
 /// A listener needs some milliseconds after the fork; until then connecting is refused.
-async fn connect_patiently(address: &Address, limits: LinkLimits) -> Result<Arc<Link>, LinkError> {
+async fn connect_patiently(address: &Endpoint, limits: LinkLimits) -> Result<Arc<Link>, LinkError> {
     let give_up = tokio::time::Instant::now() + HELLO_TIMEOUT - Duration::from_secs(1);
     loop {
         match grpc::connect(address, limits).await {

@@ -11,8 +11,11 @@ use super::scheduler::LeaseError;
 use super::transport::{Inbound, LinkError, LinkLimits, SendError};
 use crate::proto::{self, Cancel, Fragment, Hello, Open, Payload, cancel, down, up};
 
-const LIMITS: LinkLimits =
-    LinkLimits { max_message_bytes: 1 << 20, cancel_grace: Duration::from_millis(100) };
+const LIMITS: LinkLimits = LinkLimits {
+    max_message_bytes: 1 << 20,
+    cancel_grace: Duration::from_millis(100),
+    silence: Duration::from_secs(5),
+};
 
 fn open_of(bytes: usize) -> Open {
     let inputs = Some(Payload { json: vec![b' '; bytes].into(), attachments: Vec::new() });

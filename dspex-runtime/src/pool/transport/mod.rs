@@ -9,7 +9,10 @@
 mod assembly;
 pub(crate) mod framed;
 pub(crate) mod grpc;
+mod inbox;
 mod outbox;
+mod pulse;
+mod room;
 mod spin;
 
 use std::collections::HashMap;
@@ -18,11 +21,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prost::Message;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::pool::scheduler::Permit;
-use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Up, cancel, down, up};
+use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Ping, Stats, Up, cancel, down, up};
+use pulse::Pulse;
 
 /// What a call receives.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(crate) enum Inbound {
     Message(down::Kind),
     /// The worker's answer is over the limit and was not taken.
     TooLarge(u64),
+    /// More waited to be received than the host keeps; the worker was given up.
+    Flooded(String),
     /// The worker is gone, or the way to it.
     Lost,
     /// The worker could not be reached: nothing of the call left.
@@ -59,6 +64,16 @@ pub(crate) enum LinkError {
     /// The carrier broke.
     #[error("the worker could not be reached: {0}")]
     Carrier(String),
+    /// The worker serves hosts with a token that it knows, or the other way about.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// A certificate, of the host or of the worker, that does not do; or one that cannot be read.
+    #[cfg(feature = "tls")]
+    #[error("no encrypted connection: {0}")]
+    Certificate(String),
+    /// The worker takes no new calls.
+    #[error("the worker is draining and takes no new calls")]
+    Draining,
     /// The peer speaks another version, or no dspex at all.
     #[error(
         "the worker speaks protocol {got} and this host speaks {PROTOCOL_VERSION}; use the same dspex version on both sides"
@@ -76,6 +91,8 @@ pub(crate) struct LinkLimits {
     pub(crate) max_message_bytes: u64,
     /// How long a cancelled call may go on before its worker is given up.
     pub(crate) cancel_grace: Duration,
+    /// How long a worker that listens may leave a ping unanswered before it is given up.
+    pub(crate) silence: Duration,
 }
 
 /// A connection to one worker.
@@ -117,7 +134,7 @@ impl Link {
         let id = self.next_call.fetch_add(1, Ordering::Relaxed);
         let message = Up { call: id, kind: Some(up::Kind::Open(open)) };
         self.check_size(&message)?;
-        let (inbox, messages) = mpsc::unbounded_channel();
+        let (inbox, messages) = inbox::inbox(self.limits.max_message_bytes);
         self.calls.insert(id, inbox, permit)?;
         let call = Call { id, link: self.clone(), messages, ended: false };
         match &self.carrier {
@@ -125,6 +142,34 @@ impl Link {
             Carrier::Grpc(client) => client.open(message, self.calls.clone(), self.limits),
         }
         Ok(call)
+    }
+
+    /// Completes when a message may be sent: at once, unless the worker reads more slowly than the host sends. Who
+    /// sends without waiting here makes the host hold what waits.
+    pub(crate) async fn room(&self) {
+        match &self.carrier {
+            Carrier::Framed(writer) => writer.room(&self.calls.lost).await,
+            Carrier::Grpc(client) => client.room(&self.calls.lost).await,
+        }
+    }
+
+    /// Asks the worker's event loop how it is. `None`: the worker is gone. It has no deadline of its own.
+    pub(crate) async fn ping(&self) -> Option<Stats> {
+        let (nonce, pong) = self.calls.pulse.expect();
+        let ping = Up { call: 0, kind: Some(up::Kind::Ping(Ping { nonce })) };
+        match &self.carrier {
+            Carrier::Framed(writer) => writer.send(ping),
+            Carrier::Grpc(client) => client.ask(ping),
+        }
+        tokio::select! {
+            stats = pong => stats.ok(),
+            () = self.calls.lost.cancelled() => None,
+        }
+    }
+
+    /// The calls that the worker runs for other hosts, as far as it told.
+    pub(crate) fn elsewhere(&self) -> usize {
+        self.calls.pulse.elsewhere()
     }
 
     /// Completes when the worker is gone, however it went.
@@ -226,7 +271,7 @@ impl std::fmt::Debug for Link {
 pub(crate) struct Call {
     id: u64,
     link: Arc<Link>,
-    messages: mpsc::UnboundedReceiver<Inbound>,
+    messages: inbox::Receiver,
     ended: bool,
 }
 
@@ -234,10 +279,10 @@ impl Call {
     /// What arrives next. After `Done`, `Failed`, `TooLarge` or `Lost` nothing more comes.
     pub(crate) async fn next(&mut self) -> Inbound {
         // The table drops the sender only after it sent the call's end, so `None` cannot come before one.
-        let inbound = self.messages.recv().await.unwrap_or(Inbound::Lost);
+        let inbound = self.messages.next().await.unwrap_or(Inbound::Lost);
         self.ended = match &inbound {
             Inbound::Message(kind) => is_end(kind),
-            Inbound::Lost | Inbound::Unsent => true,
+            Inbound::Flooded(_) | Inbound::Lost | Inbound::Unsent => true,
             Inbound::TooLarge(_) => false,
         };
         inbound
@@ -285,6 +330,11 @@ pub(crate) struct CallSender {
 }
 
 impl CallSender {
+    /// Completes when a message of this call may be sent; see [`Link::room`].
+    pub(crate) async fn room(&self) {
+        self.link.room().await;
+    }
+
     /// Sends a message of this call.
     pub(crate) fn send(&self, kind: up::Kind) -> Result<(), SendError> {
         self.link.send(self.id, kind)
@@ -297,10 +347,12 @@ pub(crate) struct CallTable {
     lost: CancellationToken,
     reason: OnceLock<String>,
     draining: AtomicBool,
+    /// How the worker is, as it told.
+    pulse: Pulse,
 }
 
 struct Entry {
-    inbox: mpsc::UnboundedSender<Inbound>,
+    inbox: inbox::Sender,
     cancelled: bool,
     // Held for its `Drop`: the place at the worker.
     _permit: Permit,
@@ -313,6 +365,7 @@ impl CallTable {
             lost: CancellationToken::new(),
             reason: OnceLock::new(),
             draining: AtomicBool::new(false),
+            pulse: Pulse::default(),
         })
     }
 
@@ -321,12 +374,7 @@ impl CallTable {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn insert(
-        &self,
-        id: u64,
-        inbox: mpsc::UnboundedSender<Inbound>,
-        permit: Permit,
-    ) -> Result<(), SendError> {
+    fn insert(&self, id: u64, inbox: inbox::Sender, permit: Permit) -> Result<(), SendError> {
         let mut calls = self.lock();
         // Checked under the lock: `lose` takes it too, so that no call is added behind its back.
         if self.lost.is_cancelled() {
@@ -351,6 +399,9 @@ impl CallTable {
     /// Hands a message to its call.
     fn deliver(&self, message: Down) {
         let Some(kind) = message.kind else { return };
+        if message.call == 0 {
+            return self.deliver_own(kind);
+        }
         let end = is_end(&kind);
         let mut calls = self.lock();
         if end {
@@ -359,18 +410,51 @@ impl CallTable {
             if let Some(Entry { inbox, _permit: permit, .. }) = entry {
                 // The place is free before the caller goes on, so that it finds it free.
                 drop(permit);
-                let _ = inbox.send(Inbound::Message(kind));
+                inbox.end(Inbound::Message(kind));
             }
             self.lose_if_drained();
         } else if let Some(entry) = calls.get(&message.call) {
-            let _ = entry.inbox.send(Inbound::Message(kind));
+            let bytes = kind.encoded_len() as u64;
+            let sent = entry.inbox.send(Inbound::Message(kind), bytes);
+            drop(calls);
+            self.lose_if_full(message.call, sent);
+        }
+    }
+
+    /// A message of the connection itself.
+    fn deliver_own(&self, kind: down::Kind) {
+        match kind {
+            down::Kind::Pong(pong) => {
+                let stats = pong.stats.unwrap_or_default();
+                let draining = stats.draining;
+                self.pulse.told(pong.nonce, stats, self.lock().len());
+                if draining {
+                    self.lose_when_idle();
+                }
+            }
+            // A worker that other hosts share drains without being told to by this one.
+            down::Kind::Stats(stats) if stats.draining => self.lose_when_idle(),
+            _ => {}
         }
     }
 
     fn deliver_too_large(&self, call: u64, size: u64) {
-        if let Some(entry) = self.lock().get(&call) {
-            let _ = entry.inbox.send(Inbound::TooLarge(size));
+        let calls = self.lock();
+        if let Some(entry) = calls.get(&call) {
+            let sent = entry.inbox.send(Inbound::TooLarge(size), 0);
+            drop(calls);
+            self.lose_if_full(call, sent);
         }
+    }
+
+    /// A worker that sends what nobody reads is not to be trusted with any call.
+    fn lose_if_full(&self, call: u64, sent: Result<(), inbox::Full>) {
+        let Err(inbox::Full { messages, bytes }) = sent else { return };
+        let reason = format!(
+            "the worker flooded a call: {messages} messages of {bytes} bytes together waited to be read"
+        );
+        self.end_call(call, Inbound::Flooded(reason.clone()));
+        self.lose(reason);
     }
 
     /// Ends one call whose own stream broke.
@@ -382,7 +466,7 @@ impl CallTable {
         let entry = self.lock().remove(&call);
         if let Some(Entry { inbox, _permit: permit, .. }) = entry {
             drop(permit);
-            let _ = inbox.send(end);
+            inbox.end(end);
         }
         self.lose_if_drained();
     }
@@ -408,7 +492,7 @@ impl CallTable {
             std::mem::take(&mut *calls)
         };
         for (_, entry) in calls {
-            let _ = entry.inbox.send(Inbound::Lost);
+            entry.inbox.end(Inbound::Lost);
         }
     }
 }
