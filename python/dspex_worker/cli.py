@@ -201,8 +201,8 @@ def _check_address(listen: str, *, tls: bool, tokens: bool, plain: bool) -> None
     if not plain:
         raise UsageError(
             f"--listen: {host} can be reached from other machines, and without TLS keys and tokens could"
-            " be read on the way: pass --tls-cert, --tls-key and --tls-client-ca (`dspex certs init` makes them),"
-            " or listen on 127.0.0.1 or a unix socket"
+            " be read on the way: pass --tls-cert, --tls-key and --tls-client-ca (`dspex certs init` makes"
+            " them), or listen on 127.0.0.1 or a unix socket"
         )
     if not tokens:
         raise UsageError(

@@ -12,19 +12,50 @@ use super::super::LinkError;
 use crate::pool::endpoint::{Address, Endpoint};
 
 /// Connects, and sees to it that the one at the other end is who it should be.
-pub(super) async fn dial(endpoint: &Endpoint) -> Result<Channel, LinkError> {
-    match &endpoint.address {
-        Address::Tcp(authority) => dial_tcp(endpoint, authority).await,
-        Address::Unix(path) => dial_unix(path, endpoint.owner).await,
+pub(super) async fn dial(endpoint: &Endpoint) -> Result<Connection, LinkError> {
+    #[cfg(feature = "tls")]
+    if let (Address::Tcp(authority), Some(tls)) = (&endpoint.address, &endpoint.tls) {
+        let alert = super::secure::Alert::default();
+        let channel = super::secure::dial(tls, authority, alert.clone()).await?;
+        return Ok(Connection { channel, alert: Some(alert) });
+    }
+    let channel = match &endpoint.address {
+        Address::Tcp(authority) => dial_tcp(authority).await?,
+        Address::Unix(path) => dial_unix(path, endpoint.owner).await?,
+    };
+    Ok(Connection {
+        channel,
+        #[cfg(feature = "tls")]
+        alert: None,
+    })
+}
+
+/// A connection, which the other end may have refused all the same.
+pub(super) struct Connection {
+    pub(super) channel: Channel,
+    /// Of one with TLS: what it failed with.
+    #[cfg(feature = "tls")]
+    alert: Option<super::secure::Alert>,
+}
+
+impl Connection {
+    /// Why nothing is answered on it.
+    pub(super) fn refusal(&self, status: &tonic::Status) -> LinkError {
+        if status.code() == tonic::Code::Unauthenticated {
+            return LinkError::Unauthenticated(status.message().to_owned());
+        }
+        #[cfg(feature = "tls")]
+        if let Some(alert) = &self.alert
+            && super::is_connection_loss(status)
+        {
+            let seen = alert.get().cloned().unwrap_or_else(|| super::describe(status));
+            return super::secure::hung_up(seen);
+        }
+        LinkError::Carrier(super::describe(status))
     }
 }
 
-async fn dial_tcp(endpoint: &Endpoint, authority: &str) -> Result<Channel, LinkError> {
-    #[cfg(feature = "tls")]
-    if let Some(tls) = &endpoint.tls {
-        return super::secure::dial(tls, authority).await;
-    }
-    let _ = endpoint;
+async fn dial_tcp(authority: &str) -> Result<Channel, LinkError> {
     let target = Target::from_shared(format!("http://{authority}")).map_err(carrier)?;
     configure(target).connect().await.map_err(carrier)
 }

@@ -33,8 +33,9 @@ pub(crate) async fn connect(endpoint: &Endpoint, limits: LinkLimits) -> Result<A
         Some(token) => Some(bearer(token.expose_secret())?),
         None => None,
     };
-    let stub = Stub { channel: dial::dial(endpoint).await?, authorization };
-    let (watch, hello) = Watch::open(&stub).await?;
+    let connection = dial::dial(endpoint).await?;
+    let stub = Stub { channel: connection.channel.clone(), authorization };
+    let (watch, hello) = Watch::open(&stub).await.map_err(|status| connection.refusal(&status))?;
     let calls = CallTable::new();
     let client = Client {
         stub,

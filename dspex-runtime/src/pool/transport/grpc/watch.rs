@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::Streaming;
 
-use super::super::{CallTable, Link, LinkError};
+use super::super::{CallTable, Link};
 use crate::proto::{Down, Hello, Up, down};
 
 /// How often the worker is asked.
@@ -23,13 +23,13 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Opens the stream.
-    pub(super) async fn open(client: &super::Stub) -> Result<(Self, Hello), LinkError> {
+    pub(super) async fn open(stub: &super::Stub) -> Result<(Self, Hello), tonic::Status> {
         let (questions, mut asked) = mpsc::unbounded_channel();
         let outgoing = futures::stream::poll_fn(move |cx| asked.poll_recv(cx));
-        let mut answers = client.call(outgoing).await.map_err(refused)?;
-        match answers.message().await.map_err(refused)?.and_then(|down| down.kind) {
+        let mut answers = stub.call(outgoing).await?;
+        match answers.message().await?.and_then(|down| down.kind) {
             Some(down::Kind::Hello(hello)) => Ok((Self { questions, answers }, hello)),
-            _ => Err(LinkError::Carrier("the first message was not Hello".into())),
+            _ => Err(tonic::Status::data_loss("the first message was not Hello")),
         }
     }
 
@@ -73,14 +73,4 @@ async fn listen(mut answers: Streaming<Down>, calls: Arc<CallTable>) {
         }
     };
     calls.lose(reason);
-}
-
-fn refused(status: tonic::Status) -> LinkError {
-    match status.code() {
-        tonic::Code::Unauthenticated => LinkError::Unauthenticated(status.message().to_owned()),
-        #[cfg(feature = "tls")]
-        _ => super::secure::told(super::describe(&status)),
-        #[cfg(not(feature = "tls"))]
-        _ => LinkError::Carrier(super::describe(&status)),
-    }
 }
