@@ -6,8 +6,8 @@ use std::pin::Pin;
 
 use crate::python::Python;
 use crate::{
-    agents, bindings, bridge, crash, durability, expansion, fork, latency, memory, predict, schema, start,
-    tools, variables,
+    agents, bindings, bridge, cancel, crash, durability, expansion, fork, latency, memory, predict, recovery,
+    schema, start, tools, usual, variables,
 };
 
 /// What a figure is and what it should be.
@@ -89,8 +89,11 @@ impl Family {
 /// All of them, in the order in which they are measured.
 pub const FAMILIES: &[Family] = &[
     Family { figures: fork::FIGURES, measure: |_| Box::pin(fork::measure()) },
+    Family { figures: recovery::FIGURES, measure: |_| Box::pin(recovery::measure()) },
+    Family { figures: cancel::FIGURES, measure: |_| Box::pin(cancel::measure()) },
     Family { figures: memory::FIGURES, measure: |_| Box::pin(memory::measure()) },
     Family { figures: bridge::FIGURES, measure: |python| Box::pin(bridge::measure(python)) },
+    Family { figures: usual::FIGURES, measure: |python| Box::pin(usual::measure(python)) },
     Family { figures: tools::FIGURES, measure: |_| Box::pin(tools::measure()) },
     Family { figures: agents::FIGURES, measure: |_| Box::pin(agents::measure()) },
     Family { figures: predict::FIGURES, measure: |python| Box::pin(predict::measure(python)) },

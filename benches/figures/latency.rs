@@ -2,37 +2,88 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use dspex::prelude::*;
 use futures::future::try_join_all;
 
 use crate::catalogue::{Figure, Goal, Measured};
 use crate::module::{Answer, delayed_lm, inputs};
+use crate::process;
 use crate::stats::{median, spread};
 
 /// What is measured here.
-pub const FIGURES: &[Figure] = &[Figure {
-    name: "inflight_200_s",
-    unit: "s",
-    goal: Goal::Below(1.5),
-    method: "200 calls of dspy.Predict at once on one warm worker, with a model in this process that takes 500 ms for \
-             each answer; the time until the last one is answered. Median.",
-}];
+pub const FIGURES: &[Figure] = &[
+    Figure {
+        name: "inflight_200_s",
+        unit: "s",
+        goal: Goal::Below(1.5),
+        method: "200 calls of dspy.Predict at once on one warm worker, with a model in this process that takes 500 ms for \
+                 each answer; the time until the last one is answered. Median.",
+    },
+    Figure {
+        name: "inflight_1000_s",
+        unit: "s",
+        goal: Goal::Below(2.0),
+        method: "The same with 1,000 calls on two workers.",
+    },
+    Figure {
+        name: "inflight_1000_pss_mb",
+        unit: "MB",
+        goal: Goal::Below(300.0),
+        method: "The sum of Pss of both workers and their zygote while the 1,000 calls of a further round are all in flight, in \
+                 units of 10^6 bytes.",
+    },
+];
 
-const CALLS: usize = 200;
 const ROUNDS: usize = 5;
+const LATENCY: Duration = Duration::from_millis(500);
 
 /// Measures it.
 pub async fn measure() -> Result<Vec<Measured>> {
-    let lm = delayed_lm(Duration::from_millis(500));
-    let dspex = Dspex::builder().lm(lm).workers(1).in_flight_per_worker(256).start().await?;
+    let (few, _) = waiting(200, 1).await?;
+    let (many, megabytes) = waiting(1000, 2).await?;
+    Ok(vec![
+        Measured { name: "inflight_200_s", value: median(&few), details: spread(&few, 2) },
+        Measured { name: "inflight_1000_s", value: median(&many), details: spread(&many, 2) },
+        Measured {
+            name: "inflight_1000_pss_mb",
+            value: megabytes.iter().sum(),
+            details: format!("zygote {:.1}, workers {:.1?}", megabytes[0], &megabytes[1..]),
+        },
+    ])
+}
+
+/// The seconds of each round of so many calls at once on so many workers, and the megabytes of the zygote and of each worker
+/// during one.
+async fn waiting(calls: usize, workers: usize) -> Result<(Vec<f64>, Vec<f64>)> {
+    let lm = delayed_lm(LATENCY);
+    let places = (calls / workers).next_power_of_two();
+    let dspex = Dspex::builder().lm(lm).workers(workers).in_flight_per_worker(places).start().await?;
+    while dspex.load().ready_workers < workers {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let answer = Answer::create(&dspex.session()).await?;
-    answer.execute(inputs()).await?;
-    let mut rounds = Vec::new();
+    let round = || try_join_all((0..calls).map(|_| answer.execute(inputs())));
+    // A round that does not count: all workers are warm then.
+    round().await?;
+    let mut seconds = Vec::new();
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        try_join_all((0..CALLS).map(|_| answer.execute(inputs()))).await?;
-        rounds.push(begun.elapsed().as_secs_f64());
+        round().await?;
+        seconds.push(begun.elapsed().as_secs_f64());
     }
-    Ok(vec![Measured { name: "inflight_200_s", value: median(&rounds), details: spread(&rounds, 2) }])
+    let weigh = async {
+        while dspex.load().in_flight < calls {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let workers = dspex.worker_pids();
+        let zygote = process::parent(*workers.first().context("no worker runs")?)?;
+        let megabytes = |pid: u32| Ok(process::pss(pid)? as f64 / 1e6);
+        let weights: Vec<f64> = [zygote].into_iter().chain(workers).map(megabytes).collect::<Result<_>>()?;
+        ensure!(dspex.load().in_flight > calls / 2, "the calls were over too soon");
+        anyhow::Ok(weights)
+    };
+    let (answered, weights) = tokio::join!(round(), weigh);
+    answered?;
+    Ok((seconds, weights?))
 }

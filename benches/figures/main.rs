@@ -8,11 +8,14 @@
 mod agents;
 mod bindings;
 mod bridge;
+mod cancel;
 mod catalogue;
 mod crash;
 mod durability;
+mod echo;
 mod expansion;
 mod fork;
+mod grpc;
 mod latency;
 mod memory;
 mod module;
@@ -20,11 +23,14 @@ mod outside;
 mod predict;
 mod process;
 mod python;
+mod recovery;
 mod report;
+mod rounds;
 mod schema;
 mod start;
 mod stats;
 mod tools;
+mod usual;
 mod variables;
 
 use std::process::ExitCode;
@@ -34,7 +40,7 @@ use report::{Outcome, Report};
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(outcome) = crash::victim(&arguments) {
+    if let Some(outcome) = crash::victim(&arguments).or_else(|| recovery::victim(&arguments)) {
         return outcome.map(|()| ExitCode::SUCCESS);
     }
     // `cargo bench` says `--bench`. Whoever builds all targets for a test run does not, and gets no measurement.

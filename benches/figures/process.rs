@@ -1,10 +1,10 @@
 //! What the system tells of processes, by `/proc`.
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The ticks of `/proc/<pid>/stat` in a second: Linux shows programs 100 on every architecture that Rust and
 /// CPython both run on.
@@ -12,10 +12,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// User and system CPU that all threads of a process have used, to 10 ms.
 pub fn cpu(pid: u32) -> Result<Duration> {
-    let stat = read(pid, "stat")?;
-    // The command's name comes second, in brackets, and may hold anything.
-    let (_, fields) = stat.rsplit_once(')').context("/proc/<pid>/stat names no command")?;
-    let fields: Vec<_> = fields.split_whitespace().collect();
+    let fields = fields(pid)?;
     ensure!(fields.len() > 12, "/proc/<pid>/stat is cut");
     let ticks = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
     Ok(Duration::from_secs_f64(ticks / TICKS_PER_SECOND))
@@ -38,9 +35,36 @@ pub fn parent(pid: u32) -> Result<u32> {
 
 /// Ends a process at once.
 pub fn kill(pid: u32) -> Result<()> {
-    let status = Command::new("kill").args(["-KILL", &pid.to_string()]).status()?;
-    ensure!(status.success(), "process {pid} could not be killed");
-    Ok(())
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no process has that number")?;
+    Ok(kill_process(pid, Signal::KILL)?)
+}
+
+/// A process, told apart from a later one of the same number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    pid: u32,
+    started: u64,
+}
+
+impl Process {
+    /// The process of this number.
+    pub fn of(pid: u32) -> Result<Self> {
+        let started = fields(pid)?.get(19).context("/proc/<pid>/stat is cut")?.parse()?;
+        Ok(Self { pid, started })
+    }
+
+    /// Whether it still runs. A zombie does not.
+    pub fn is_alive(self) -> bool {
+        let zombie = |pid| fields(pid).map_or(true, |fields| matches!(fields[0].as_str(), "Z" | "X"));
+        Self::of(self.pid).is_ok_and(|now| now == self) && !zombie(self.pid)
+    }
+}
+
+/// What `/proc/<pid>/stat` says after the command's name, which comes second, in brackets, and may hold anything.
+fn fields(pid: u32) -> Result<Vec<String>> {
+    let stat = read(pid, "stat")?;
+    let (_, fields) = stat.rsplit_once(')').context("/proc/<pid>/stat names no command")?;
+    Ok(fields.split_whitespace().map(str::to_owned).collect())
 }
 
 fn read(pid: u32, file: &str) -> Result<String> {

@@ -7,8 +7,8 @@ use dspex_state::store::StoreError;
 use serde_json::{Map, Value};
 
 use crate::lm::LmError;
-use crate::pool::PoolError;
 use crate::pool::env::EnvError;
+use crate::pool::{PoolError, WorkerEnd};
 use crate::tool::{ToolError, ToolSetError};
 use crate::wire::WireError;
 
@@ -69,11 +69,11 @@ pub enum Error {
     /// The worker was lost while it ran the call, so nobody knows how far it came. Calls marked as
     /// [idempotent](crate::Run::idempotent) are tried again instead.
     #[error(
-        "the worker was lost while it ran the call ({reason}); whether it took effect is unknown; mark the call as idempotent to have it tried again"
+        "the worker was lost while it ran the call: {end}; whether the call took effect is unknown; mark the call as idempotent to have it tried again"
     )]
     OutcomeUnknown {
-        /// What became of the worker.
-        reason: String,
+        /// How the worker ended.
+        end: WorkerEnd,
     },
     /// A message over the limit of the pool.
     #[error("{what} of {size} bytes is over the limit of {limit} bytes; raise `max_message_bytes`")]

@@ -33,7 +33,9 @@ pub use functions::{Embedder, Gold, Judged, Metric, Reward, Score};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
 #[cfg(feature = "tls")]
 pub use pool::ClientTls;
-pub use pool::{Carrier, Endpoint, Load, PoolError};
+pub use pool::{
+    Carrier, Endpoint, Load, PoolChange, PoolError, PoolEvent, Retirement, WorkerEnd, WorkerId, WorkerLimits,
+};
 pub use tokio_util::sync::CancellationToken;
 pub use tool::{CallId, FromToolContext, State, Tool, ToolContext, ToolError, ToolOutput, ToolSet};
 

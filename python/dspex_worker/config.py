@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from dspex_worker.limits import Limits
+
 MIB = 1024 * 1024
 
 
@@ -32,6 +34,8 @@ class WorkerConfig:
     generation: int = 0
     # "DEBUG", "INFO", "WARNING" or "ERROR": the least level that reaches stderr.
     log_level: str = "INFO"
+    # What a forked worker may use of the system.
+    limits: Limits = field(default_factory=Limits)
     # What the engine alone understands.
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -79,6 +83,13 @@ def _level(name: str, value: Any) -> str:
     return str(value)
 
 
+def _limits(name: str, value: Any) -> Limits:
+    try:
+        return Limits.from_json(value)
+    except ValueError as exc:
+        raise ConfigError(f"{name}: {exc}") from None
+
+
 def _object(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{name}: expected an object, got {value!r}")
@@ -94,5 +105,6 @@ _FIELDS: Mapping[str, Any] = {
     "worker": _string,
     "generation": _natural,
     "log_level": _level,
+    "limits": _limits,
     "settings": _object,
 }

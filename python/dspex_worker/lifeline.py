@@ -18,13 +18,15 @@ import signal
 import threading
 
 
-def arm(fd: int, *, may_start_thread: bool) -> int:
+def arm(fd: int, *, may_start_thread: bool, of_group: bool = False) -> int:
     """Binds the life of this process to the pipe behind `fd`, which this takes over.
 
+    `of_group`: and of all processes of its group, which it leads; those that it starts belong to it.
     Returns the descriptor that has to stay open.
     """
     fd = _own_description(fd)
-    if not _arm_signal(fd) and may_start_thread:
+    owner = -os.getpid() if of_group and os.getpgrp() == os.getpid() else os.getpid()
+    if not _arm_signal(fd, owner) and may_start_thread:
         threading.Thread(target=_wait, args=(fd,), name="dspex-lifeline", daemon=True).start()
     return fd
 
@@ -43,12 +45,12 @@ def _own_description(fd: int) -> int:
     return own
 
 
-def _arm_signal(fd: int) -> bool:
+def _arm_signal(fd: int, owner: int) -> bool:
     """Asks the kernel for SIGKILL; False: it does not know how."""
     if not hasattr(fcntl, "F_SETSIG"):
         return False
     try:
-        fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(fd, fcntl.F_SETOWN, owner)
         fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
     except OSError:

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # How many ended calls a connection remembers to tell a reused id from a new one.
 _REMEMBERED_CALLS = 1024
+# How old the figures of its memory are that a worker tells.
+_MEASURE_EVERY_S = 5.0
 # Of the messages in transit on one connection: as many times the limit of a single one.
 _CONNECTION_MESSAGES = 4
 
@@ -81,6 +83,8 @@ class Servicer:
         self.drain_started = asyncio.Event()
         self.in_flight = 0
         self.calls = 0
+        self._measured = (0, 0)
+        self._measure_again = 0.0
         self._awaiting_drain: list[Connection] = []
         self._connections: set[Connection] = set()
         capabilities = [*facts.get("capabilities", ()), "framed", "grpc"]
@@ -141,7 +145,12 @@ class Servicer:
             self._finish_drain()
 
     def stats(self) -> pb.Stats:
-        rss, pss = _memory()
+        # Measuring takes milliseconds in a large process, and stops all calls meanwhile.
+        now = self.loop.time()
+        if now >= self._measure_again:
+            self._measured = _memory()
+            self._measure_again = now + _MEASURE_EVERY_S
+        rss, pss = self._measured
         return pb.Stats(
             in_flight=self.in_flight,
             calls=self.calls,

@@ -7,6 +7,7 @@ The host speaks to it over its standard input, a unix stream socket (see `contro
     {"op": "fork", "worker": "w0", "generation": 7}                framed: socket, lifeline, stderr
     {"op": "fork", "worker": .., "generation": .., "listen": ..}   grpc: lifeline, stderr
     {"op": "signal", "pid": 4711, "signal": 9}
+    {"op": "ping"}
     {"op": "exit"}
 
     zygote -> host
@@ -14,6 +15,7 @@ The host speaks to it over its standard input, a unix stream socket (see `contro
     {"op": "failed", "error": {"class": .., "message": .., "frames": [..]}}       the zygote ends with code 3
     {"op": "forked", "worker": .., "generation": .., "pid": ..}
     {"op": "exited", "worker": .., "generation": .., "pid": .., "code": .. | null, "signal": .. | null}
+    {"op": "pong"}
     {"op": "refused", "request": {..}, "error": {..}}              a fork or signal that did not happen
 
 The zygote must have a single thread: a thread that holds a lock at the moment of a fork would leave it held
@@ -22,6 +24,7 @@ in the worker for ever.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -37,7 +40,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dspex_worker import lifeline, logs, worker
+from dspex_worker import lifeline, limits, logs, worker
 from dspex_worker.config import ConfigError, WorkerConfig
 from dspex_worker.control import Control
 from dspex_worker.fragments import ProtocolViolation
@@ -125,6 +128,10 @@ class Zygote:
         gc.collect()
         gc.freeze()
         _require_single_thread()
+        try:
+            limits.prepare(config.limits)
+        except ValueError as exc:
+            raise ConfigError(f"limits: {exc}") from None
         zygote = cls(control, config, carrier, facts, lifeline_fd)
         warm_ms = round((time.monotonic() - started) * 1000, 1)
         control.write("ready", pid=os.getpid(), hello=facts, warm_ms=warm_ms)
@@ -153,6 +160,8 @@ class Zygote:
                 self._fork(message)
             case "signal":
                 self._signal(message)
+            case "ping":
+                self._control.write("pong")
             case "exit":
                 return False
             case op:
@@ -195,7 +204,8 @@ class Zygote:
             self._control.close()
             *sockets, own_lifeline, stderr = fds
             logs.adopt(stderr)
-            lifeline.arm(own_lifeline, may_start_thread=True)
+            lifeline.arm(own_lifeline, may_start_thread=True, of_group=True)
+            limits.apply(config.limits)
             worker.reseed()
             if listen is None:
                 code = worker.serve_framed(config, self._facts, socket.socket(fileno=sockets[0]))
@@ -226,13 +236,13 @@ class Zygote:
                 pass
         except BlockingIOError:
             pass
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        while (pid := _ended_child()) is not None:
+            if pid in self._workers:
+                # What the worker started ends with it. Its group cannot be another's yet: the number of
+                # its leader is taken until it is reaped.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
             if pid not in self._workers:
                 continue
             name, generation = self._workers.pop(pid)
@@ -241,6 +251,15 @@ class Zygote:
             self._control.write(
                 "exited", worker=name, generation=generation, pid=pid, code=code, signal=by_signal
             )
+
+
+def _ended_child() -> int | None:
+    """A child that ended and is not reaped yet."""
+    try:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return ended.si_pid if ended is not None else None
 
 
 def _adopt_stdin() -> Control:

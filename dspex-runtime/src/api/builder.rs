@@ -7,6 +7,7 @@ use std::time::Duration;
 use dspex_state::store::{StateStore, StoreError};
 use dspex_state::{Quotas, SqliteStore, State};
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 
 use super::Dspex;
 use super::dspex::Runtime;
@@ -181,14 +182,6 @@ impl DspexBuilder {
         self
     }
 
-    /// How long an endpoint may leave a ping unanswered, of which it gets one a second, before it is given up and its
-    /// calls are told. Default: 5 s; at least 10 ms. The event loop of a worker answers within milliseconds, unless C code
-    /// holds Python's lock for longer.
-    pub fn endpoint_silence(mut self, limit: Duration) -> Self {
-        self.pool.endpoint_silence = limit.max(Duration::from_millis(10));
-        self
-    }
-
     /// Lets [`endpoint`](Self::endpoint)s be on other machines, although their connections are not encrypted: only for
     /// a network that nobody else can read.
     pub fn allow_unencrypted_endpoints(mut self) -> Self {
@@ -282,6 +275,7 @@ impl DspexBuilder {
             FleetConfig::Endpoints { addresses }
         };
         let pool = Pool::start(self.pool, fleet).await?;
+        let ended = CancellationToken::new();
         let runtime = Runtime {
             bridge: Bridge::new(pool),
             sessions: Registry::default(),
@@ -293,9 +287,10 @@ impl DspexBuilder {
             deadline: self.deadline,
             states: self.states,
             tool_concurrency: self.tool_concurrency,
+            _ended: ended.clone().drop_guard(),
         };
         let runtime = Arc::new(runtime);
-        start_sweeping(&runtime);
+        start_sweeping(&runtime, &ended);
         Ok(Dspex { runtime, standing: Standing::default() })
     }
 }

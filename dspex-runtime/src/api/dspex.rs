@@ -6,6 +6,7 @@ use std::time::Duration;
 use dspex_state::State;
 use dspex_state::store::StateStore;
 use serde_json::{Value, json};
+use tokio_util::sync::DropGuard;
 
 use super::bindings::SignatureSpec;
 use super::caller::{CallContext, Caller};
@@ -16,7 +17,7 @@ use super::{DspexBuilder, Prediction};
 use crate::bridge::Bridge;
 use crate::error::Result;
 use crate::lm::Lm;
-use crate::pool::Load;
+use crate::pool::{Load, PoolEvent};
 use crate::tool::{Standing, States};
 
 /// A running dspex: Python workers with the real DSPy, sessions, and the default language model.
@@ -55,6 +56,8 @@ pub(crate) struct Runtime {
     pub(crate) states: States,
     /// How many tools of a session may run at once that does not say otherwise.
     pub(crate) tool_concurrency: Option<usize>,
+    /// Held for its `Drop`, which ends the tasks that look after the sessions.
+    pub(crate) _ended: DropGuard,
 }
 
 impl Dspex {
@@ -148,6 +151,13 @@ impl Dspex {
     #[must_use]
     pub fn worker_pids(&self) -> Vec<u32> {
         self.runtime.bridge.pool().links().iter().map(|link| link.hello().pid).collect()
+    }
+
+    /// What happens to the workers from now on: ends and their causes, replacements, back-offs. A listener that is more than
+    /// 1,024 events behind misses the oldest and is told how many.
+    #[must_use]
+    pub fn pool_events(&self) -> tokio::sync::broadcast::Receiver<PoolEvent> {
+        self.runtime.bridge.pool().events()
     }
 
     /// Takes no new calls, lets those that run finish for at most `patience`, then ends every Python process and closes the

@@ -14,7 +14,7 @@ use super::{HostFunctions, Spec, ToolDocument, errors};
 use crate::error::{Error, Phase, Result};
 use crate::functions::Functions;
 use crate::lm::Lm;
-use crate::pool::transport::{Call, Inbound, SendError};
+use crate::pool::transport::{Call, Inbound, Link, SendError};
 use crate::pool::{Lease, LeaseError, Pool, PoolError};
 use crate::proto::{self, Open, Payload, SessionView, cancel, down, open, up};
 use crate::tool::Standing;
@@ -150,12 +150,13 @@ impl Bridge {
             match self.attempt(lease, request, deadline).await? {
                 Attempt::Ended(result) => return result,
                 Attempt::NeverStarted => {}
-                Attempt::Lost(reason) if !request.idempotent || attempt >= RETRIES => {
-                    return Err(Error::OutcomeUnknown { reason });
+                Attempt::Lost(link) if !request.idempotent || attempt >= RETRIES => {
+                    return Err(Error::OutcomeUnknown { end: link.end().await });
                 }
-                Attempt::Lost(reason) => {
+                Attempt::Lost(link) => {
                     attempt += 1;
-                    tracing::info!(target: "dspex::bridge", attempt, %reason, "an idempotent call is run again");
+                    let end = link.end_so_far();
+                    tracing::info!(target: "dspex::bridge", attempt, %end, "an idempotent call is run again");
                 }
             }
         }
@@ -267,7 +268,7 @@ impl Bridge {
                 }
                 Inbound::Flooded(reason) => return Err(Error::Protocol(reason)),
                 Inbound::Unsent => return Ok(Attempt::NeverStarted),
-                Inbound::Lost => return Ok(Attempt::Lost(call.link().lost_reason().to_owned())),
+                Inbound::Lost => return Ok(Attempt::Lost(call.link().clone())),
             }
         }
     }
@@ -307,7 +308,7 @@ enum Attempt {
     /// The worker was gone before anything was sent.
     NeverStarted,
     /// The worker went while it had the call.
-    Lost(String),
+    Lost(Arc<Link>),
 }
 
 fn send_state(call: &Call, need: &proto::NeedState, request: &Request) -> Result<()> {

@@ -1,9 +1,14 @@
 //! How a pool is set up.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
+
+use super::heartbeat::Heartbeat;
+use super::limits::WorkerLimits;
+use super::recycling::Recycling;
 
 /// Which carrier moves the messages to local workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +24,8 @@ pub enum Carrier {
 /// Everything that a pool needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct PoolConfig {
+    /// What events and errors call it.
+    pub(crate) name: Arc<str>,
     /// Worker processes.
     pub(crate) workers: usize,
     /// Calls that one worker runs at once.
@@ -29,8 +36,6 @@ pub(crate) struct PoolConfig {
     pub(crate) max_message_bytes: u64,
     /// How long a cancelled call may go on in Python before its worker is killed.
     pub(crate) cancel_grace: Duration,
-    /// How long a worker that listens may leave a ping unanswered before it is given up.
-    pub(crate) endpoint_silence: Duration,
     /// How long the zygote may take to import and warm DSPy, and a worker to say Hello.
     pub(crate) start_timeout: Duration,
     /// Threads in which one worker runs modules that are not async-capable.
@@ -41,22 +46,35 @@ pub(crate) struct PoolConfig {
     pub(crate) python_path: Vec<PathBuf>,
     /// The carrier for local workers.
     pub(crate) carrier: Carrier,
+    /// How workers are known to live.
+    pub(crate) heartbeat: Heartbeat,
+    /// How often a worker's slot may lose its worker before it is replaced ever more slowly: so often within so long. The
+    /// pool is degraded then, and also when all slots together lose three times as many as there are slots.
+    pub(crate) restarts: (usize, Duration),
+    /// When workers are replaced by fresh ones.
+    pub(crate) recycling: Recycling,
+    /// What a local worker may use.
+    pub(crate) limits: WorkerLimits,
 }
 
 impl Default for PoolConfig {
     fn default() -> Self {
         Self {
+            name: "main".into(),
             workers: 2,
             in_flight_per_worker: 32,
             queue_limit: 1024,
             max_message_bytes: 64 << 20,
             cancel_grace: Duration::from_secs(5),
-            endpoint_silence: Duration::from_secs(5),
             start_timeout: Duration::from_secs(60),
             sync_threads: 8,
             modules: Vec::new(),
             python_path: Vec::new(),
             carrier: Carrier::default(),
+            heartbeat: Heartbeat::default(),
+            restarts: (5, Duration::from_secs(60)),
+            recycling: Recycling::default(),
+            limits: WorkerLimits::default(),
         }
     }
 }

@@ -25,6 +25,12 @@ impl Tail {
         lines.push_back(line);
     }
 
+    /// The line that came last.
+    pub(crate) fn last_line(&self) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.back().cloned().unwrap_or_default()
+    }
+
     /// The lines, oldest first.
     pub(crate) fn text(&self) -> String {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);

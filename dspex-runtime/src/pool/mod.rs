@@ -12,9 +12,17 @@ pub(crate) mod config;
 mod endpoint;
 pub mod env;
 mod error;
+mod events;
 #[cfg(test)]
 mod fake_worker;
+mod heartbeat;
+mod intensity;
+mod limits;
 mod logs;
+mod oom;
+mod owned_dir;
+mod process;
+mod recycling;
 pub(crate) mod scheduler;
 mod slot;
 mod supervisor;
@@ -37,9 +45,13 @@ pub use config::Carrier;
 pub(crate) use config::{FleetConfig, PoolConfig};
 pub use endpoint::Endpoint;
 pub use error::PoolError;
+pub(crate) use events::PoolEvents;
+pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
+pub use limits::WorkerLimits;
 pub use scheduler::Load;
 use scheduler::Scheduler;
 pub(crate) use scheduler::{Lease, LeaseError};
+pub(crate) use supervisor::{Board, Standing, WorkerSnapshot};
 use supervisor::{Event, Supervisor};
 #[cfg(feature = "tls")]
 pub use tls::ClientTls;
@@ -50,6 +62,8 @@ pub(crate) struct Pool {
     scheduler: Arc<Scheduler>,
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
+    events: PoolEvents,
+    board: Arc<Board>,
     max_message_bytes: u64,
     size: usize,
 }
@@ -74,12 +88,28 @@ impl Pool {
         let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
-        let (task, inbox, supervisor) =
-            Supervisor::new(config.clone(), fleet, scheduler.clone(), token, started)?;
+        let events = PoolEvents::new(config.name.clone());
+        let board = Arc::new(Board::default());
+        let (task, inbox, supervisor) = Supervisor::new(
+            config.clone(),
+            fleet,
+            scheduler.clone(),
+            token,
+            started,
+            events.clone(),
+            board.clone(),
+        )?;
         // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
-        let pool =
-            Self { scheduler, supervisor, closed: closed.clone(), max_message_bytes, size: config.workers };
+        let pool = Self {
+            scheduler,
+            supervisor,
+            closed: closed.clone(),
+            events: events.clone(),
+            board: board.clone(),
+            max_message_bytes,
+            size: config.workers,
+        };
         tokio::spawn(task.run(inbox, closed));
         match tokio::time::timeout(config.start_timeout, ready).await {
             Ok(Ok(result)) => result.map(|()| pool),
@@ -106,6 +136,16 @@ impl Pool {
     /// The workers that were asked for.
     pub(crate) fn size(&self) -> usize {
         self.size
+    }
+
+    /// What happens to the workers from now on.
+    pub(crate) fn events(&self) -> tokio::sync::broadcast::Receiver<PoolEvent> {
+        self.events.subscribe()
+    }
+
+    /// Every worker process, whether the pool is degraded, and whether it can fork.
+    pub(crate) fn standing(&self) -> Standing {
+        self.board.read()
     }
 
     /// The load now.

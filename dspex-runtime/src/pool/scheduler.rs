@@ -120,6 +120,11 @@ impl Scheduler {
         self.serve_queue(state);
     }
 
+    /// A worker may take calls again that did not for a while.
+    pub(crate) fn resume(self: &Arc<Self>) {
+        self.serve_queue(self.lock());
+    }
+
     /// A worker takes no more calls. Those that run keep their places.
     pub(crate) fn withdraw(&self, slot: usize, generation: u64) {
         let mut state = self.lock();

@@ -6,16 +6,14 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::events::WorkerEnd;
 use super::fake_worker::FakeWorker;
 use super::scheduler::LeaseError;
 use super::transport::{Inbound, LinkError, LinkLimits, SendError};
 use crate::proto::{self, Cancel, Fragment, Hello, Open, Payload, cancel, down, up};
 
-const LIMITS: LinkLimits = LinkLimits {
-    max_message_bytes: 1 << 20,
-    cancel_grace: Duration::from_millis(100),
-    silence: Duration::from_secs(5),
-};
+const LIMITS: LinkLimits =
+    LinkLimits { max_message_bytes: 1 << 20, cancel_grace: Duration::from_millis(100) };
 
 fn open_of(bytes: usize) -> Open {
     let inputs = Some(Payload { json: vec![b' '; bytes].into(), attachments: Vec::new() });
@@ -73,7 +71,7 @@ async fn a_worker_that_ignores_a_cancellation_is_given_up() {
     drop(link.open(open_of(1), lease.permit).unwrap());
     let _ = worker.receive().await;
     link.lost().await;
-    assert!(link.lost_reason().contains("ignored its cancellation"), "{}", link.lost_reason());
+    assert!(matches!(link.end_so_far(), WorkerEnd::IgnoredCancellation { .. }), "{}", link.end_so_far());
 }
 
 #[tokio::test]
@@ -146,11 +144,11 @@ async fn garbage_on_the_socket_ends_the_link_and_says_why() {
     let (mut worker, link) = FakeWorker::connect(LIMITS).await;
     worker.send_raw(&[3, 0, 0, 0, 0xff, 0xff, 0xff]).await;
     link.lost().await;
-    assert!(link.lost_reason().contains("broken frame"), "{}", link.lost_reason());
+    assert!(link.end_so_far().to_string().contains("broken frame"), "{}", link.end_so_far());
     let (mut worker, link) = FakeWorker::connect(LIMITS).await;
     worker.send_raw(&[0xff, 0xff, 0xff, 0xff]).await;
     link.lost().await;
-    assert!(link.lost_reason().contains("4294967295 bytes"), "{}", link.lost_reason());
+    assert!(link.end_so_far().to_string().contains("4294967295 bytes"), "{}", link.end_so_far());
 }
 
 #[tokio::test]

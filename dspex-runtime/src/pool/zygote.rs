@@ -9,6 +9,7 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use serde::Deserialize;
@@ -22,6 +23,9 @@ use tokio::sync::mpsc;
 use super::config::{Carrier, PoolConfig};
 use super::logs::{self, Tail};
 use crate::error::PyFrame;
+
+/// How long the zygote may take to read a request. Its socket holds thousands of them.
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the zygote reports.
 #[derive(Debug, Deserialize)]
@@ -65,6 +69,8 @@ pub(crate) enum Report {
         /// The signal that ended it.
         signal: Option<i32>,
     },
+    /// It answers a ping.
+    Pong,
     /// The zygote itself is gone. Never sent by it.
     #[serde(skip)]
     Gone {
@@ -105,13 +111,14 @@ pub(crate) struct WorkerEnds {
 }
 
 impl Zygote {
-    /// Starts the process; reports arrive on `reports`, the last of them [`Report::Gone`].
+    /// Starts the process; reports arrive on `reports` with its number, the last of them [`Report::Gone`].
     pub(crate) async fn start(
         python: &Path,
         worker_dir: &Path,
         config: &PoolConfig,
         token: &str,
-        reports: mpsc::UnboundedSender<Report>,
+        number: u64,
+        reports: mpsc::UnboundedSender<(u64, Report)>,
     ) -> std::io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         let (stderr, stderr_end) = std::io::pipe()?;
@@ -131,7 +138,7 @@ impl Zygote {
         let tail = logs::follow("zygote".into(), tokio_pipe(stderr.into())?);
         ours.set_nonblocking(true)?;
         let (read, control) = UnixStream::from_std(ours)?.into_split();
-        tokio::spawn(read_reports(read, tail, reports));
+        tokio::spawn(read_reports(read, tail, number, reports));
         let (lifeline_end, lifeline) = std::io::pipe()?;
         let zygote = Self { control, carrier: config.carrier, _lifeline: lifeline.into(), _child: child };
         let carrier = match config.carrier {
@@ -147,6 +154,7 @@ impl Zygote {
                 "max_message_bytes": config.max_message_bytes,
                 "sync_threads": config.sync_threads,
                 "token": token,
+                "limits": config.limits.to_json(),
             },
         });
         zygote.send(&init, &[lifeline_end.as_fd()]).await?;
@@ -180,8 +188,22 @@ impl Zygote {
         Ok(WorkerEnds { socket, lifeline: lifeline.into(), tail })
     }
 
-    /// One line, with descriptors beside its first byte.
+    /// Asks for a sign of life, which is [`Report::Pong`].
+    pub(crate) async fn ping(&self) -> std::io::Result<()> {
+        self.send(&json!({"op": "ping"}), &[]).await
+    }
+
+    /// One line, with descriptors beside its first byte. One that does not read is not waited for.
     async fn send(&self, message: &serde_json::Value, descriptors: &[BorrowedFd<'_>]) -> std::io::Result<()> {
+        let overdue = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "it does not read");
+        tokio::time::timeout(SEND_TIMEOUT, self.send_all(message, descriptors)).await.map_err(overdue)?
+    }
+
+    async fn send_all(
+        &self,
+        message: &serde_json::Value,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> std::io::Result<()> {
         let mut line = message.to_string().into_bytes();
         line.push(b'\n');
         let stream: &UnixStream = self.control.as_ref();
@@ -208,17 +230,22 @@ fn tokio_pipe(read_end: OwnedFd) -> std::io::Result<tokio::net::unix::pipe::Rece
     tokio::net::unix::pipe::Receiver::from_owned_fd(read_end)
 }
 
-async fn read_reports(read: OwnedReadHalf, tail: Tail, reports: mpsc::UnboundedSender<Report>) {
+async fn read_reports(
+    read: OwnedReadHalf,
+    tail: Tail,
+    number: u64,
+    reports: mpsc::UnboundedSender<(u64, Report)>,
+) {
     let mut lines = BufReader::new(read).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         match serde_json::from_str(&line) {
             Ok(report) => {
-                if reports.send(report).is_err() {
+                if reports.send((number, report)).is_err() {
                     return;
                 }
             }
             Err(error) => tracing::warn!(target: "dspex::pool", %error, "the zygote sent an unknown report"),
         }
     }
-    let _ = reports.send(Report::Gone { last_lines: tail.text() });
+    let _ = reports.send((number, Report::Gone { last_lines: tail.text() }));
 }

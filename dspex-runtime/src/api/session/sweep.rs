@@ -8,6 +8,7 @@ use std::time::Duration;
 use dspex_state::store::{Hint, StoreError};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::dspex::Runtime;
 
@@ -15,10 +16,13 @@ use crate::api::dspex::Runtime;
 const BATCH: u32 = 500;
 
 /// Removes sessions from time to time, and ends those here that ended elsewhere, as long as the runtime is there.
-pub(crate) fn start(runtime: &Arc<Runtime>) {
+/// `ended` is cancelled with it.
+pub(crate) fn start(runtime: &Arc<Runtime>, ended: &CancellationToken) {
     // Neither keeps the runtime, nor the store and its lock, longer than their user does.
-    tokio::spawn(sweep(Arc::downgrade(runtime), runtime.limits.sweep));
-    tokio::spawn(follow(Arc::downgrade(runtime), runtime.state.store().hints()));
+    let sweep = sweep(Arc::downgrade(runtime), runtime.limits.sweep);
+    tokio::spawn(ended.clone().run_until_cancelled_owned(sweep));
+    let follow = follow(Arc::downgrade(runtime), runtime.state.store().hints());
+    tokio::spawn(ended.clone().run_until_cancelled_owned(follow));
 }
 
 async fn sweep(runtime: Weak<Runtime>, every: Duration) {

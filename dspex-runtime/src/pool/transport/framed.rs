@@ -19,6 +19,7 @@ use super::outbox::{FRAGMENT_BYTES, Outbox};
 use super::room::Room;
 use super::spin::{self, Spin};
 use super::{CallTable, Carrier, Link, LinkError, LinkLimits, LoseOnDrop};
+use crate::pool::events::WorkerEnd;
 use crate::proto::{Down, Hello, Up, down};
 
 /// Larger frames are a broken peer: whole messages are fragmented well below.
@@ -32,7 +33,7 @@ pub(crate) async fn connect(stream: UnixStream, limits: LinkLimits) -> Result<Ar
     let (read, write) = stream.into_split();
     let mut frames = Frames::new(read);
     let hello = expect_hello(&mut frames).await?;
-    let calls = CallTable::new();
+    let calls = CallTable::new(false);
     let writer = Writer::start(write, calls.clone(), limits);
     let link = Link::new(Carrier::Framed(writer), calls.clone(), hello, limits)?;
     tokio::spawn(read_all(frames, calls, limits));
@@ -40,7 +41,7 @@ pub(crate) async fn connect(stream: UnixStream, limits: LinkLimits) -> Result<Ar
 }
 
 async fn expect_hello(frames: &mut Frames) -> Result<Hello, LinkError> {
-    match frames.next().await.map_err(LinkError::Carrier)?.kind {
+    match frames.next().await.map_err(|end| LinkError::Carrier(end.to_string()))?.kind {
         Some(down::Kind::Hello(hello)) => Ok(hello),
         _ => Err(LinkError::Carrier("the first message was not Hello".into())),
     }
@@ -50,10 +51,10 @@ async fn expect_hello(frames: &mut Frames) -> Result<Hello, LinkError> {
 async fn read_all(mut frames: Frames, calls: Arc<CallTable>, limits: LinkLimits) {
     let _guard = LoseOnDrop::of_all(calls.clone());
     let mut assembly = Assembly::new(limits.max_message_bytes);
-    let reason = loop {
+    let end: WorkerEnd = loop {
         let message = tokio::select! {
             message = frames.next() => message,
-            () = calls.lost.cancelled() => break String::new(),
+            () = calls.lost.cancelled() => break String::new().into(),
         };
         let received = match message {
             // What no call waits for is not kept: a worker could send any number of such.
@@ -62,7 +63,7 @@ async fn read_all(mut frames: Frames, calls: Arc<CallTable>, limits: LinkLimits)
                 continue;
             }
             Ok(message) => assembly.receive(message),
-            Err(reason) => break reason,
+            Err(end) => break end,
         };
         match received {
             Ok(Received::Message(message)) => {
@@ -71,12 +72,12 @@ async fn read_all(mut frames: Frames, calls: Arc<CallTable>, limits: LinkLimits)
                 }
                 calls.deliver(message);
             }
-            Ok(Received::Partial) => {}
+            Ok(Received::Partial) => calls.hear(),
             Ok(Received::TooLarge { call, size }) => calls.deliver_too_large(call, size),
-            Err(error) => break format!("the worker sent a broken message: {error}"),
+            Err(error) => break WorkerEnd::Garbage(format!("it sent a broken message: {error}")),
         }
     };
-    calls.lose(reason);
+    calls.lose(end);
 }
 
 struct Frames {
@@ -116,20 +117,20 @@ impl Frames {
         found
     }
 
-    async fn next(&mut self) -> Result<Down, String> {
+    async fn next(&mut self) -> Result<Down, WorkerEnd> {
         loop {
             if self.buffer.len() >= 4 {
                 let length =
                     u32::from_le_bytes([self.buffer[0], self.buffer[1], self.buffer[2], self.buffer[3]]);
                 let length = length as usize;
                 if length > MAX_FRAME_BYTES {
-                    return Err(format!("the worker sent a frame of {length} bytes"));
+                    return Err(WorkerEnd::Garbage(format!("it sent a frame of {length} bytes")));
                 }
                 if self.buffer.len() >= 4 + length {
                     self.buffer.advance(4);
                     let frame = self.buffer.split_to(length).freeze();
                     return Down::decode(frame)
-                        .map_err(|error| format!("the worker sent a broken frame: {error}"));
+                        .map_err(|error| WorkerEnd::Garbage(format!("it sent a broken frame: {error}")));
                 }
                 self.buffer.reserve(4 + length - self.buffer.len());
             }
@@ -137,9 +138,9 @@ impl Frames {
                 continue;
             }
             match self.read.read_buf(&mut self.buffer).await {
-                Ok(0) => return Err("the worker closed its socket".into()),
+                Ok(0) => return Err("the worker closed its socket".to_owned().into()),
                 Ok(_) => {}
-                Err(error) => return Err(format!("the worker's socket failed: {error}")),
+                Err(error) => return Err(format!("the worker's socket failed: {error}").into()),
             }
         }
     }

@@ -11,21 +11,23 @@ pub(crate) mod framed;
 pub(crate) mod grpc;
 mod inbox;
 mod outbox;
-mod pulse;
 mod room;
 mod spin;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prost::Message;
 use tokio_util::sync::CancellationToken;
 
+use crate::pool::events::WorkerEnd;
 use crate::pool::scheduler::Permit;
-use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Ping, Stats, Up, cancel, down, up};
-use pulse::Pulse;
+use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Pong, Stats, Up, cancel, down, up};
+
+/// How long a caller waits at most to be told how its worker ended.
+const SETTLED_WITHIN: Duration = Duration::from_millis(100);
 
 /// What a call receives.
 #[derive(Debug)]
@@ -91,8 +93,6 @@ pub(crate) struct LinkLimits {
     pub(crate) max_message_bytes: u64,
     /// How long a cancelled call may go on before its worker is given up.
     pub(crate) cancel_grace: Duration,
-    /// How long a worker that listens may leave a ping unanswered before it is given up.
-    pub(crate) silence: Duration,
 }
 
 /// A connection to one worker.
@@ -153,23 +153,9 @@ impl Link {
         }
     }
 
-    /// Asks the worker's event loop how it is. `None`: the worker is gone. It has no deadline of its own.
-    pub(crate) async fn ping(&self) -> Option<Stats> {
-        let (nonce, pong) = self.calls.pulse.expect();
-        let ping = Up { call: 0, kind: Some(up::Kind::Ping(Ping { nonce })) };
-        match &self.carrier {
-            Carrier::Framed(writer) => writer.send(ping),
-            Carrier::Grpc(client) => client.ask(ping),
-        }
-        tokio::select! {
-            stats = pong => stats.ok(),
-            () = self.calls.lost.cancelled() => None,
-        }
-    }
-
     /// The calls that the worker runs for other hosts, as far as it told.
     pub(crate) fn elsewhere(&self) -> usize {
-        self.calls.pulse.elsewhere()
+        self.calls.elsewhere.load(Ordering::Relaxed)
     }
 
     /// Completes when the worker is gone, however it went.
@@ -184,7 +170,7 @@ impl Link {
 
     /// Whether new calls may be sent.
     pub(crate) fn takes_calls(&self) -> bool {
-        !self.is_lost() && !self.calls.draining.load(Ordering::Acquire)
+        !self.is_lost() && !self.calls.draining.load(Ordering::Acquire) && !self.is_suspected()
     }
 
     /// The worker refused a call because it is draining: it gets no more, and the link ends with its last call.
@@ -192,9 +178,70 @@ impl Link {
         self.calls.lose_when_idle();
     }
 
-    /// Why the link was lost, in words.
-    pub(crate) fn lost_reason(&self) -> &str {
-        self.calls.reason.get().map_or("the connection ended", String::as_str)
+    /// How the worker ended, as far as it is known now.
+    pub(crate) fn end_so_far(&self) -> WorkerEnd {
+        self.calls.end.get().or_else(|| self.calls.first_end.get()).cloned().unwrap_or_else(unknown_end)
+    }
+
+    /// How the worker ended. The loss of its connection arrives before anybody knows why, so this waits for whoever knows;
+    /// shortly, since callers wait for it.
+    pub(crate) async fn end(&self) -> WorkerEnd {
+        let _ = tokio::time::timeout(SETTLED_WITHIN, self.calls.settled.cancelled()).await;
+        self.end_so_far()
+    }
+
+    /// Says how the worker of a lost link ended: the first word counts.
+    pub(crate) fn settle(&self, end: WorkerEnd) {
+        self.calls.settle(end);
+    }
+
+    /// Whether calls ended with it.
+    pub(crate) fn lost_calls(&self) -> bool {
+        self.calls.lost_calls.load(Ordering::Acquire)
+    }
+
+    /// Grows with each message of the worker: whoever looks twice knows whether it said something.
+    pub(crate) fn heard(&self) -> u64 {
+        self.calls.heard.load(Ordering::Relaxed)
+    }
+
+    /// The calls that were sent to the worker.
+    pub(crate) fn calls_begun(&self) -> u64 {
+        self.next_call.load(Ordering::Relaxed) - 1
+    }
+
+    /// What the worker said of itself last.
+    pub(crate) fn stats(&self) -> Option<Stats> {
+        *self.calls.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the worker for a sign of life.
+    pub(crate) fn ping(&self) {
+        let nonce = self.heard();
+        match &self.carrier {
+            Carrier::Framed(writer) => {
+                writer.send(Up { call: 0, kind: Some(up::Kind::Ping(crate::proto::Ping { nonce })) });
+            }
+            Carrier::Grpc(client) => client.ping(nonce),
+        }
+    }
+
+    /// A worker that is suspected to hang gets no new calls until it answers.
+    pub(crate) fn suspect(&self, suspected: bool) {
+        self.calls.suspected.store(suspected, Ordering::Release);
+    }
+
+    /// Whether it is suspected to hang.
+    pub(crate) fn is_suspected(&self) -> bool {
+        self.calls.suspected.load(Ordering::Acquire)
+    }
+
+    /// Asks Python to stop every call of this link. Their ends still arrive.
+    pub(crate) fn cancel_all(self: &Arc<Self>, reason: cancel::Reason) {
+        let calls: Vec<u64> = self.calls.lock().keys().copied().collect();
+        for call in calls {
+            self.cancel(call, reason);
+        }
     }
 
     /// Ends the link after its last call. Framed, the worker belongs to this host and ends itself as well; over gRPC
@@ -209,8 +256,8 @@ impl Link {
     }
 
     /// Gives the worker up: every call on it is told, and the supervisor replaces it.
-    pub(crate) fn give_up(&self, reason: String) {
-        self.calls.lose(reason);
+    pub(crate) fn give_up(&self, end: impl Into<WorkerEnd>) {
+        self.calls.lose(end);
     }
 
     fn check_size(&self, message: &Up) -> Result<(), SendError> {
@@ -248,7 +295,7 @@ impl Link {
                 () = lost.cancelled() => {}
                 () = tokio::time::sleep(grace) => {
                     if let Some(link) = link.upgrade().filter(|link| link.calls.contains(call)) {
-                        link.give_up(format!("a call ignored its cancellation for {grace:?}"));
+                        link.give_up(WorkerEnd::IgnoredCancellation { grace });
                     }
                 }
             }
@@ -343,12 +390,20 @@ impl CallSender {
 
 /// The calls that are on their way over one link.
 pub(crate) struct CallTable {
+    shared: bool,
     calls: Mutex<HashMap<u64, Entry>>,
     lost: CancellationToken,
-    reason: OnceLock<String>,
+    /// What was known when the link was lost.
+    first_end: OnceLock<WorkerEnd>,
+    /// How the worker ended, once that is certain, or once nobody will know more.
+    end: OnceLock<WorkerEnd>,
+    settled: CancellationToken,
     draining: AtomicBool,
-    /// How the worker is, as it told.
-    pulse: Pulse,
+    suspected: AtomicBool,
+    lost_calls: AtomicBool,
+    heard: AtomicU64,
+    stats: Mutex<Option<Stats>>,
+    elsewhere: AtomicUsize,
 }
 
 struct Entry {
@@ -359,13 +414,21 @@ struct Entry {
 }
 
 impl CallTable {
-    fn new() -> Arc<Self> {
+    /// `shared`: the worker may serve other hosts beside this one.
+    fn new(shared: bool) -> Arc<Self> {
         Arc::new(Self {
+            shared,
             calls: Mutex::default(),
             lost: CancellationToken::new(),
-            reason: OnceLock::new(),
+            first_end: OnceLock::new(),
+            end: OnceLock::new(),
+            settled: CancellationToken::new(),
             draining: AtomicBool::new(false),
-            pulse: Pulse::default(),
+            suspected: AtomicBool::new(false),
+            lost_calls: AtomicBool::new(false),
+            heard: AtomicU64::new(0),
+            stats: Mutex::default(),
+            elsewhere: AtomicUsize::new(0),
         })
     }
 
@@ -396,8 +459,19 @@ impl CallTable {
         }
     }
 
+    /// The worker said something.
+    fn hear(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn settle(&self, end: WorkerEnd) {
+        let _ = self.end.set(end);
+        self.settled.cancel();
+    }
+
     /// Hands a message to its call.
     fn deliver(&self, message: Down) {
+        self.hear();
         let Some(kind) = message.kind else { return };
         if message.call == 0 {
             return self.deliver_own(kind);
@@ -424,16 +498,16 @@ impl CallTable {
     /// A message of the connection itself.
     fn deliver_own(&self, kind: down::Kind) {
         match kind {
-            down::Kind::Pong(pong) => {
-                let stats = pong.stats.unwrap_or_default();
+            down::Kind::Pong(Pong { stats: Some(stats), .. }) | down::Kind::Stats(stats) => {
+                let own = self.lock().len();
+                self.elsewhere.store((stats.in_flight as usize).saturating_sub(own), Ordering::Relaxed);
                 let draining = stats.draining;
-                self.pulse.told(pong.nonce, stats, self.lock().len());
-                if draining {
+                *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
+                // A worker that other hosts share drains without being told to by this one.
+                if draining && self.shared {
                     self.lose_when_idle();
                 }
             }
-            // A worker that other hosts share drains without being told to by this one.
-            down::Kind::Stats(stats) if stats.draining => self.lose_when_idle(),
             _ => {}
         }
     }
@@ -450,11 +524,10 @@ impl CallTable {
     /// A worker that sends what nobody reads is not to be trusted with any call.
     fn lose_if_full(&self, call: u64, sent: Result<(), inbox::Full>) {
         let Err(inbox::Full { messages, bytes }) = sent else { return };
-        let reason = format!(
-            "the worker flooded a call: {messages} messages of {bytes} bytes together waited to be read"
-        );
-        self.end_call(call, Inbound::Flooded(reason.clone()));
-        self.lose(reason);
+        let what =
+            format!("it flooded a call: {messages} messages of {bytes} bytes together waited to be read");
+        self.end_call(call, Inbound::Flooded(format!("the worker was given up: {what}")));
+        self.lose(WorkerEnd::Garbage(what));
     }
 
     /// Ends one call whose own stream broke.
@@ -484,10 +557,16 @@ impl CallTable {
     }
 
     /// Ends every call.
-    fn lose(&self, reason: String) {
-        let _ = self.reason.set(reason);
+    fn lose(&self, end: impl Into<WorkerEnd>) {
+        let end = end.into();
+        if self.first_end.set(end.clone()).is_ok() && !end.is_vague() {
+            self.settle(end);
+        }
         let calls = {
             let mut calls = self.lock();
+            if !calls.is_empty() {
+                self.lost_calls.store(true, Ordering::Release);
+            }
             self.lost.cancel();
             std::mem::take(&mut *calls)
         };
@@ -522,6 +601,10 @@ impl Drop for LoseOnDrop {
             None => self.calls.lose("the tokio runtime that dspex was started on has ended".to_owned()),
         }
     }
+}
+
+fn unknown_end() -> WorkerEnd {
+    WorkerEnd::Disconnected("the connection ended".to_owned())
 }
 
 fn is_end(kind: &down::Kind) -> bool {

@@ -20,6 +20,7 @@ use super::outbox::{FRAGMENT_BYTES, fragments};
 use super::room::Room;
 use super::{CallTable, Carrier, Inbound, Link, LinkError, LinkLimits, LoseOnDrop};
 use crate::pool::endpoint::Endpoint;
+use crate::pool::events::WorkerEnd;
 use crate::proto::worker_client::WorkerClient;
 use crate::proto::{Down, Up, down, up};
 use watch::Watch;
@@ -35,8 +36,11 @@ pub(crate) async fn connect(endpoint: &Endpoint, limits: LinkLimits) -> Result<A
     };
     let connection = dial::dial(endpoint).await?;
     let stub = Stub { channel: connection.channel.clone(), authorization };
-    let (watch, hello) = Watch::open(&stub).await.map_err(|status| connection.refusal(&status))?;
-    let calls = CallTable::new();
+    let (watch, hello, stats) = Watch::open(&stub).await.map_err(|status| connection.refusal(&status))?;
+    if stats.draining {
+        return Err(LinkError::Draining);
+    }
+    let calls = CallTable::new(true);
     let client = Client {
         stub,
         streams: Arc::default(),
@@ -44,12 +48,8 @@ pub(crate) async fn connect(endpoint: &Endpoint, limits: LinkLimits) -> Result<A
         questions: watch.questions.clone(),
     };
     let link = Link::new(Carrier::Grpc(client), calls.clone(), hello, limits)?;
-    watch.follow(&link, calls, limits.silence);
-    match link.ping().await {
-        Some(stats) if stats.draining => Err(LinkError::Draining),
-        Some(_) => Ok(link),
-        None => Err(LinkError::Carrier(link.lost_reason().to_owned())),
-    }
+    watch.follow(calls);
+    Ok(link)
 }
 
 /// The metadata that shows a token. Nothing prints it.
@@ -146,9 +146,9 @@ impl Client {
         }
     }
 
-    /// Sends a message of the connection itself.
-    pub(crate) fn ask(&self, message: Up) {
-        let _ = self.questions.send(message);
+    /// Asks for a sign of life, on the stream that belongs to no call.
+    pub(crate) fn ping(&self, nonce: u64) {
+        let _ = self.questions.send(watch::ping(nonce));
     }
 
     /// Completes when a message may be queued, or the worker is `lost`.

@@ -1,0 +1,175 @@
+//! How a worker ended: what the pool did to it, what its zygote reports, and what the kernel counted.
+//!
+//! The end of a worker's socket arrives before anybody knows why it ended. Its slot is refilled at once; the verdict follows when
+//! the zygote reports the process' end (a millisecond later, as a rule), and callers wait for that, shortly.
+
+use std::time::{Duration, Instant};
+
+use super::process::Process;
+use super::{Event, Supervisor};
+use crate::pool::events::{PoolChange, Retirement, WorkerEnd};
+
+/// How long the zygote's report is waited for. Below what callers wait.
+const REPORT_WITHIN: Duration = Duration::from_millis(60);
+
+/// The code with which a worker ends that could not set up DSPy.
+const EXIT_INIT: i32 = 3;
+
+/// What C code and Python write when they got no memory.
+const MEMORY_WORDS: [&str; 4] =
+    ["MemoryError", "std::bad_alloc", "Cannot allocate memory", "Unable to allocate"];
+
+impl Supervisor {
+    /// Takes a worker out of its slot and ends its process.
+    pub(super) fn remove(&mut self, index: usize, generation: u64) {
+        let Some(mut process) = self.slots[index].take(generation) else { return };
+        let end = self.known_end(&process);
+        match end {
+            Some(end) => {
+                // The kernel kills the process when its lifeline closes.
+                process.lifeline = None;
+                self.bury(process, end);
+            }
+            // Its connection ended, so it is ending, or will be ended when the report is overdue: killed now, its
+            // own exit code or signal could be lost.
+            None => {
+                self.ended.insert((index, generation), process);
+                self.send_later(REPORT_WITHIN, Event::Bury(index, generation));
+            }
+        }
+    }
+
+    /// What the pool itself knows of an end, unless the process knows better.
+    fn known_end(&self, process: &Process) -> Option<WorkerEnd> {
+        if let Some(verdict) = &process.verdict {
+            return Some(verdict.clone());
+        }
+        let Some(link) = &process.link else { return Some(self.planned(process)) };
+        if !link.is_lost() {
+            return Some(self.planned(process));
+        }
+        let end = link.end_so_far();
+        if !end.is_vague() {
+            return Some(end);
+        }
+        // One that drained and lost no call has ended as it should. An operator's worker has nobody to report its end.
+        match process.retired {
+            Some(_) if !link.lost_calls() => Some(self.planned(process)),
+            _ if process.lifeline.is_none() => Some(end),
+            _ => None,
+        }
+    }
+
+    fn planned(&self, process: &Process) -> WorkerEnd {
+        match process.retired {
+            Some(why) if why != Retirement::Shutdown => WorkerEnd::Recycled(why),
+            _ => WorkerEnd::Shutdown,
+        }
+    }
+
+    /// The zygote reports that a worker's process ended.
+    pub(super) async fn exited(
+        &mut self,
+        index: usize,
+        generation: u64,
+        code: Option<i32>,
+        signal: Option<i32>,
+    ) {
+        if let Some(process) = self.ended.remove(&(index, generation)) {
+            let end = self.classify(&process, code, signal);
+            return self.bury(process, end);
+        }
+        // Its socket's end was not seen yet, or it has none that ends.
+        let Some(process) = self.slots.get_mut(index).and_then(|worker| worker.take(generation)) else {
+            return;
+        };
+        let end = match process.retired {
+            Some(_) if signal.is_none() && code == Some(0) => self.planned(&process),
+            _ => self.classify(&process, code, signal),
+        };
+        let link = process.link.clone();
+        self.slots[index].processes.push(process);
+        match link {
+            Some(link) => {
+                link.settle(end.clone());
+                link.give_up(end);
+                self.lost(index, generation).await;
+            }
+            None => self.start_failed(index, generation, end).await,
+        }
+    }
+
+    /// Nobody reported: the zygote is gone, or the process does not end by itself.
+    pub(super) fn bury_unexplained(&mut self, index: usize, generation: u64) {
+        if let Some(process) = self.ended.remove(&(index, generation)) {
+            let end = process.link.as_ref().map_or(WorkerEnd::Shutdown, |link| link.end_so_far());
+            self.bury(process, end);
+        }
+    }
+
+    fn classify(&mut self, process: &Process, code: Option<i32>, signal: Option<i32>) -> WorkerEnd {
+        if signal == Some(9)
+            && let Some(evidence) = self.oom.evidence()
+        {
+            return WorkerEnd::OutOfMemory { signal, evidence };
+        }
+        if let Some(limit) = self.config.limits.memory() {
+            let lines = process.tail.text();
+            let limited = format!("its limit is {} MiB, and ", limit >> 20);
+            if let Some(word) = MEMORY_WORDS.iter().find(|word| lines.contains(**word)) {
+                let evidence = format!("{limited}its last lines say `{word}`");
+                return WorkerEnd::OutOfMemory { signal, evidence };
+            }
+            if signal.is_some_and(|number| number != 9) && process.memory.rss > limit / 5 * 4 {
+                let evidence = format!("{limited}it used {} MiB", process.memory.rss >> 20);
+                return WorkerEnd::OutOfMemory { signal, evidence };
+            }
+        }
+        match (code, signal) {
+            (_, Some(signal)) => WorkerEnd::Signal(signal),
+            (Some(EXIT_INIT), None) => WorkerEnd::ImportFailed(process.tail.last_line()),
+            (Some(code), None) => WorkerEnd::Exit(code),
+            (None, None) => WorkerEnd::Disconnected("the worker ended".to_owned()),
+        }
+    }
+
+    /// The end of a worker is as clear as it will be: everybody is told.
+    fn bury(&mut self, process: Process, end: WorkerEnd) {
+        let lived = process.lived();
+        if let Some(link) = &process.link {
+            link.settle(end.clone());
+            link.give_up(end.clone());
+        }
+        let (index, generation) = (process.id.index, process.id.generation);
+        if end.is_planned() {
+            tracing::debug!(target: "dspex::pool", worker = index, generation, %end, "a worker ended");
+        } else {
+            let last_lines = process.tail.text();
+            tracing::warn!(
+                target: "dspex::pool", worker = index, generation, cause = end.cause(), %end, %last_lines, "a worker is gone"
+            );
+        }
+        self.listeners.of_worker(process.id, PoolChange::Ended { end: end.clone(), lived });
+        if !end.is_planned() {
+            self.refuse_if_hopeless(&end.to_string());
+            self.degrade_if_too_many(&end);
+        }
+    }
+
+    fn degrade_if_too_many(&mut self, cause: &WorkerEnd) {
+        if self.dies_too_often() {
+            if self.degraded.is_none() {
+                tracing::error!(target: "dspex::pool", %cause, "workers die too often");
+                self.listeners.of_pool(PoolChange::Degraded { cause: cause.clone() });
+            }
+            self.degraded = Some(cause.clone());
+        }
+    }
+
+    /// Whether a slot, or the pool as a whole, lost more workers of late than it should.
+    pub(super) fn dies_too_often(&mut self) -> bool {
+        let now = Instant::now();
+        let slots = self.slots.iter_mut().any(|worker| worker.intensity.is_exceeded(now));
+        slots || self.intensity.is_exceeded(now)
+    }
+}

@@ -1,0 +1,237 @@
+//! Workers and zygotes that die.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use dspex::Error;
+use dspex::prelude::*;
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use crate::common::kill;
+use crate::harness::{
+    Ask, Census, Dice, Line, Outcome, Parrot, Tally, ask, builder, full_again, keep, kept, parent_of, run,
+};
+
+const WORKERS: usize = 4;
+const TASKS: usize = 32;
+const CALLS: usize = 1000;
+const SEED: u64 = 6;
+
+/// What becomes of a call whose worker dies.
+fn lost_worker(error: &Error) -> Outcome {
+    match error {
+        Error::OutcomeUnknown { .. } => Outcome::Explained("outcome unknown"),
+        _ => Outcome::Unexplained,
+    }
+}
+
+/// Nothing explains a failure.
+fn nothing(_: &Error) -> Outcome {
+    Outcome::Unexplained
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_killed_at_random_cost_only_the_calls_that_they_ran() {
+    const ROUNDS: usize = 2;
+    let census = Census::begin().await;
+    let (mut tally, mut detection, mut recovery) = (Tally::default(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let dspex = builder(WORKERS).lm(Lm::host(Parrot(Duration::from_millis(10)))).start().await.unwrap();
+        full_again(&dspex, WORKERS, &[], Instant::now()).await;
+        let load = Load::start(&dspex).await;
+        let mut dice = Dice(SEED + round as u64);
+        while !load.is_done() {
+            tokio::time::sleep(Duration::from_micros(dice.below(60_000))).await;
+            let pids = dspex.worker_pids();
+            // Those of one slot in a row would be waited with; here it counts how soon a worker is replaced.
+            let victim = pids[recovery.len() % pids.len()];
+            load.killed().await;
+            let since = Instant::now();
+            kill(victim, "KILL");
+            recovery.push(full_again(&dspex, WORKERS, &[victim], since).await);
+        }
+        let (came, told) = load.end().await;
+        tally.add(came);
+        detection.extend(told);
+    }
+    let leftovers = census.end().await;
+    let runs = recovery.len();
+    assert!(runs >= 8, "only {runs} kills fell into {} calls", ROUNDS * CALLS);
+    Line { detection, recovery, ..Line::new("worker_killed", runs, tally, leftovers) }.check();
+}
+
+/// What came of a caller's calls.
+#[derive(Default)]
+struct Came {
+    tally: Tally,
+    /// How long after the last kill each failure was told.
+    told: Vec<Duration>,
+    /// The writes that were acknowledged.
+    acknowledged: Vec<usize>,
+}
+
+/// A thousand calls from many tasks: every second one is idempotent, and every fourth one writes what must be kept.
+struct Load {
+    tasks: Vec<tokio::task::JoinHandle<Came>>,
+    session: Session,
+    last_kill: Arc<Mutex<Option<Instant>>>,
+    done: Arc<AtomicBool>,
+}
+
+impl Load {
+    async fn start(dspex: &Dspex) -> Self {
+        let session = dspex.session();
+        let module = Arc::new(Ask::create(&session).await.unwrap());
+        let (next, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let last_kill = Arc::new(Mutex::new(None::<Instant>));
+        let caller = |_| {
+            let (module, session, next) = (module.clone(), session.clone(), next.clone());
+            let (done, last_kill) = (done.clone(), last_kill.clone());
+            tokio::spawn(async move {
+                let Came { mut tally, mut told, mut acknowledged } = Came::default();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= CALLS {
+                        break;
+                    }
+                    let failed = match number % 4 {
+                        0 => {
+                            let outcome = keep(&session, number).await;
+                            acknowledged.extend(outcome.is_ok().then_some(number));
+                            tally.note(&json!(number), outcome, lost_worker)
+                        }
+                        2 => {
+                            let question = format!("number {number}");
+                            tally.note(&json!(question), ask(&module, &question, false).await, lost_worker)
+                        }
+                        _ => {
+                            let question = format!("number {number}");
+                            tally.note(&json!(question), ask(&module, &question, true).await, nothing)
+                        }
+                    };
+                    if failed && let Some(killed) = *last_kill.lock().await {
+                        told.push(killed.elapsed());
+                    }
+                }
+                done.store(true, Ordering::Release);
+                Came { tally, told, acknowledged }
+            })
+        };
+        let tasks = (0..TASKS).map(caller).collect();
+        Self { tasks, session, last_kill, done }
+    }
+
+    /// Somebody is killed now.
+    async fn killed(&self) {
+        *self.last_kill.lock().await = Some(Instant::now());
+    }
+
+    /// Whether the calls are at their end.
+    fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
+
+    async fn end(self) -> (Tally, Vec<Duration>) {
+        let (mut tally, mut told) = (Tally::default(), Vec::new());
+        for task in self.tasks {
+            let came = task.await.unwrap();
+            tally.add(came.tally);
+            told.extend(came.told);
+            for number in came.acknowledged {
+                if !kept(&self.session, number).await {
+                    tally.lost.push(format!("variable {number}"));
+                }
+            }
+        }
+        (tally, told)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_zygote_costs_no_call_and_no_worker() {
+    const RUNS: usize = 3;
+    let census = Census::begin().await;
+    let dspex = builder(2).lm(Lm::host(Parrot(Duration::from_millis(5)))).start().await.unwrap();
+    full_again(&dspex, 2, &[], Instant::now()).await;
+    let module = Ask::create(&dspex.session()).await.unwrap();
+    let (mut tally, mut recovery) = (Tally::default(), Vec::new());
+    for run in 0..RUNS {
+        let before = dspex.worker_pids();
+        let zygote = census
+            .processes()
+            .into_iter()
+            .find(|process| process.is_alive() && parent_of(process.pid) == std::process::id())
+            .unwrap();
+        let since = Instant::now();
+        kill(zygote.pid, "KILL");
+        for number in 0..50 {
+            let question = format!("{run} and {number}");
+            tally.note(&json!(question), ask(&module, &question, false).await, nothing);
+        }
+        assert_eq!(dspex.worker_pids(), before, "the workers go on");
+        // Only a new zygote brings a worker back.
+        kill(before[0], "KILL");
+        recovery.push(full_again(&dspex, 2, &before[..1], since).await);
+    }
+    drop((module, dspex));
+    let leftovers = census.end().await;
+    Line { recovery, ..Line::new("zygote_killed", RUNS, tally, leftovers) }.check();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_exits_or_crashes_costs_its_call_alone() {
+    let census = Census::begin().await;
+    let dspex = builder(2).start().await.unwrap();
+    let (mut tally, mut recovery, mut detection) = (Tally::default(), Vec::new(), Vec::new());
+    full_again(&dspex, 2, &[], Instant::now()).await;
+    let endings =
+        [("exit_now", json!({"code": 3})), ("exit_now", json!({"code": 0})), ("segfault", json!({}))];
+    let runs = endings.len();
+    for (program, arguments) in endings {
+        let before = dspex.worker_pids();
+        let since = Instant::now();
+        tally.note(&json!("never"), run(&dspex, program, arguments).await, lost_worker);
+        detection.push(since.elapsed());
+        let gone: Vec<u32> = before.into_iter().filter(|pid| !crate::common::is_alive(*pid)).collect();
+        assert_eq!(gone.len(), 1, "one worker and no more");
+        recovery.push(full_again(&dspex, 2, &gone, since).await);
+        for number in 0..20 {
+            tally.note(&json!(number), run(&dspex, "echo", json!({"value": number})).await, nothing);
+        }
+    }
+    drop(dspex);
+    let leftovers = census.end().await;
+    Line { detection, recovery, ..Line::new("worker_exits", runs, tally, leftovers) }.check();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_floods_its_output_holds_nobody_up_and_costs_no_memory() {
+    const MEGABYTES: usize = 64;
+    let census = Census::begin().await;
+    let dspex = builder(1).start().await.unwrap();
+    let mut tally = Tally::default();
+    let before = resident_megabytes();
+    let flood = tokio::spawn({
+        let dspex = dspex.clone();
+        async move { run(&dspex, "flood_stdout", json!({"megabytes": MEGABYTES})).await }
+    });
+    for number in 0..50 {
+        tally.note(&json!(number), run(&dspex, "echo", json!({"value": number})).await, nothing);
+    }
+    tally.note(&json!(MEGABYTES), flood.await.unwrap(), nothing);
+    let grown = resident_megabytes() - before;
+    drop(dspex);
+    let leftovers = census.end().await;
+    let note = format!("host_grew={grown:.1}MB");
+    Line { note, ..Line::new("stdout_flooded", 1, tally, leftovers) }.check();
+    assert!(grown < 16.0, "the host grew by {grown:.1} MB");
+}
+
+/// What this process has in memory.
+pub fn resident_megabytes() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+}
