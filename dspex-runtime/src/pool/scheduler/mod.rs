@@ -124,6 +124,10 @@ impl Worker for Arc<Link> {
     fn takes_calls(&self) -> bool {
         Link::takes_calls(self)
     }
+
+    fn elsewhere(&self) -> usize {
+        Link::elsewhere(self)
+    }
 }
 
 impl Scheduler {
