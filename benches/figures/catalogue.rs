@@ -104,6 +104,7 @@ pub const FAMILIES: &[Family] = &[
     Family { figures: bindings::FIGURES, measure: |_| Box::pin(bindings::measure()) },
     Family { figures: variables::FIGURES, measure: |_| Box::pin(variables::measure()) },
     Family { figures: durability::FIGURES, measure: |_| Box::pin(durability::measure()) },
+    Family { figures: soak::FIGURES, measure: |_| Box::pin(soak::measure()) },
     Family { figures: crash::FIGURES, measure: |_| Box::pin(crash::measure()) },
 ];
 
