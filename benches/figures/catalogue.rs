@@ -7,7 +7,7 @@ use std::pin::Pin;
 use crate::python::Python;
 use crate::{
     agents, bindings, bridge, cancel, crash, durability, expansion, fork, latency, memory, predict, recovery,
-    schema, start, tools, usual, variables,
+    schema, soak, start, tools, usual, variables,
 };
 
 /// What a figure is and what it should be.
