@@ -18,6 +18,7 @@ mod prediction;
 mod predictor;
 mod session;
 mod signature;
+mod status;
 mod steering;
 mod tools;
 
@@ -39,6 +40,9 @@ pub use session::{
     SessionStats, Sessions,
 };
 pub use signature::{Both, IntoOptional, ReasoningIsFree, Signature, SignatureDefinition, contains};
+pub use status::{
+    DspexStatus, EndStatus, ModelStatus, PoolState, PoolStatus, StoreStatus, WorkerState, WorkerStatus,
+};
 pub use steering::Binding;
 pub(crate) use tools::SessionTools;
 pub use tools::{ToolInfo, ToolLanguage, ToolRegistration, Tools};

@@ -49,9 +49,11 @@ pub(crate) use optimizers::InUse;
 pub use pools::PoolInfo;
 pub(crate) use pools::Pools;
 pub use scheduler::Load;
+pub(crate) use scheduler::Published;
+use scheduler::Scheduler;
 pub(crate) use scheduler::{Lease, LeaseError, Want};
-use scheduler::{Published, Scheduler};
 use secrecy::ExposeSecret;
+pub(crate) use slot::SlotState;
 pub(crate) use supervisor::{Board, Standing, WorkerSnapshot};
 use supervisor::{Event, Supervisor};
 use transport::Link;
@@ -64,11 +66,11 @@ pub(crate) struct Pool {
     telemetry: Arc<PoolTelemetry>,
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
-    events: PoolEvents,
     board: Arc<Board>,
     token: String,
     max_message_bytes: u64,
     size: usize,
+    endpoints: Vec<String>,
 }
 
 impl Pool {
@@ -90,6 +92,10 @@ impl Pool {
                 config.workers = addresses.len();
                 token.as_ref().map(|token| token.expose_secret().to_owned()).unwrap_or_default()
             }
+        };
+        let endpoints = match &fleet {
+            FleetConfig::Local { .. } => Vec::new(),
+            FleetConfig::Endpoints { addresses, .. } => addresses.iter().map(ToString::to_string).collect(),
         };
         let telemetry = events.telemetry().clone();
         let config = Arc::new(config);
@@ -113,11 +119,11 @@ impl Pool {
             telemetry,
             supervisor,
             closed: closed.clone(),
-            events,
-            board: board.clone(),
+            board,
             token,
             max_message_bytes,
             size: config.workers,
+            endpoints,
         };
         tokio::spawn(task.run(inbox, closed));
         match tokio::time::timeout(config.start_timeout, ready).await {
@@ -156,6 +162,16 @@ impl Pool {
     /// Every worker process, whether the pool is degraded, and whether it can fork.
     pub(crate) fn standing(&self) -> Standing {
         self.board.read()
+    }
+
+    /// Why nobody is given a place, while nobody is.
+    pub(crate) fn refusal(&self) -> Option<LeaseError> {
+        self.scheduler.refusal()
+    }
+
+    /// The addresses of workers that an operator started, by slot; none for local ones.
+    pub(crate) fn endpoints(&self) -> &[String] {
+        &self.endpoints
     }
 
     /// The load now.

@@ -131,23 +131,6 @@ impl Link {
         Ok(call)
     }
 
-    /// What the worker said of itself last.
-    pub(crate) fn stats(&self) -> Option<Stats> {
-        *self.calls.stats.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks the worker for a sign of life, and how it is.
-    pub(crate) fn ping(&self) {
-        if let Carrier::Framed(writer) = &self.carrier {
-            writer.send(Up { call: 0, kind: Some(up::Kind::Ping(crate::proto::Ping { nonce: 0 })) });
-        }
-    }
-
-    /// The calls that were sent to the worker.
-    pub(crate) fn calls_begun(&self) -> u64 {
-        self.next_call.load(Ordering::Relaxed) - 1
-    }
-
     /// Bytes of messages to the worker and from it.
     pub(crate) fn traffic(&self) -> (u64, u64) {
         (self.calls.sent.load(Ordering::Relaxed), self.calls.received.load(Ordering::Relaxed))
@@ -392,7 +375,6 @@ pub(crate) struct CallTable {
     end: OnceLock<WorkerEnd>,
     settled: CancellationToken,
     draining: AtomicBool,
-    stats: Mutex<Option<Stats>>,
     sent: AtomicU64,
     received: AtomicU64,
     suspected: AtomicBool,
@@ -417,7 +399,6 @@ impl CallTable {
             end: OnceLock::new(),
             settled: CancellationToken::new(),
             draining: AtomicBool::new(false),
-            stats: Mutex::default(),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             suspected: AtomicBool::new(false),
