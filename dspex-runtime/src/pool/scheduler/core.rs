@@ -13,7 +13,7 @@ use super::{LeaseError, Load};
 
 /// What the state needs to know of a worker.
 pub(super) trait Worker: Clone {
-    /// Whether it takes new calls. Once it does not, it never does again.
+    /// Whether it takes new calls. Where it does again after it did not, the state is to be told: [`Core::resume`].
     fn takes_calls(&self) -> bool;
 }
 
@@ -176,6 +176,11 @@ impl<W: Worker, T> Core<W, T> {
         self.serve()
     }
 
+    /// A worker may take calls again that did not for a while.
+    pub(super) fn resume(&mut self) -> Given<W, T> {
+        self.serve()
+    }
+
     /// A worker takes no more calls. Those that run keep their places.
     pub(super) fn withdraw(&mut self, slot: usize, generation: u64) {
         if let Some(slot) = self.slots.get_mut(slot).filter(|slot| slot.generation == generation) {
@@ -215,7 +220,7 @@ impl<W: Worker, T> Core<W, T> {
     }
 
     /// Gives free places to those who wait. A place is taken before somebody leaves the line for it: a worker may go at any time.
-    pub(super) fn serve(&mut self) -> Given<W, T> {
+    fn serve(&mut self) -> Given<W, T> {
         let mut given = Vec::new();
         while let Some(spec) = self.first.first_key_value().map(|(_, waiter)| waiter.spec) {
             let Some(place) = self.take_place(usize::MAX, spec) else { break };

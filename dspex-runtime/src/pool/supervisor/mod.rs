@@ -349,8 +349,11 @@ impl Supervisor {
             return;
         }
         tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            let _ = events.send(event);
+            tokio::select! {
+                // Nobody is left to be told.
+                () = events.closed() => {}
+                () = tokio::time::sleep(wait) => drop(events.send(event)),
+            }
         });
     }
 
