@@ -321,10 +321,15 @@ async fn a_zygote_that_hangs_is_replaced_and_costs_no_worker() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_worker_started_ends_with_it() {
     let dspex = framed().start().await.unwrap();
-    let child = call(&dspex, "start_child", json!([false])).await.unwrap().as_u64().unwrap() as u32;
-    assert!(is_alive(child));
-    kill(dspex.worker_pids()[0], "KILL");
-    eventually("its child is gone", || !is_alive(child)).await;
+    for new_session in [false, true] {
+        let child = call(&dspex, "start_child", json!([new_session])).await.unwrap().as_u64().unwrap() as u32;
+        assert!(is_alive(child));
+        let pid = dspex.worker_pids()[0];
+        kill(pid, "KILL");
+        eventually("its child is gone", || !is_alive(child)).await;
+        eventually("there is another worker", || dspex.worker_pids().first().is_some_and(|new| *new != pid))
+            .await;
+    }
     let child = call(&dspex, "start_child", json!([false])).await.unwrap().as_u64().unwrap() as u32;
     drop(dspex);
     eventually("and so when the pool ends it", || !is_alive(child)).await;

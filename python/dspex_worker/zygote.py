@@ -24,7 +24,6 @@ in the worker for ever.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import os
@@ -40,7 +39,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dspex_worker import lifeline, limits, logs, worker
+from dspex_worker import kin, lifeline, limits, logs, worker
 from dspex_worker.config import ConfigError, WorkerConfig
 from dspex_worker.control import Control
 from dspex_worker.fragments import ProtocolViolation
@@ -106,8 +105,8 @@ class Zygote:
         self._carrier = carrier
         self._facts = facts
         self._lifeline_fd = lifeline_fd
-        # pid -> name and generation
-        self._workers: dict[int, tuple[str, int]] = {}
+        # pid -> name, generation, and the mark of what it starts
+        self._workers: dict[int, tuple[str, int, str]] = {}
         self._wake_read, self._wake_write = os.pipe()
         for fd in (self._wake_read, self._wake_write):
             os.set_blocking(fd, False)
@@ -132,6 +131,7 @@ class Zygote:
             limits.prepare(config.limits)
         except ValueError as exc:
             raise ConfigError(f"limits: {exc}") from None
+        kin.adopt(limits.prctl())
         zygote = cls(control, config, carrier, facts, lifeline_fd)
         warm_ms = round((time.monotonic() - started) * 1000, 1)
         control.write("ready", pid=os.getpid(), hello=facts, warm_ms=warm_ms)
@@ -179,20 +179,21 @@ class Zygote:
             if self._carrier == "grpc" and not isinstance(listen, str):
                 raise ConfigError(f"listen: expected an address such as unix:/path, got {listen!r}")
             config = replace(self._config, worker=config.worker, generation=config.generation)
+            mark = kin.new_mark()
             pid = os.fork()
         except (ConfigError, OSError) as exc:
             self._control.write("refused", request=request, error=_describe(exc))
             return
         else:
             if pid == 0:
-                self._become_worker(config, fds, listen)
+                self._become_worker(config, fds, listen, mark)
         finally:
             for fd in fds:
                 os.close(fd)
-        self._workers[pid] = (config.worker, config.generation)
+        self._workers[pid] = (config.worker, config.generation, mark)
         self._control.write("forked", worker=config.worker, generation=config.generation, pid=pid)
 
-    def _become_worker(self, config: WorkerConfig, fds: list[int], listen: str | None) -> NoReturn:
+    def _become_worker(self, config: WorkerConfig, fds: list[int], listen: str | None, mark: str) -> NoReturn:
         """In the child: leaves everything of the zygote behind, serves, and never returns."""
         code = 1
         try:
@@ -206,6 +207,7 @@ class Zygote:
             logs.adopt(stderr)
             lifeline.arm(own_lifeline, may_start_thread=True, of_group=True)
             limits.apply(config.limits)
+            kin.bear(mark)
             worker.reseed()
             if listen is None:
                 code = worker.serve_framed(config, self._facts, socket.socket(fileno=sockets[0]))
@@ -238,19 +240,17 @@ class Zygote:
             pass
         while (pid := _ended_child()) is not None:
             if pid in self._workers:
-                # What the worker started ends with it. Its group cannot be another's yet: the number of
-                # its leader is taken until it is reaped.
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)
+                kin.kill_group(pid)
             _, status = os.waitpid(pid, 0)
             if pid not in self._workers:
                 continue
-            name, generation = self._workers.pop(pid)
+            name, generation, _ = self._workers.pop(pid)
             by_signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
             code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
             self._control.write(
                 "exited", worker=name, generation=generation, pid=pid, code=code, signal=by_signal
             )
+        kin.kill_orphans(self._workers, {mark for _, _, mark in self._workers.values()})
 
 
 def _ended_child() -> int | None:
