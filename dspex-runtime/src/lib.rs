@@ -33,6 +33,8 @@ pub use dspex_state as state;
 pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use functions::{Embedder, Gold, Judged, Metric, Reward, Score};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
+#[cfg(feature = "tls")]
+pub use pool::ClientTls;
 pub use pool::{
     Carrier, Endpoint, Load, PoolChange, PoolError, PoolEvent, PoolInfo, Retirement, WorkerEnd, WorkerId,
     WorkerLimits,

@@ -1,7 +1,7 @@
 """Processes that workers started, such as the servers and shells of tools: they end with their worker.
 
-Those of the worker's process group are killed with it. One that made a session of its own left the group; it is
-told by a mark in its environment, and becomes a child of the zygote when its parents are gone.
+Those of the worker's process group are killed with it. One that made a session of its own left the group; it
+is told by a mark in its environment, and becomes a child of the zygote when its parents are gone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def bear(mark: str) -> None:
 
 
 def kill_group(leader: int) -> None:
-    """Ends the process group of a worker that ended and is not reaped, so that the number is still its own."""
+    """Ends the process group of a worker that ended and is not reaped: the number is still its own."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
 

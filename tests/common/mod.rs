@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unused_macros, unused_imports)]
 
+pub mod operator;
+
 use std::path::PathBuf;
 
 use dspex::prelude::*;

@@ -44,7 +44,12 @@ impl PoolOptions {
 
     /// What is wrong before anything was started.
     pub(super) fn check(&self) -> Result<()> {
-        match self.endpoints.iter().find(|endpoint| !self.unencrypted && !endpoint.is_local()) {
+        for endpoint in &self.endpoints {
+            endpoint
+                .check()
+                .map_err(|problem| PoolError::Endpoint { endpoint: endpoint.to_string(), problem })?;
+        }
+        match self.endpoints.iter().find(|endpoint| !self.unencrypted && !endpoint.is_private()) {
             Some(far) => Err(PoolError::Unencrypted(far.to_string()).into()),
             None => Ok(()),
         }
@@ -61,7 +66,11 @@ impl PoolOptions {
             Some(environment) if self.endpoints.is_empty() => {
                 FleetConfig::Local { python: environment.python, worker_dir: environment.worker_dir }
             }
-            _ => FleetConfig::Endpoints { addresses: self.endpoints, token: self.token },
+            _ => {
+                let token = self.token.as_ref();
+                let addresses = self.endpoints.into_iter().map(|endpoint| endpoint.or_token(token));
+                FleetConfig::Endpoints { addresses: addresses.collect() }
+            }
         };
         PoolPlan { config: self.config, fleet }
     }
@@ -213,9 +222,13 @@ macro_rules! settings {
 
         /// Uses a worker that an operator started, instead of local ones. May be given several times.
         ///
-        /// Such a worker is started with `python -I run.py serve --listen unix:/path` (or `HOST:PORT`), with the
-        /// interpreter and the `run.py` that the example `provision` prints; `--help` tells the rest. The connection is
-        /// not encrypted, and keys and tokens travel on it: use a unix socket, or loopback at the end of a tunnel.
+        /// Such a worker is started with `dspex serve --listen unix:/path` (or `HOST:PORT`) of the crate `dspex-cli`, or
+        /// with `python -I run.py serve ..` and the interpreter and the `run.py` that the example `provision` prints;
+        /// `--help` tells the rest. One on another machine needs TLS, with the feature `tls`: keys and tokens travel on the
+        /// connection. See `docs/security.md`.
+        ///
+        /// Each call goes to the endpoint with the fewest, those of other hosts included. One that is gone, drains or does
+        /// not answer gets none until it answers again.
         pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
             self.settings().endpoints.push(endpoint);
             self
@@ -228,7 +241,7 @@ macro_rules! settings {
             self
         }
 
-        /// The secret that the operator gave to the endpoints.
+        /// The token of this host at [`endpoint`](Self::endpoint)s that have none of their own.
         pub fn token(mut self, token: impl Into<SecretString>) -> Self {
             self.settings().token = Some(token.into());
             self

@@ -10,6 +10,7 @@
 //! it gives puts everything back.
 
 pub(crate) mod config;
+mod endpoint;
 pub mod env;
 mod error;
 mod events;
@@ -30,6 +31,8 @@ mod slot;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tls")]
+mod tls;
 pub(crate) mod transport;
 mod zygote;
 
@@ -39,8 +42,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Carrier, Endpoint};
+pub use config::Carrier;
 pub(crate) use config::{DEFAULT_POOL, FleetConfig, PoolConfig, PoolPlan};
+pub use endpoint::Endpoint;
 pub use error::PoolError;
 pub(crate) use events::PoolEvents;
 pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
@@ -52,8 +56,9 @@ pub(crate) use pools::Pools;
 pub use scheduler::Load;
 pub(crate) use scheduler::{Lease, LeaseError, Want};
 use scheduler::{Published, Scheduler};
-use secrecy::ExposeSecret;
 use supervisor::{Event, Supervisor};
+#[cfg(feature = "tls")]
+pub use tls::ClientTls;
 use transport::Link;
 
 use crate::telemetry::PoolTelemetry;
@@ -64,7 +69,6 @@ pub(crate) struct Pool {
     telemetry: Arc<PoolTelemetry>,
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
-    token: String,
     max_message_bytes: u64,
     size: usize,
 }
@@ -84,9 +88,9 @@ impl Pool {
                     uuid::Uuid::new_v4().simple().to_string() + &uuid::Uuid::new_v4().simple().to_string()
                 }
             },
-            FleetConfig::Endpoints { addresses, token } => {
+            FleetConfig::Endpoints { addresses } => {
                 config.workers = addresses.len();
-                token.as_ref().map(|token| token.expose_secret().to_owned()).unwrap_or_default()
+                String::new()
             }
         };
         let telemetry = events.telemetry().clone();
@@ -94,14 +98,8 @@ impl Pool {
         let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
-        let (task, inbox, supervisor) = Supervisor::new(
-            config.clone(),
-            fleet,
-            scheduler.clone(),
-            token.clone(),
-            started,
-            events.clone(),
-        )?;
+        let (task, inbox, supervisor) =
+            Supervisor::new(config.clone(), fleet, scheduler.clone(), token, started, events.clone())?;
         // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
         let pool = Self {
@@ -109,7 +107,6 @@ impl Pool {
             telemetry,
             supervisor,
             closed: closed.clone(),
-            token,
             max_message_bytes,
             size: config.workers,
         };
@@ -125,11 +122,6 @@ impl Pool {
     /// [`Scheduler::lease`](scheduler::Scheduler::lease).
     pub(crate) async fn lease(&self, want: Want<'_>) -> Result<Lease, LeaseError> {
         self.scheduler.lease(want).await
-    }
-
-    /// The secret that workers check; empty where the carrier needs none.
-    pub(crate) fn token(&self) -> &str {
-        &self.token
     }
 
     /// The largest message, either way, in bytes.

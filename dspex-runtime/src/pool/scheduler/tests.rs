@@ -25,6 +25,10 @@ impl Worker for Fake {
     fn takes_calls(&self) -> bool {
         self.0.get()
     }
+
+    fn elsewhere(&self) -> usize {
+        0
+    }
 }
 
 fn asker(session: &str) -> Asker<'_> {
@@ -145,6 +149,7 @@ enum Step {
     Publish(usize),
     Withdraw(usize),
     Break(usize),
+    Resume(usize),
     Refuse,
     Close,
 }
@@ -158,6 +163,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         5 => (0..3usize).prop_map(Step::Publish),
         2 => (0..3usize).prop_map(Step::Withdraw),
         2 => (0..3usize).prop_map(Step::Break),
+        3 => (0..3usize).prop_map(Step::Resume),
         1 => Just(Step::Refuse),
         1 => (0..30u8).prop_map(|close| if close == 0 { Step::Close } else { Step::Refuse }),
     ];
@@ -201,6 +207,11 @@ proptest! {
                 },
                 Step::Break(slot) => if let Some((_, worker)) = &world.workers[slot] {
                     worker.0.set(false);
+                },
+                Step::Resume(slot) => if let Some((_, worker)) = &world.workers[slot] {
+                    worker.0.set(true);
+                    let given = world.core.serve();
+                    world.take(given);
                 },
                 Step::Refuse | Step::Close => {
                     let refusal = if matches!(step, Step::Close) { LeaseError::Closed } else { LeaseError::Down(String::new()) };

@@ -35,6 +35,9 @@ use crate::proto::cancel;
 use process::{Process, Worker};
 use zygotes::Zygotes;
 
+/// The longest wait before an endpoint that went is tried again.
+const ENDPOINT_BACKOFF: Duration = Duration::from_secs(2);
+
 /// By how much the wait before a replacement is spread, so that slots that failed together do not come back together.
 const BACKOFF_JITTER: f64 = 0.2;
 
@@ -326,6 +329,11 @@ impl Supervisor {
 
     fn fork_after(&mut self, index: usize, wait: Duration) {
         let Slot { generation, failures, .. } = self.slots[index].slot;
+        // To knock at an endpoint costs nothing, and it should be used again soon after it is back.
+        let wait = match self.fleet {
+            FleetConfig::Endpoints { .. } => wait.min(ENDPOINT_BACKOFF),
+            FleetConfig::Local { .. } => wait,
+        };
         let wait = Duration::from_secs_f64(spread(wait.as_secs_f64(), BACKOFF_JITTER, random()));
         self.slots[index].due = wait.is_zero();
         if !wait.is_zero() {
