@@ -37,16 +37,25 @@ def kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def kill_orphans(workers: Collection[int], marks: Collection[str]) -> None:
-    """Ends the children of this process that bear the mark of no living worker."""
+def kill_orphans(workers: Collection[int], marks: Collection[str]) -> bool:
+    """Ends the children of this process that bear the mark of no living worker.
+
+    True: there is one whose mark cannot be told yet, since it is just being started; look again.
+    """
+    again = False
     for pid in _children():
         if pid in workers:
             continue
-        mark = _mark_of(pid)
+        environment = _environment(pid)
+        if not environment:
+            again = True
+            continue
+        mark = _mark_in(environment)
         if mark is not None and mark not in marks:
             # A child's number is not another's before this process reaps it.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+    return again
 
 
 def _children() -> list[int]:
@@ -56,11 +65,15 @@ def _children() -> list[int]:
         return []
 
 
-def _mark_of(pid: int) -> str | None:
+def _environment(pid: int) -> bytes:
+    """Empty in the midst of `exec`, and of a process that ended."""
     try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        return Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
-        return None
+        return b""
+
+
+def _mark_in(environment: bytes) -> str | None:
     for entry in environment.split(b"\0"):
         name, _, value = entry.partition(b"=")
         if name == _MARK.encode():

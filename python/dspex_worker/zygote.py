@@ -46,6 +46,10 @@ from dspex_worker.fragments import ProtocolViolation
 
 log = logging.getLogger(__name__)
 
+# What a dead worker was just starting is known when that has begun to run.
+_LOOKS = 100
+_LOOK_EVERY_MS = 20
+
 
 def main() -> int:
     """Runs until the host says `exit` or hangs up; returns the exit code."""
@@ -107,6 +111,8 @@ class Zygote:
         self._lifeline_fd = lifeline_fd
         # pid -> name, generation, and the mark of what it starts
         self._workers: dict[int, tuple[str, int, str]] = {}
+        # So often it looks once more for what dead workers left.
+        self._looks = 0
         self._wake_read, self._wake_write = os.pipe()
         for fd in (self._wake_read, self._wake_write):
             os.set_blocking(fd, False)
@@ -142,7 +148,9 @@ class Zygote:
         poll.register(self._control.fileno(), select.POLLIN)
         poll.register(self._wake_read, select.POLLIN)
         while True:
-            ready = {fd for fd, _ in poll.poll()}
+            ready = {fd for fd, _ in poll.poll(_LOOK_EVERY_MS if self._looks else None)}
+            if not ready:
+                self._look_for_orphans()
             if self._wake_read in ready:
                 self._reap()
             if self._control.fileno() in ready:
@@ -250,7 +258,12 @@ class Zygote:
             self._control.write(
                 "exited", worker=name, generation=generation, pid=pid, code=code, signal=by_signal
             )
-        kin.kill_orphans(self._workers, {mark for _, _, mark in self._workers.values()})
+        self._looks = _LOOKS
+        self._look_for_orphans()
+
+    def _look_for_orphans(self) -> None:
+        again = kin.kill_orphans(self._workers, {mark for _, _, mark in self._workers.values()})
+        self._looks = self._looks - 1 if again else 0
 
 
 def _ended_child() -> int | None:
