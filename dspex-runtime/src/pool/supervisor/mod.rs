@@ -25,7 +25,7 @@ use super::error::PoolError;
 use super::events::{PoolChange, PoolEvents, Retirement, WorkerEnd, WorkerId};
 use super::intensity::{Intensity, random, spread};
 use super::oom::OomCount;
-use super::owned_dir::OwnedDir;
+use super::owned_dir::{self, OwnedDir};
 use super::process::Memory;
 use super::scheduler::{LeaseError, Scheduler};
 use super::slot::{Action, Slot, SlotEvent};
@@ -148,6 +148,7 @@ impl Supervisor {
         listeners: PoolEvents,
         board: Arc<Board>,
     ) -> Result<(Self, Inbox, mpsc::UnboundedSender<Event>), PoolError> {
+        owned_dir::clean(&std::env::temp_dir());
         let (events, event_inbox) = mpsc::unbounded_channel();
         let (reports, report_inbox) = mpsc::unbounded_channel();
         let socket_dir =
