@@ -8,19 +8,22 @@
 
 mod assembly;
 pub(crate) mod framed;
+mod grace;
 pub(crate) mod grpc;
 mod outbox;
 mod spin;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use prost::Message;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::grace::Grace;
 use crate::pool::events::WorkerEnd;
 use crate::pool::scheduler::Permit;
 use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Pong, Stats, Up, cancel, down, up};
@@ -270,18 +273,29 @@ impl Link {
             return;
         }
         let _ = self.send(call, up::Kind::Cancel(Cancel { reason: reason.into() }));
-        let link = Arc::downgrade(self);
-        let (grace, lost) = (self.limits.cancel_grace, self.calls.lost.clone());
-        self.runtime.spawn(async move {
-            tokio::select! {
-                () = lost.cancelled() => {}
-                () = tokio::time::sleep(grace) => {
-                    if let Some(link) = link.upgrade().filter(|link| link.calls.contains(call)) {
-                        link.give_up(WorkerEnd::IgnoredCancellation { grace });
-                    }
-                }
-            }
-        });
+        // The clock cannot name every moment.
+        let grace = self.limits.cancel_grace.min(Duration::from_secs(30 * 365 * 24 * 3600));
+        if self.calls.grace.add(call, Instant::now() + grace) {
+            self.runtime.spawn(end_grace(Arc::downgrade(self), self.calls.lost.clone()));
+        }
+    }
+}
+
+/// Gives the worker up when one of its calls goes on for too long after its cancellation.
+async fn end_grace(link: Weak<Link>, lost: CancellationToken) {
+    let next = || {
+        let link = link.upgrade()?;
+        link.calls.grace.next(|call| !link.calls.contains(call))
+    };
+    while let Some((until, call)) = next() {
+        tokio::select! {
+            () = lost.cancelled() => return,
+            () = tokio::time::sleep_until(until) => {}
+        }
+        if let Some(link) = link.upgrade().filter(|link| link.calls.contains(call)) {
+            let grace = link.limits.cancel_grace;
+            return link.give_up(WorkerEnd::IgnoredCancellation { grace });
+        }
     }
 }
 
@@ -377,6 +391,7 @@ pub(crate) struct CallTable {
     draining: AtomicBool,
     sent: AtomicU64,
     received: AtomicU64,
+    grace: Grace,
     suspected: AtomicBool,
     lost_calls: AtomicBool,
     heard: AtomicU64,
@@ -401,6 +416,7 @@ impl CallTable {
             draining: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            grace: Grace::default(),
             suspected: AtomicBool::new(false),
             lost_calls: AtomicBool::new(false),
             heard: AtomicU64::new(0),
