@@ -26,13 +26,15 @@ pub use api::{
     Adapter, Availability, Binding, CallEvent, CallStream, Caller, Deleted, Dspex, DspexBuilder, Dspy,
     DynInstance, FieldType, Health, Instance, InstanceInfo, InstanceSpec, Instances, Module, PoolOptions,
     Prediction, Reasoned, Run, Session, SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats,
-    Sessions, Signature, Status, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools,
+    Sessions, ShutdownSignal, Signature, Status, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools,
 };
 pub use bridge::CircuitBreaker;
 pub use dspex_state as state;
 pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use functions::{Embedder, Gold, Judged, Metric, Reward, Score};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
+#[cfg(feature = "tls")]
+pub use pool::ClientTls;
 pub use pool::{
     Carrier, Endpoint, Load, PoolChange, PoolError, PoolEvent, PoolInfo, Retirement, WorkerEnd, WorkerId,
     WorkerLimits,

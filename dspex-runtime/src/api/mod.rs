@@ -17,6 +17,7 @@ mod pool_options;
 mod prediction;
 mod predictor;
 mod session;
+mod signals;
 mod signature;
 mod steering;
 mod tools;
@@ -38,6 +39,7 @@ pub use session::{
     Adapter, Deleted, InstanceInfo, Instances, Session, SessionConfig, SessionFilter, SessionId, SessionInfo,
     SessionStats, Sessions,
 };
+pub use signals::ShutdownSignal;
 pub use signature::{Both, IntoOptional, ReasoningIsFree, Signature, SignatureDefinition, contains};
 pub use steering::Binding;
 pub(crate) use tools::SessionTools;

@@ -119,9 +119,6 @@ pub struct Open {
     pub traceparent: ::prost::alloc::string::String,
     #[prost(string, tag = "9")]
     pub tracestate: ::prost::alloc::string::String,
-    /// The secret that the operator gave to host and worker. Checked before anything else, where one is set.
-    #[prost(string, tag = "10")]
-    pub token: ::prost::alloc::string::String,
     /// How many calls stand above this one: 0 for a call of the host's program, 1 for one that a tool of such a call makes, ..
     /// The worker never has a call wait for one that stands above it.
     #[prost(uint32, tag = "12")]
@@ -631,16 +628,19 @@ pub struct Stats {
     /// Measured at most every few seconds, since it may take milliseconds; 0 where the system does not tell.
     #[prost(uint64, tag = "4")]
     pub pss_bytes: u64,
+    /// No new calls are taken.
+    #[prost(bool, tag = "5")]
+    pub draining: bool,
     /// How late the event loop was of late, in microseconds: the most of the last seconds.
-    #[prost(uint64, tag = "5")]
+    #[prost(uint64, tag = "6")]
     pub loop_lag_us: u64,
     /// Threads that run calls which have no async form, and how many there may be for calls of one depth.
-    #[prost(uint32, tag = "6")]
-    pub sync_threads_busy: u32,
     #[prost(uint32, tag = "7")]
+    pub sync_threads_busy: u32,
+    #[prost(uint32, tag = "8")]
     pub sync_threads: u32,
     /// Instances that are kept for the next call.
-    #[prost(uint32, tag = "8")]
+    #[prost(uint32, tag = "9")]
     pub instances: u32,
 }
 /// Who the worker is.

@@ -10,6 +10,7 @@
 //! it gives puts everything back.
 
 pub(crate) mod config;
+mod endpoint;
 pub mod env;
 mod error;
 mod events;
@@ -30,6 +31,8 @@ mod slot;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tls")]
+mod tls;
 pub(crate) mod transport;
 mod zygote;
 
@@ -39,11 +42,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Carrier, Endpoint};
+pub use config::Carrier;
 pub(crate) use config::{DEFAULT_POOL, FleetConfig, PoolConfig, PoolPlan};
+pub use endpoint::Endpoint;
 pub use error::PoolError;
 pub(crate) use events::PoolEvents;
 pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
+pub(crate) use heartbeat::Heartbeat;
 pub use limits::WorkerLimits;
 pub(crate) use optimizers::InUse;
 pub use pools::PoolInfo;
@@ -51,9 +56,9 @@ pub(crate) use pools::Pools;
 pub use scheduler::Load;
 pub(crate) use scheduler::{Lease, LeaseError, Want};
 use scheduler::{Published, Scheduler};
-use secrecy::ExposeSecret;
-pub(crate) use supervisor::{Board, Standing, WorkerSnapshot};
 use supervisor::{Event, Supervisor};
+#[cfg(feature = "tls")]
+pub use tls::ClientTls;
 use transport::Link;
 
 use crate::telemetry::PoolTelemetry;
@@ -61,11 +66,10 @@ use crate::telemetry::PoolTelemetry;
 /// A running pool. Dropping it ends every Python process at once.
 pub(crate) struct Pool {
     scheduler: Arc<Scheduler>,
+    telemetry: Arc<PoolTelemetry>,
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
     events: PoolEvents,
-    board: Arc<Board>,
-    token: String,
     max_message_bytes: u64,
     size: usize,
 }
@@ -85,34 +89,26 @@ impl Pool {
                     uuid::Uuid::new_v4().simple().to_string() + &uuid::Uuid::new_v4().simple().to_string()
                 }
             },
-            FleetConfig::Endpoints { addresses, token } => {
+            FleetConfig::Endpoints { addresses } => {
                 config.workers = addresses.len();
-                token.as_ref().map(|token| token.expose_secret().to_owned()).unwrap_or_default()
+                String::new()
             }
         };
+        let telemetry = events.telemetry().clone();
         let config = Arc::new(config);
         let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
-        let board = Arc::new(Board::default());
-        let (task, inbox, supervisor) = Supervisor::new(
-            config.clone(),
-            fleet,
-            scheduler.clone(),
-            token.clone(),
-            started,
-            events.clone(),
-            board.clone(),
-        )?;
+        let (task, inbox, supervisor) =
+            Supervisor::new(config.clone(), fleet, scheduler.clone(), token, started, events.clone())?;
         // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
         let pool = Self {
             scheduler,
+            telemetry,
             supervisor,
             closed: closed.clone(),
             events,
-            board: board.clone(),
-            token,
             max_message_bytes,
             size: config.workers,
         };
@@ -130,11 +126,6 @@ impl Pool {
         self.scheduler.lease(want).await
     }
 
-    /// The secret that workers check; empty where the carrier needs none.
-    pub(crate) fn token(&self) -> &str {
-        &self.token
-    }
-
     /// The largest message, either way, in bytes.
     pub(crate) fn max_message_bytes(&self) -> u64 {
         self.max_message_bytes
@@ -147,12 +138,7 @@ impl Pool {
 
     /// What is known and measured of the pool.
     pub(crate) fn telemetry(&self) -> &Arc<PoolTelemetry> {
-        self.events.telemetry()
-    }
-
-    /// Every worker process, whether the pool is degraded, and whether it can fork.
-    pub(crate) fn standing(&self) -> Standing {
-        self.board.read()
+        &self.telemetry
     }
 
     /// The load now.

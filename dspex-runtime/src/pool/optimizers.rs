@@ -11,6 +11,7 @@ use super::config::{FleetConfig, PoolPlan};
 use super::events::PoolEvents;
 use super::scheduler::Load;
 use super::{Pool, PoolError};
+use crate::telemetry::PoolTelemetry;
 
 /// The workers of one pool for runs of optimizers, whether there are any now or not.
 pub(crate) struct Optimizers {
@@ -65,6 +66,11 @@ impl Optimizers {
         }
         state.pool = Some(pool.clone());
         Ok(self.in_use(&mut state, pool))
+    }
+
+    /// What is known and measured of them.
+    pub(crate) fn telemetry(&self) -> &Arc<PoolTelemetry> {
+        self.events.telemetry()
     }
 
     /// The load; none where there are no workers now.

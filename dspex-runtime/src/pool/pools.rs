@@ -10,6 +10,7 @@ use super::optimizers::{InUse, Optimizers};
 use super::scheduler::Load;
 use super::{Pool, PoolError};
 use crate::error::Error;
+use crate::telemetry::PoolTelemetry;
 
 /// One of the pools, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +88,16 @@ impl Pools {
         match name {
             None => Ok(&self.default),
             Some(name) => self.entry(name).map(|entry| &entry.pool),
+        }
+    }
+
+    /// What is known and measured of a pool, or of its workers for runs of optimizers; of the default where there is no such pool.
+    pub(crate) fn telemetry(&self, name: Option<&str>, optimizes: bool) -> &Arc<PoolTelemetry> {
+        let Some(name) = name.or(optimizes.then_some(DEFAULT_POOL)) else { return self.default.telemetry() };
+        let Some(entry) = self.pools.get(name) else { return self.default.telemetry() };
+        match &entry.optimizers {
+            Some(optimizers) if optimizes => optimizers.telemetry(),
+            _ => entry.pool.telemetry(),
         }
     }
 

@@ -100,6 +100,11 @@ impl Board {
             }
             (PoolChange::ShuttingDown, _) => self.shutting_down = true,
             (change, Some(worker)) => {
+                if self.shutting_down && *change == PoolChange::Starting {
+                    // Workers for runs of optimizers come and go; these are new ones, counted from 1 again.
+                    self.shutting_down = false;
+                    self.workers.values_mut().for_each(|row| row.generation = 0);
+                }
                 self.was_ready |= matches!(change, PoolChange::Ready { .. });
                 let row = self.workers.entry(worker.index).or_insert_with(Row::new);
                 of_worker(row, worker, change, self.shutting_down);
