@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use common::{assert_serves, eventually, kill};
 use dspex::lm::{LmResponse, lm_fn};
 use dspex::prelude::*;
-use dspex::{Carrier, CircuitBreaker, DspexBuilder, Dspy, WorkerEnd};
+use dspex::{BreakerState, Carrier, CircuitBreaker, DspexBuilder, Dspy, WorkerEnd};
 use serde_json::{Value, json};
 
 const OWN: &str = "dspex_call_programs";
@@ -133,6 +133,7 @@ async fn a_model_in_rust_that_keeps_failing_is_left_alone_for_a_while() {
     }
     let error = ask(&dspy).await.unwrap_err();
     let Error::ModelUnavailable { retry_after, last, .. } = &error else { panic!("{error}") };
+    assert!(dspex.breakers().iter().any(|(_, state)| *state == BreakerState::Open), "{:?}", dspex.breakers());
     assert!(*retry_after <= open && last.contains("down for repairs"), "{error}");
     assert!(error.is_retryable());
     assert_eq!(asked.load(Ordering::SeqCst), 3, "it was not asked");
@@ -142,6 +143,11 @@ async fn a_model_in_rust_that_keeps_failing_is_left_alone_for_a_while() {
     // And who may wait, waits.
     assert_eq!(ask(&dspy.clone().idempotent(true)).await.unwrap(), json!({"answer": "42"}));
     assert_eq!(ask(&dspy).await.unwrap(), json!({"answer": "42"}), "it is closed again");
+    assert!(
+        dspex.breakers().iter().all(|(_, state)| *state == BreakerState::Closed),
+        "{:?}",
+        dspex.breakers()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

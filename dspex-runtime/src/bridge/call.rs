@@ -23,7 +23,7 @@ use crate::lm::Lm;
 use crate::pool::transport::{Call, Inbound, SendError};
 use crate::pool::{InUse, Lease, LeaseError, Pool, PoolError, Pools, Want, WorkerEnd};
 use crate::proto::{self, Open, Payload, SessionView, cancel, down, open, up};
-use crate::telemetry::{CallWatch, RunWatch};
+use crate::telemetry::{BreakerState, CallWatch, RunWatch};
 use crate::tool::Standing;
 
 /// What a call is about.
@@ -155,6 +155,11 @@ impl Bridge {
     /// A bridge over running pools.
     pub(crate) fn new(pools: Pools, retries: u32, breaker: Option<CircuitBreaker>) -> Self {
         Self { pools, retries, breakers: Breakers::new(breaker), suspects: Examiner::default() }
+    }
+
+    /// The states of the breakers, by the models' names.
+    pub(crate) fn breakers(&self) -> Vec<(String, BreakerState)> {
+        self.breakers.states()
     }
 
     /// The pools below.

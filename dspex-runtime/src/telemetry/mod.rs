@@ -21,7 +21,7 @@ pub(crate) use self::board::{Board, Row};
 pub(crate) use self::call::{CallWatch, CallbackWatch, RunWatch};
 pub(crate) use self::context::Traced;
 pub use self::context::{InvalidTraceContext, TraceContext};
-pub(crate) use self::metrics::PoolMetrics;
+pub(crate) use self::metrics::{PoolMetrics, breaker as breaker_changed};
 pub use self::models::BreakerState;
 pub(crate) use self::models::{ModelFigures, Models};
 use crate::pool::{PoolChange, PoolEvent, Retirement, WorkerEnd};
