@@ -28,6 +28,8 @@ mod slot;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_bounds;
 #[cfg(feature = "tls")]
 mod tls;
 pub(crate) mod transport;
