@@ -8,6 +8,8 @@ import os
 import sys
 from typing import TextIO
 
+from dspex_worker.secrets import without_secrets
+
 
 class LineFormatter(logging.Formatter):
     """`W dspex_worker.servicer: text`, with line ends escaped, an exception's traceback included."""
@@ -16,7 +18,12 @@ class LineFormatter(logging.Formatter):
         super().__init__("%(levelname).1s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+        return (
+            without_secrets(super().format(record))
+            .replace("\\", "\\\\")
+            .replace("\n", "\\n")
+            .replace("\r", "\\r")
+        )
 
 
 def configure(level: str) -> None:
