@@ -75,6 +75,34 @@ pub enum Error {
         /// How the worker ended.
         end: WorkerEnd,
     },
+    /// The request ended the workers that ran it, twice in a row and with no other suspect there, so it is refused for a while. The same
+    /// request with other inputs is not.
+    #[error(
+        "the call of `{target}` ended {workers} workers that ran it, the last one: {end}; it is refused for another {remains:.0?}, to \
+         spare all other calls; look for what its inputs set off in C code or memory"
+    )]
+    PoisonCall {
+        /// The class or function.
+        target: String,
+        /// How many workers.
+        workers: u32,
+        /// How the last one ended.
+        end: WorkerEnd,
+        /// How long the request will still be refused.
+        remains: Duration,
+    },
+    /// The language model failed too often, so that its [circuit breaker](crate::CircuitBreaker) is open: it was not asked.
+    #[error(
+        "the language model `{model}` failed too often and is not asked for another {retry_after:.1?}; it failed last with: {last}"
+    )]
+    ModelUnavailable {
+        /// The model's name.
+        model: String,
+        /// After how long a call may ask it again.
+        retry_after: Duration,
+        /// The model's last error.
+        last: String,
+    },
     /// A message over the limit of the pool.
     #[error("{what} of {size} bytes is over the limit of {limit} bytes; raise `max_message_bytes`")]
     TooLarge {
@@ -125,6 +153,16 @@ pub enum Error {
         module: String,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No pool of this name.
+    #[error(
+        "there is no pool `{pool}`; there are {}; others are made with `Dspex::builder().pool(..)`", pools.join(", ")
+    )]
+    PoolNotFound {
+        /// The name.
+        pool: String,
+        /// The pools that there are.
+        pools: Vec<String>,
     },
     /// No session with this id.
     #[error("there is no session `{0}`; it was never created, or it expired or was deleted")]
@@ -214,7 +252,28 @@ impl Error {
             Self::Tool { error, .. } => error.is_retryable(),
             Self::Pool(error) => matches!(error, PoolError::Saturated(_) | PoolError::Down(_)),
             Self::DeadlineExceeded { phase, .. } => *phase == Phase::Queued,
+            Self::ModelUnavailable { .. } => true,
             _ => false,
+        }
+    }
+
+    /// How long to wait before the same call is tried again, where that is known: from the provider, from the model's breaker, or from how
+    /// fast a full queue moves.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Pool(PoolError::Saturated(load)) => load.retry_after,
+            Self::PoisonCall { remains, .. } => Some(*remains),
+            other => other.asks_to_come_again(),
+        }
+    }
+
+    /// The time after which the language model may be asked again, as it said itself or as its breaker says.
+    pub(crate) fn asks_to_come_again(&self) -> Option<Duration> {
+        match self {
+            Self::Lm(error) if error.is_retryable() => error.retry_after(),
+            Self::ModelUnavailable { retry_after, .. } => Some(*retry_after),
+            _ => None,
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod lm;
 mod panics;
 pub mod pool;
 mod proto;
+mod telemetry;
 pub mod testing;
 pub mod tool;
 pub mod types;
@@ -23,10 +24,11 @@ pub mod wire;
 pub use api::bindings;
 pub use api::{
     Adapter, Availability, Binding, CallEvent, CallStream, Caller, Deleted, Dspex, DspexBuilder, Dspy,
-    DynInstance, FieldType, Health, Instance, InstanceInfo, InstanceSpec, Instances, Module, Prediction,
-    Reasoned, Run, Session, SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats, Sessions,
-    Signature, Status, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools,
+    DynInstance, FieldType, Health, Instance, InstanceInfo, InstanceSpec, Instances, Module, PoolOptions,
+    Prediction, Reasoned, Run, Session, SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats,
+    Sessions, ShutdownSignal, Signature, Status, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools,
 };
+pub use bridge::CircuitBreaker;
 pub use dspex_state as state;
 pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use functions::{Embedder, Gold, Judged, Metric, Reward, Score};
@@ -34,8 +36,10 @@ pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
 #[cfg(feature = "tls")]
 pub use pool::ClientTls;
 pub use pool::{
-    Carrier, Endpoint, Load, PoolChange, PoolError, PoolEvent, Retirement, WorkerEnd, WorkerId, WorkerLimits,
+    Carrier, Endpoint, Load, PoolChange, PoolError, PoolEvent, PoolInfo, Retirement, WorkerEnd, WorkerId,
+    WorkerLimits,
 };
+pub use telemetry::{BreakerState, InvalidTraceContext, TraceContext};
 pub use tokio_util::sync::CancellationToken;
 pub use tool::{CallId, FromToolContext, State, Tool, ToolContext, ToolError, ToolOutput, ToolSet};
 

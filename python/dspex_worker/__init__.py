@@ -5,12 +5,13 @@
 * `servicer`: the life of calls, the same for both carriers.
 * `engine`: DSPy itself.
 
-Modules, tools and metrics that dspex runs use `session()` and what comes with it; all else is the worker's
-own.
+Modules, tools and metrics that dspex runs use `session()` and what comes with it, and `trace()`; all else is
+the worker's own.
 """
 
 from dspex_worker.sessions import Session, session
 from dspex_worker.tool_errors import ToolNotFound
+from dspex_worker.tracing import Trace, continue_trace, trace
 from dspex_worker.variable_errors import (
     InvalidSpec,
     InvalidValue,
@@ -38,6 +39,7 @@ __all__ = [
     "Session",
     "SessionClosed",
     "ToolNotFound",
+    "Trace",
     "ValueTooLarge",
     "VariableError",
     "VariableExists",
@@ -49,7 +51,9 @@ __all__ = [
     "Violation",
     "WouldBlock",
     "__version__",
+    "continue_trace",
     "session",
+    "trace",
 ]
 
 __version__ = "0.1.0"

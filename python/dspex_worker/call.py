@@ -7,6 +7,7 @@ import concurrent.futures
 import json
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from dspex_worker.host import CallCancelled, HostError
 from dspex_worker.item_window import ItemWindow
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.told import json_of, text_of
+from dspex_worker.tracing import asks_as, enter
 
 if TYPE_CHECKING:
     from dspex_worker.servicer import Connection, Engine
@@ -62,6 +64,7 @@ class Call:
         "_loop",
         "_loop_thread",
         "_open",
+        "_run_since",
         "_sending",
         "_seq",
         "_started",
@@ -83,6 +86,7 @@ class Call:
         # What the call ends with, unless its result is faster: set once it is cancelled.
         self._verdict: pb.Error | None = None
         self._started = False
+        self._run_since = time.perf_counter_ns()
         self._ended = False
         self._callbacks = 0
         self._waiting: dict[int, _Waiter] = {}
@@ -234,6 +238,9 @@ class Call:
 
     async def _run(self) -> None:
         self._started = True
+        session = self._open.session.id
+        if session or self._open.traceparent:
+            enter(session, self._open.traceparent, self._open.tracestate)
         try:
             if self._verdict is not None:
                 raise asyncio.CancelledError
@@ -286,6 +293,7 @@ class Call:
         down = pb.Down(call=self.call_id)
         # Faster than to build it from the inside out.
         down.done.output.CopyFrom(output)
+        down.done.run_us = self._run_us()
         message = down.SerializeToString()
         limit = self._connection.max_message_bytes
         if len(message) <= limit:
@@ -294,13 +302,16 @@ class Call:
         return self._failed(error(pb.Error.KIND_TOO_LARGE, text, size=len(message), limit=limit))
 
     def _failed(self, failure: pb.Error) -> bytes:
-        down = pb.Down(call=self.call_id, failed=pb.Failed(error=failure))
+        down = pb.Down(call=self.call_id, failed=pb.Failed(error=failure, run_us=self._run_us()))
         if down.ByteSize() > self._connection.max_message_bytes:
             # The attributes, causes or message are too much; the kind and the class always fit.
             short = pb.Error(kind=failure.kind, message=failure.message[:4096], retryable=failure.retryable)
             setattr(short, "class", getattr(failure, "class"))
-            down = pb.Down(call=self.call_id, failed=pb.Failed(error=short))
+            down = pb.Down(call=self.call_id, failed=pb.Failed(error=short, run_us=self._run_us()))
         return down.SerializeToString()
+
+    def _run_us(self) -> int:
+        return max(1, (time.perf_counter_ns() - self._run_since) // 1000)
 
     def _end(self, message: bytes) -> None:
         if self._events:
@@ -346,6 +357,8 @@ class Call:
             # Whatever is neither is refused by the message.
             body = payload if isinstance(payload, pb.Payload) else pb.Payload(json=payload)
             asked = pb.Callback(id=self._callbacks, kind=kind, name=name, payload=body)  # type: ignore[arg-type]
+            if (span := asks_as()) is not None:
+                asked.traceparent, asked.tracestate = span.traceparent, span.tracestate
             message = pb.Down(call=self.call_id, callback=asked).SerializeToString()
         except (TypeError, ValueError) as exc:
             # A name that is not Unicode, a payload that is not bytes.

@@ -38,6 +38,7 @@ from dspex_worker import (
     off_loop,
     tool_calls,
 )
+from dspex_worker.boundaries import Boundaries
 from dspex_worker.catalogue import Catalogue, is_tool
 from dspex_worker.config import ConfigError, WorkerConfig
 from dspex_worker.errors import InvalidInput, ProtocolError
@@ -115,6 +116,10 @@ class Engine:
             self._models.learn(lm)
         for tools in state.tools:
             self._tools.learn(tools)
+
+    def figures(self) -> tuple[int, int]:
+        """The threads that run calls now, and the instances that are kept."""
+        return self._threads.busy, len(self._instances)
 
     # -------------------------------------------------------------------------------------------- calls
 
@@ -262,7 +267,7 @@ def _settings_of(call: Call) -> dict[str, Any]:
         # Kept per call and dropped with it. DSPy's default is one list for the whole process, and none at all
         # breaks modules that read the trace of their own call.
         "trace": [],
-        "callbacks": [],
+        "callbacks": Boundaries(call),
         "stream_listeners": [],
         "usage_tracker": call.usage,
         CALL_SETTING: call,

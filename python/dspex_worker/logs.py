@@ -6,24 +6,39 @@ import io
 import logging
 import os
 import sys
+import urllib.parse
 from typing import TextIO
 
+from dspex_worker import tracing
 from dspex_worker.secrets import without_secrets
 
 
 class LineFormatter(logging.Formatter):
-    """`W dspex_worker.servicer: text`, with line ends escaped, an exception's traceback included."""
+    """`W dspex_worker.servicer: text`, with line ends escaped, an exception's traceback included.
+
+    Within a call the name is followed by ` [session=.. trace=..]`, as far as there are such, percent-encoded.
+    """
 
     def __init__(self) -> None:
-        super().__init__("%(levelname).1s %(name)s: %(message)s")
+        super().__init__("%(levelname).1s %(name)s%(dspex_call)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        return (
-            without_secrets(super().format(record))
-            .replace("\\", "\\\\")
-            .replace("\n", "\\n")
-            .replace("\r", "\\r")
-        )
+        record.dspex_call = _of_call()
+        line = without_secrets(super().format(record))
+        return line.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _of_call() -> str:
+    """Which call a line belongs to, in the form that the host reads."""
+    running = tracing.running()
+    if running is None:
+        return ""
+    facts = []
+    if running.session:
+        facts.append(f"session={urllib.parse.quote(running.session)}")
+    if running.trace is not None:
+        facts.append(f"trace={running.trace.trace_id}")
+    return f" [{' '.join(facts)}]" if facts else ""
 
 
 def configure(level: str) -> None:

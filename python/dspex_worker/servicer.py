@@ -10,8 +10,6 @@ import asyncio
 import logging
 import os
 import platform
-import resource
-import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -23,6 +21,7 @@ from dspex_worker import PROTOCOL, __version__
 from dspex_worker.call import Call, cancelled, error
 from dspex_worker.config import WorkerConfig
 from dspex_worker.deadlines import Deadlines
+from dspex_worker.figures import LoopLag, Memory
 from dspex_worker.fragments import ProtocolViolation, Reassembly, TooLarge
 from dspex_worker.host import Host
 from dspex_worker.proto import worker_pb2 as pb
@@ -31,8 +30,6 @@ log = logging.getLogger(__name__)
 
 # How many ended calls a connection remembers to tell a reused id from a new one.
 _REMEMBERED_CALLS = 1024
-# How old the figures of its memory are that a worker tells.
-_MEASURE_EVERY_S = 5.0
 # Of the messages in transit on one connection: as many times the limit of a single one.
 _CONNECTION_MESSAGES = 4
 
@@ -51,6 +48,10 @@ class Engine(Protocol):
         ...
 
     def failed(self, error: BaseException) -> pb.Error: ...
+
+    def figures(self) -> tuple[int, int]:
+        """The threads that run calls now, and the instances that are kept."""
+        ...
 
 
 class Link(Protocol):
@@ -83,8 +84,8 @@ class Servicer:
         self.drain_started = asyncio.Event()
         self.in_flight = 0
         self.calls = 0
-        self._measured = (0, 0)
-        self._measure_again = 0.0
+        self._lag = LoopLag(self.loop)
+        self._memory = Memory()
         self._awaiting_drain: list[Connection] = []
         self._connections: set[Connection] = set()
         capabilities = [*facts.get("capabilities", ()), "framed", "grpc"]
@@ -145,17 +146,16 @@ class Servicer:
             self._finish_drain()
 
     def stats(self) -> pb.Stats:
-        # Measuring takes milliseconds in a large process, and stops all calls meanwhile.
-        now = self.loop.time()
-        if now >= self._measure_again:
-            self._measured = _memory()
-            self._measure_again = now + _MEASURE_EVERY_S
-        rss, pss = self._measured
+        busy, instances = self.engine.figures()
         return pb.Stats(
             in_flight=self.in_flight,
             calls=self.calls,
-            rss_bytes=rss,
-            pss_bytes=pss,
+            rss_bytes=self._memory.rss(),
+            pss_bytes=self._memory.pss(),
+            loop_lag_us=self._lag.microseconds(),
+            sync_threads_busy=busy,
+            sync_threads=self.config.sync_threads,
+            instances=instances,
             draining=self.draining,
         )
 
@@ -347,14 +347,3 @@ def _decode(message: bytes) -> pb.Up:
         raise ProtocolViolation(
             f"{len(message)} bytes that are not a message of protocol {PROTOCOL}"
         ) from None
-
-
-def _memory() -> tuple[int, int]:
-    """Resident and proportional memory of this process in bytes; 0 where the system does not tell."""
-    try:
-        with open("/proc/self/smaps_rollup", "rb") as file:
-            sizes = {line.split()[0]: int(line.split()[1]) * 1024 for line in file if line.endswith(b" kB\n")}
-        return sizes.get(b"Rss:", 0), sizes.get(b"Pss:", 0)
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return (peak if sys.platform == "darwin" else peak * 1024), 0

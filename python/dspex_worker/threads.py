@@ -24,6 +24,11 @@ class Threads:
         self._limit = limit
         self._limiters: dict[int, anyio.CapacityLimiter] = {}
 
+    @property
+    def busy(self) -> int:
+        """The threads that run now."""
+        return sum(limiter.borrowed_tokens for limiter in self._limiters.values())
+
     async def run(self, function: Callable[[], Any], host: Host, depth: int) -> Any:
         """Runs a function on a thread, in the context of the call.
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from dspex_worker import tracing
 from dspex_worker.call import cancelled
 from dspex_worker.carrier.framed import FramedCarrier
 from dspex_worker.config import WorkerConfig
@@ -62,6 +63,7 @@ def prepare(config: WorkerConfig) -> dict[str, Any]:
     # Behind the directory of this package, before the installed packages, as PYTHONPATH would be.
     sys.path[1:1] = [path for path in config.python_path if path not in sys.path]
     engine = _engine()
+    tracing.prepare()
     for module in config.modules:
         try:
             importlib.import_module(module)

@@ -54,6 +54,12 @@ pub fn is_alive(pid: u32) -> bool {
         .is_some_and(|state| !"ZX".contains(state))
 }
 
+/// The process that started another.
+pub fn parent_of(pid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap()
+}
+
 /// Sends a signal to a process that the test started.
 pub fn kill(pid: u32, signal: &str) {
     let status = std::process::Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status();

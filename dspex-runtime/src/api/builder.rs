@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use dspex_state::store::{StateStore, StoreError};
 use dspex_state::{Quotas, SqliteStore, State};
-use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use super::Dspex;
 use super::dspex::Runtime;
+use super::pool_options::environments;
 use super::session::{Adapter, Registry, SessionLimits, start_sweeping};
-use crate::bridge::Bridge;
+use super::{Dspex, PoolOptions};
+use crate::bridge::{Bridge, CircuitBreaker};
 use crate::error::{Error, Result};
 use crate::lm::Lm;
-use crate::pool::env::{EnvConfig, Environment};
-use crate::pool::{Carrier, Endpoint, FleetConfig, Pool, PoolConfig, PoolError};
+use crate::pool::{DEFAULT_POOL, PoolError, Pools};
 use crate::tool::{Standing, States};
+
+/// So often an idempotent call is run again when nothing else is said: one loss of a worker is chance, two are bad luck.
+const DEFAULT_RETRIES: u32 = 2;
 
 /// The time that a call may take when nothing else is said.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
@@ -45,15 +47,14 @@ pub struct DspexBuilder {
     lm: Option<Lm>,
     adapter: Adapter,
     deadline: Duration,
-    pool: PoolConfig,
-    env: EnvConfig,
-    endpoints: Vec<Endpoint>,
-    token: Option<SecretString>,
-    unencrypted: bool,
+    pub(super) default_pool: PoolOptions,
+    pools: Vec<(String, PoolOptions)>,
     store: Store,
     limits: SessionLimits,
     states: States,
     tool_concurrency: Option<usize>,
+    retries: u32,
+    breaker: Option<CircuitBreaker>,
 }
 
 /// Where sessions are kept.
@@ -70,15 +71,14 @@ impl DspexBuilder {
             lm: None,
             adapter: Adapter::default(),
             deadline: DEFAULT_DEADLINE,
-            pool: PoolConfig::default(),
-            env: EnvConfig::new(),
-            endpoints: Vec::new(),
-            token: None,
-            unencrypted: false,
+            default_pool: PoolOptions::new(),
+            pools: Vec::new(),
             store: Store::Ephemeral,
             limits: SessionLimits::default(),
             states: States::default(),
             tool_concurrency: None,
+            retries: DEFAULT_RETRIES,
+            breaker: None,
         }
     }
 
@@ -100,98 +100,30 @@ impl DspexBuilder {
         self
     }
 
-    /// How many Python processes run. Default: 2; at least 1. One serves hundreds of calls that wait for a model, so
-    /// more than the machine's cores seldom helps.
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.pool.workers = workers.max(1);
+    /// How often a call that is marked as [idempotent](crate::Run::idempotent) is run again at most, within its deadline: after the
+    /// loss of its worker, with short pauses that differ, or when its language model says that it may be asked again. Default: 2.
+    /// Calls of which nothing ran are tried again anyway.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
         self
     }
 
-    /// How many calls one worker runs at once. Default: 32; at least 1.
-    pub fn in_flight_per_worker(mut self, calls: usize) -> Self {
-        self.pool.in_flight_per_worker = calls.max(1);
+    /// Leaves language models that keep failing alone for a while; see [`CircuitBreaker`]. Default: none does, so that what happens to
+    /// one call says nothing about another.
+    pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
+        self.breaker = Some(breaker);
         self
     }
 
-    /// How many calls may wait for a worker before [`PoolError::Saturated`] answers at once. Default: 1024.
-    pub fn queue_limit(mut self, calls: usize) -> Self {
-        self.pool.queue_limit = calls;
-        self
-    }
-
-    /// The largest message, either way, in bytes. Default: 64 MiB.
-    pub fn max_message_bytes(mut self, bytes: u64) -> Self {
-        self.pool.max_message_bytes = bytes;
-        self
-    }
-
-    /// How long a cancelled call may go on in Python before its worker is killed and replaced. Default: 5 s.
-    pub fn cancel_grace(mut self, grace: Duration) -> Self {
-        self.pool.cancel_grace = grace;
-        self
-    }
-
-    /// How long the first worker may take to be ready, once the environment is there. Default: 60 s.
-    pub fn start_timeout(mut self, timeout: Duration) -> Self {
-        self.pool.start_timeout = timeout;
-        self
-    }
-
-    /// In how many threads one worker runs DSPy modules that have no async form. Default: 8; at least 1.
-    pub fn sync_threads(mut self, threads: usize) -> Self {
-        self.pool.sync_threads = threads.max(1);
-        self
-    }
-
-    /// Lets calls reach the public classes and functions of a Python module besides DSPy.
-    pub fn allow_module(mut self, module: impl Into<String>) -> Self {
-        self.pool.modules.push(module.into());
-        self
-    }
-
-    /// A directory in which Python looks for your modules.
-    pub fn python_path(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.pool.python_path.push(dir.into());
-        self
-    }
-
-    /// How messages reach local workers. Default: [`Carrier::Framed`].
-    pub fn carrier(mut self, carrier: Carrier) -> Self {
-        self.pool.carrier = carrier;
-        self
-    }
-
-    /// Where the Python environment comes from. Default: provisioned from the embedded lock into the user's cache,
-    /// or the interpreter that `DSPEX_PYTHON` names.
-    pub fn environment(mut self, env: EnvConfig) -> Self {
-        self.env = env;
-        self
-    }
-
-    /// Uses a worker that an operator started, instead of local ones. May be given several times.
+    /// Another pool, with workers, environment, sizes, limits and a queue of its own. Sessions
+    /// ([`SessionConfig::pool`](super::SessionConfig::pool)), instances and calls choose it by its name. One given again replaces the
+    /// one before.
     ///
-    /// Such a worker is started with `dspex serve --listen unix:/path` (or `HOST:PORT`) of the crate `dspex-cli`, or
-    /// with `python -I run.py serve ..` and the interpreter and the `run.py` that the example `provision` prints;
-    /// `--help` tells the rest. One on another machine needs TLS, with the feature `tls`: keys and tokens travel on the
-    /// connection. See `docs/security.md`.
-    ///
-    /// Each call goes to the endpoint with the fewest, those of other hosts included. One that is gone, drains or does
-    /// not answer gets none until it answers again.
-    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
-        self.endpoints.push(endpoint);
-        self
-    }
-
-    /// Lets [`endpoint`](Self::endpoint)s be on other machines, although their connections are not encrypted: only for
-    /// a network that nobody else can read.
-    pub fn allow_unencrypted_endpoints(mut self) -> Self {
-        self.unencrypted = true;
-        self
-    }
-
-    /// The token of this host at [`endpoint`](Self::endpoint)s that have none of their own.
-    pub fn token(mut self, token: impl Into<SecretString>) -> Self {
-        self.token = Some(token.into());
+    /// The other settings here are those of the pool `default`, for all that chooses none.
+    pub fn pool(mut self, name: impl Into<String>, options: PoolOptions) -> Self {
+        let name = name.into();
+        self.pools.retain(|(other, _)| *other != name);
+        self.pools.push((name, options));
         self
     }
 
@@ -255,29 +187,27 @@ impl DspexBuilder {
         if let Some(lm) = &self.lm {
             lm.validate()?;
         }
-        for endpoint in &self.endpoints {
-            endpoint
-                .check()
-                .map_err(|problem| PoolError::Endpoint { endpoint: endpoint.to_string(), problem })?;
+        let mut pools = vec![(DEFAULT_POOL.to_owned(), self.default_pool)];
+        for (name, options) in self.pools {
+            if name == DEFAULT_POOL {
+                pools[0].1 = options;
+            } else if name.is_empty() || name.chars().any(char::is_control) {
+                return Err(PoolError::Name(name).into());
+            } else {
+                pools.push((name, options));
+            }
         }
-        if let Some(far) = self.endpoints.iter().find(|endpoint| !self.unencrypted && !endpoint.is_private())
-        {
-            return Err(PoolError::Unencrypted(far.to_string()).into());
-        }
+        pools.iter().try_for_each(|(_, options)| options.check())?;
         // First what is quick to fail.
         let owns_store = !matches!(self.store, Store::Other(_));
         let state = open(self.store).await?;
-        let fleet = if self.endpoints.is_empty() {
-            local_fleet(self.env).await?
-        } else {
-            let token = self.token.as_ref();
-            let addresses = self.endpoints.into_iter().map(|endpoint| endpoint.or_token(token)).collect();
-            FleetConfig::Endpoints { addresses }
-        };
-        let pool = Pool::start(self.pool, fleet).await?;
+        let environments = environments(&pools).await?;
+        let plans = pools.into_iter().zip(environments);
+        let plans = plans.map(|((name, options), environment)| (name, options.plan(environment)));
+        let pools = Pools::start(plans.collect()).await?;
         let ended = CancellationToken::new();
         let runtime = Runtime {
-            bridge: Bridge::new(pool),
+            bridge: Bridge::new(pools, self.retries, self.breaker),
             sessions: Registry::default(),
             state,
             owns_store,
@@ -305,17 +235,4 @@ async fn open(store: Store) -> Result<State> {
     };
     let opened = tokio::task::spawn_blocking(open).await;
     opened.map_err(|error| Error::Store(StoreError::Unavailable { doing: "open", source: error.into() }))?
-}
-
-async fn local_fleet(env: EnvConfig) -> Result<FleetConfig> {
-    // A thread of its own: the runtime's end would wait for one of its blocking threads, so that a program that gave
-    // up on `start` could not exit before the environment is complete.
-    let (done, provisioned) = tokio::sync::oneshot::channel();
-    let provisioning = std::thread::Builder::new().name("dspex-provisioning".to_owned()).spawn(move || {
-        let _ = done.send(Environment::provision(&env));
-    });
-    let failed = |error| Error::Pool(PoolError::Io { what: "the environment could not be provided", error });
-    provisioning.map_err(failed)?;
-    let environment = provisioned.await.map_err(|error| failed(std::io::Error::other(error)))??;
-    Ok(FleetConfig::Local { python: environment.python, worker_dir: environment.worker_dir })
 }

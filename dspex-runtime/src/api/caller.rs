@@ -20,6 +20,7 @@ use crate::error::{Error, Phase, Result};
 use crate::functions::{CallHost, Functions};
 use crate::lm::Lm;
 use crate::proto::Payload;
+use crate::telemetry::{TraceContext, Traced};
 use crate::tool::{Answered, Entry, Scope, Standing, ToolError};
 use crate::wire;
 
@@ -54,6 +55,10 @@ pub struct CallContext {
 pub(crate) struct CallOptions {
     pub(crate) deadline: Option<Duration>,
     pub(crate) idempotent: bool,
+    /// The pool that it runs in.
+    pub(crate) pool: Option<Arc<str>>,
+    /// Ends it when it is cancelled.
+    pub(crate) cancellation: Option<CancellationToken>,
     pub(crate) lm: Option<Lm>,
     pub(crate) adapter: Option<Adapter>,
     /// What variables steer the call; only for calls in a session.
@@ -64,6 +69,8 @@ pub(crate) struct CallOptions {
     pub(crate) functions: Arc<Functions>,
     /// Who reads what happens while the call runs.
     pub(crate) events: CallEvents,
+    /// The trace that the program says the call belongs to.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl CallContext {
@@ -85,7 +92,10 @@ impl CallContext {
             call = steering.apply(&session.variables(), call, options.takes_inputs).await?;
         }
         let Steered { target, inputs, lm } = call;
-        let above = self.standing()?;
+        let mut above = self.standing()?;
+        if let Some(trace) = &options.trace {
+            above.trace = Some(Traced::given(trace.clone()));
+        }
         let below = above.below(Some(Arc::new(Semaphore::new(1))));
         let cancelled = CancellationToken::new();
         let host = self.host(&target, &below, &cancelled, options);
@@ -94,6 +104,7 @@ impl CallContext {
         let request = Request {
             target,
             inputs,
+            pool: options.pool.clone().or_else(|| session.and_then(SessionState::pool)),
             session: session.map(|session| session.id().to_owned()).unwrap_or_default(),
             lm,
             variables: self.session.as_ref().map(SessionState::variables),
@@ -104,6 +115,7 @@ impl CallContext {
             adapter: adapter.unwrap_or(self.runtime.adapter).name(),
             deadline: options.deadline.unwrap_or(self.runtime.deadline),
             idempotent: options.idempotent,
+            cancellation: options.cancellation.clone(),
             tracker: session.map(|session| session.tracker().clone()),
         };
         match session {
@@ -119,7 +131,7 @@ impl CallContext {
 
     /// Where a call stands that is made here.
     fn standing(&self) -> Result<Standing> {
-        let standing = self.standing.clone().or_deeper(Standing::here());
+        let standing = self.standing.clone().or_deeper(Standing::here()).in_trace_of_task();
         if standing.depth > MAX_NESTING { Err(Error::TooDeep { limit: MAX_NESTING }) } else { Ok(standing) }
     }
 
@@ -190,9 +202,14 @@ impl CallContext {
 
     /// Has a worker build the instance, so that what is wrong with its spec is known at once.
     pub(crate) async fn check(&self, spec: &Arc<Spec>) -> Result<()> {
+        self.check_with(spec, &CallOptions::default()).await
+    }
+
+    /// The same with settings.
+    pub(crate) async fn check_with(&self, spec: &Arc<Spec>, options: &CallOptions) -> Result<()> {
         self.check_functions(spec)?;
         // Building changes nothing, so it may be tried again.
-        let options = CallOptions { idempotent: true, ..CallOptions::default() };
+        let options = CallOptions { idempotent: true, ..options.clone() };
         self.run(Target::Check(spec.clone()), Bytes::new(), &options).await.map(drop)
     }
 }

@@ -17,7 +17,8 @@ use super::{DspexBuilder, Prediction};
 use crate::bridge::Bridge;
 use crate::error::Result;
 use crate::lm::Lm;
-use crate::pool::{Load, PoolEvent};
+use crate::pool::{Load, PoolEvent, PoolInfo};
+use crate::telemetry::{TraceContext, Traced};
 use crate::tool::{Standing, States};
 
 /// A running dspex: Python workers with the real DSPy, sessions, and the default language model.
@@ -84,6 +85,28 @@ impl Dspex {
         self.runtime.state.store()
     }
 
+    /// A handle whose calls belong to this trace, and those of the sessions that it gives.
+    ///
+    /// ```no_run
+    /// # async fn run(dspex: dspex_runtime::Dspex, header: &str) -> dspex_runtime::Result<()> {
+    /// use dspex_runtime::TraceContext;
+    /// use serde_json::json;
+    ///
+    /// // Of an HTTP request; one without the header, or with a broken one, has none.
+    /// let dspex = match TraceContext::parse(header, "") {
+    ///     Ok(trace) => dspex.traced(trace),
+    ///     Err(_) => dspex,
+    /// };
+    /// dspex.predict("question -> answer", &json!({"question": "What is 6 times 7?"})).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn traced(&self, trace: TraceContext) -> Self {
+        let mut traced = self.clone();
+        traced.standing.trace = Some(Traced::given(trace));
+        traced
+    }
+
     /// DSPy by dotted paths, without a session.
     #[must_use]
     pub fn dspy(&self) -> Dspy {
@@ -141,29 +164,35 @@ impl Dspex {
         Health::compute(self).await
     }
 
-    /// The pool's load now.
+    /// The load of the pool `default` now.
     #[must_use]
     pub fn load(&self) -> Load {
         self.runtime.bridge.pool().load()
     }
 
-    /// The process ids of the workers that take calls now.
+    /// All pools as they are now, by their names.
+    #[must_use]
+    pub fn pools(&self) -> Vec<PoolInfo> {
+        self.runtime.bridge.pools().info()
+    }
+
+    /// The process ids of the workers of the pool `default` that take calls now.
     #[must_use]
     pub fn worker_pids(&self) -> Vec<u32> {
         self.runtime.bridge.pool().links().iter().map(|link| link.hello().pid).collect()
     }
 
-    /// What happens to the workers from now on: ends and their causes, replacements, back-offs. A listener that is more than
+    /// What happens to the workers of all pools from now on: ends and their causes, replacements, back-offs. A listener that is more than
     /// 1,024 events behind misses the oldest and is told how many.
     #[must_use]
     pub fn pool_events(&self) -> tokio::sync::broadcast::Receiver<PoolEvent> {
-        self.runtime.bridge.pool().events()
+        self.runtime.bridge.pools().events().subscribe()
     }
 
     /// Takes no new calls, lets those that run finish for at most `patience`, then ends every Python process and closes the
     /// store, unless it is one that was given with [`store`](DspexBuilder::store).
     pub async fn shutdown(&self, patience: Duration) {
-        self.runtime.bridge.pool().shutdown(patience).await;
+        self.runtime.bridge.pools().shutdown(patience).await;
         if self.runtime.owns_store
             && let Err(error) = self.runtime.state.store().close().await
         {

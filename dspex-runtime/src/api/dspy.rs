@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::bindings::{Args, Bound, Callable, IntoTools, ModuleSpec, Part};
+use super::call_settings::call_settings;
 use super::caller::{CallContext, CallOptions, Caller, decode_document, encode_document};
 use super::steering::{Binding, Steering};
 use super::{Prediction, Session};
@@ -32,10 +33,15 @@ use crate::proto::Payload;
 /// let state = dspy.call_instance_method(&instance, "dump_state", &json!({})).await?;
 /// # Ok(()) }
 /// ```
+///
+/// Settings hold for all calls on the handle: `dspex.dspy().idempotent(true).deadline(limit)`.
 #[derive(Clone)]
 pub struct Dspy {
     context: CallContext,
+    options: CallOptions,
 }
+
+call_settings!([] Dspy);
 
 /// What an untyped instance is made of.
 #[derive(Clone, Debug)]
@@ -118,8 +124,8 @@ impl DynInstance {
         Self { spec, steering }
     }
 
-    fn options(&self) -> CallOptions {
-        CallOptions { steering: Some(self.steering.clone()), ..CallOptions::default() }
+    fn options(&self, of: &CallOptions) -> CallOptions {
+        CallOptions { steering: Some(self.steering.clone()), ..of.clone() }
     }
 
     pub(crate) fn spec(&self) -> &Spec {
@@ -147,7 +153,7 @@ pub struct Availability {
 
 impl Dspy {
     pub(crate) fn new(context: CallContext) -> Self {
-        Self { context }
+        Self { context, options: CallOptions::default() }
     }
 
     /// Calls a public function, or constructs a class and answers with its JSON form.
@@ -158,7 +164,7 @@ impl Dspy {
     pub async fn call(&self, path: &str, args: &Value, kwargs: &Value) -> Result<Value> {
         let inputs = encode_document(&json!({"args": args, "kwargs": kwargs}))?;
         let target = Target::Function(path.to_owned());
-        let payload = self.context.run(target, inputs, &CallOptions::default()).await?;
+        let payload = self.context.run(target, inputs, &self.options).await?;
         answer(&payload, path)
     }
 
@@ -170,7 +176,7 @@ impl Dspy {
     /// signature that does not hold, [`Error::Python`](crate::Error::Python) where the constructor raises.
     pub async fn create_instance(&self, spec: InstanceSpec) -> Result<DynInstance> {
         let spec = Arc::new(spec.into_spec()?);
-        self.context.check(&spec).await?;
+        self.context.check_with(&spec, &self.options).await?;
         Ok(DynInstance::new(spec, Arc::default()))
     }
 
@@ -181,7 +187,7 @@ impl Dspy {
     /// Whatever the call ends with; see [`Error`](crate::Error).
     pub async fn execute(&self, instance: &DynInstance, inputs: &Value) -> Result<Prediction<Value>> {
         let target = Target::Instance { spec: instance.spec.clone(), method: String::new() };
-        let options = CallOptions { takes_inputs: true, ..instance.options() };
+        let options = CallOptions { takes_inputs: true, ..instance.options(&self.options) };
         let payload = self.context.run(target, encode_document(inputs)?, &options).await?;
         prediction(&payload, &instance.spec.class)
     }
@@ -198,7 +204,8 @@ impl Dspy {
         args: &Value,
     ) -> Result<Value> {
         let target = Target::Instance { spec: instance.spec.clone(), method: method.to_owned() };
-        let payload = self.context.run(target, encode_document(args)?, &instance.options()).await?;
+        let payload =
+            self.context.run(target, encode_document(args)?, &instance.options(&self.options)).await?;
         answer(&payload, &instance.spec.class)
     }
 
@@ -242,7 +249,7 @@ impl Dspy {
     /// [`Error::NotAllowed`](crate::Error::NotAllowed) for a module that was not allowed.
     pub async fn discover_schema(&self, modules: &[&str]) -> Result<Value> {
         let modules = modules.iter().map(|module| (*module).to_owned()).collect();
-        let options = CallOptions { idempotent: true, ..CallOptions::default() };
+        let options = CallOptions { idempotent: true, ..self.options.clone() };
         let payload = self.context.run(Target::Introspect(modules), bytes::Bytes::new(), &options).await?;
         decode_document(&payload, "introspection")
     }
@@ -255,7 +262,7 @@ impl Dspy {
     ///
     /// [`Error::InvalidInput`](crate::Error) for a signature that does not hold.
     pub async fn resolve_signature(&self, signature: &Value) -> Result<Value> {
-        let options = CallOptions { idempotent: true, ..CallOptions::default() };
+        let options = CallOptions { idempotent: true, ..self.options.clone() };
         let inputs = encode_document(&json!({"signature": signature}))?;
         let payload = self.context.run(Target::Introspect(Vec::new()), inputs, &options).await?;
         decode_document(&payload, "introspection")

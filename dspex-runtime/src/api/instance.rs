@@ -4,7 +4,6 @@ use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -12,14 +11,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::call_settings::call_settings;
 use super::caller::{CallContext, CallOptions, Caller, decode, encode, encode_document};
 use super::session::Instances;
 use super::steering::{Binding, Steering};
-use super::{Adapter, CallStream, InstanceSpec, Module, Prediction, Session};
+use super::{CallStream, InstanceSpec, Module, Prediction, Session};
 use crate::bridge::{Spec, Target};
 use crate::error::{Error, Problem, Problems, Result};
 use crate::functions::Reward;
-use crate::lm::Lm;
 
 /// An instance of a DSPy module in a session.
 ///
@@ -28,8 +27,7 @@ use crate::lm::Lm;
 ///
 /// ```no_run
 /// # use dspex_runtime::{Instance, Module, Result};
-/// # use std::time::Duration;
-/// # async fn run<M: Module<Inputs = String>>(triage: Instance<M>) -> Result<()> {
+/// # /// # async fn run<M: Module<Inputs = String>>(triage: Instance<M>) -> Result<()> {
 /// let outputs = triage.execute("The checkout is down".into()).await?;
 /// let prediction = triage.run("The checkout is down".into()).deadline(Duration::from_secs(20)).await?;
 /// println!("{} tokens", prediction.usage().total_tokens());
@@ -39,12 +37,13 @@ pub struct Instance<M> {
     session: Session,
     spec: Arc<Spec>,
     steering: Arc<Steering>,
+    pool: Option<Arc<str>>,
     module: PhantomData<fn() -> M>,
 }
 
 impl<M: Module> Instance<M> {
     pub(crate) fn new(session: Session, spec: Arc<Spec>, steering: Arc<Steering>) -> Self {
-        Self { session, spec, steering, module: PhantomData }
+        Self { session, spec, steering, pool: None, module: PhantomData }
     }
 
     /// Calls the module.
@@ -61,7 +60,16 @@ impl<M: Module> Instance<M> {
         let mut run = Run::new(self.session.context(), self.spec.clone(), inputs);
         run.options.steering = Some(self.steering.clone());
         run.options.takes_inputs = true;
+        run.options.pool = self.pool.clone();
         run
+    }
+
+    /// The same instance, whose calls run in this pool, as far as they choose none themselves. Being data, an instance has no other
+    /// bond with a pool.
+    #[must_use]
+    pub fn pool(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.pool = Some(name.into());
+        self
     }
 
     /// Calls the module, and gives what happens meanwhile as it does: the tools that run, what they stream, the answer last.
@@ -170,7 +178,11 @@ impl<M: Module> Instance<M> {
     ) -> Result<T> {
         let target = Target::Instance { spec: self.spec.clone(), method: method.to_owned() };
         let context = self.session.context();
-        let options = CallOptions { steering: Some(self.steering.clone()), ..CallOptions::default() };
+        let options = CallOptions {
+            steering: Some(self.steering.clone()),
+            pool: self.pool.clone(),
+            ..CallOptions::default()
+        };
         let payload = context.run(target, encode_document(arguments)?, &options).await?;
         Ok(decode::<Returned<T>>(&payload, &self.spec.class)?.value)
     }
@@ -194,6 +206,7 @@ impl<M> Clone for Instance<M> {
             session: self.session.clone(),
             spec: self.spec.clone(),
             steering: self.steering.clone(),
+            pool: self.pool.clone(),
             module: PhantomData,
         }
     }
@@ -228,33 +241,6 @@ impl<M: Module> Run<M> {
         Self { context, spec, inputs, options: CallOptions::default(), module: PhantomData }
     }
 
-    /// How long the call may take, waiting for a worker included.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.options.deadline = Some(deadline);
-        self
-    }
-
-    /// The call may be run again if its worker is lost. Without this, such a call ends with
-    /// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown).
-    ///
-    /// A call that is run again runs its tools again, as all that it does, and its events come again, from the first.
-    pub fn idempotent(mut self, idempotent: bool) -> Self {
-        self.options.idempotent = idempotent;
-        self
-    }
-
-    /// The language model of this call.
-    pub fn lm(mut self, lm: impl Into<Lm>) -> Self {
-        self.options.lm = Some(lm.into());
-        self
-    }
-
-    /// The adapter of this call.
-    pub fn adapter(mut self, adapter: Adapter) -> Self {
-        self.options.adapter = Some(adapter);
-        self
-    }
-
     /// Runs the call while its events are read; see [`Instance::stream`].
     pub fn stream(mut self) -> CallStream<Prediction<M::Answer>> {
         CallStream::new(move |events| {
@@ -270,6 +256,8 @@ impl<M: Module> Run<M> {
         decode::<Prediction<M::Outputs>>(&payload, &class)?.try_map(M::answer)
     }
 }
+
+call_settings!([M: Module] Run<M>);
 
 impl<M: Module> IntoFuture for Run<M> {
     type Output = Result<Prediction<M::Answer>>;

@@ -4,6 +4,7 @@
 
 pub mod bindings;
 mod builder;
+mod call_settings;
 mod caller;
 mod dspex;
 mod dspy;
@@ -12,9 +13,11 @@ mod health;
 mod instance;
 pub mod literal;
 mod module;
+mod pool_options;
 mod prediction;
 mod predictor;
 mod session;
+mod signals;
 mod signature;
 mod steering;
 mod tools;
@@ -29,12 +32,14 @@ pub use events::{CallEvent, CallStream};
 pub use health::{Health, Status};
 pub use instance::{Instance, Run};
 pub use module::{Definition, FieldType, IntoAnswer, Module, call, call_method, create};
+pub use pool_options::PoolOptions;
 pub use prediction::{Prediction, TokenUsage};
 pub use predictor::{ChainOfThought, Predict, Reasoned};
 pub use session::{
     Adapter, Deleted, InstanceInfo, Instances, Session, SessionConfig, SessionFilter, SessionId, SessionInfo,
     SessionStats, Sessions,
 };
+pub use signals::ShutdownSignal;
 pub use signature::{Both, IntoOptional, ReasoningIsFree, Signature, SignatureDefinition, contains};
 pub use steering::Binding;
 pub(crate) use tools::SessionTools;

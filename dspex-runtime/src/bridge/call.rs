@@ -7,20 +7,24 @@ use dspex_state::Variables;
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
+use super::breaker::CircuitBreaker;
+use super::breakers::{Asked, Breakers, Refusal, unavailable};
 use super::callbacks::{self, Reach};
+use super::examine::Examiner;
+use super::retry::{Missed, Tries, random};
 use super::{HostFunctions, Spec, ToolDocument, errors};
 use crate::error::{Error, Phase, Result};
 use crate::functions::Functions;
 use crate::lm::Lm;
-use crate::pool::transport::{Call, Inbound, Link, SendError};
-use crate::pool::{Lease, LeaseError, Pool, PoolError};
+use crate::pool::transport::{Call, Inbound, SendError};
+use crate::pool::{InUse, Lease, LeaseError, Pool, PoolError, Pools, Want, WorkerEnd};
 use crate::proto::{self, Open, Payload, SessionView, cancel, down, open, up};
+use crate::telemetry::{CallWatch, RunWatch};
 use crate::tool::Standing;
-
-/// A call that its worker's loss left undone is run again at most this often, where that is allowed.
-const RETRIES: usize = 2;
 
 /// What a call is about.
 pub(crate) enum Target {
@@ -47,11 +51,21 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    fn spec(&self) -> Option<&Arc<Spec>> {
+    pub(super) fn spec(&self) -> Option<&Arc<Spec>> {
         match self {
             Self::Instance { spec, .. } | Self::Check(spec) => Some(spec),
             Self::Function(_) | Self::Introspect(_) | Self::Tool { .. } => None,
         }
+    }
+
+    /// Whether it is the call of a module, which asks its language model as a rule.
+    fn calls_model(&self) -> bool {
+        matches!(self, Self::Instance { method, .. } if method.is_empty())
+    }
+
+    /// Whether it is a run of an optimizer: nothing else of DSPy's has a `compile`.
+    fn optimizes(&self) -> bool {
+        matches!(self, Self::Instance { method, .. } if method == "compile")
     }
 
     /// The functions of the program that its instance has; none for most.
@@ -60,11 +74,19 @@ impl Target {
     }
 
     /// What errors call it.
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         match self {
             Self::Instance { spec, .. } | Self::Check(spec) => &spec.class,
             Self::Function(path) | Self::Tool { path, .. } => path,
             Self::Introspect(_) => "introspection",
+        }
+    }
+
+    /// The method of an instance; empty for all else.
+    pub(super) fn method(&self) -> &str {
+        match self {
+            Self::Instance { method, .. } => method,
+            _ => "",
         }
     }
 
@@ -92,6 +114,8 @@ pub(crate) struct Request {
     pub(crate) target: Target,
     /// Its inputs as JSON; empty where it takes none.
     pub(crate) inputs: bytes::Bytes,
+    /// The name of the pool; the default one if none is chosen.
+    pub(crate) pool: Option<Arc<str>>,
     /// The session's id; empty without one.
     pub(crate) session: String,
     /// The language model that it uses.
@@ -112,57 +136,169 @@ pub(crate) struct Request {
     pub(crate) deadline: Duration,
     /// May be run again if its worker was lost.
     pub(crate) idempotent: bool,
+    /// Ends the call when it is cancelled.
+    pub(crate) cancellation: Option<CancellationToken>,
     /// Knows the call until Python has ended it.
     pub(crate) tracker: Option<TaskTracker>,
 }
 
-/// Runs calls on a pool.
+/// Runs calls on pools.
 pub(crate) struct Bridge {
-    pool: Pool,
+    pools: Pools,
+    /// How often a call is run again at most, where that is allowed.
+    retries: u32,
+    breakers: Arc<Breakers>,
+    suspects: Examiner,
 }
 
 impl Bridge {
-    /// A bridge over a running pool.
-    pub(crate) fn new(pool: Pool) -> Self {
-        Self { pool }
+    /// A bridge over running pools.
+    pub(crate) fn new(pools: Pools, retries: u32, breaker: Option<CircuitBreaker>) -> Self {
+        Self { pools, retries, breakers: Breakers::new(breaker), suspects: Examiner::default() }
     }
 
-    /// The pool below.
+    /// The pools below.
+    pub(crate) fn pools(&self) -> &Pools {
+        &self.pools
+    }
+
+    /// The pool of all that chooses none.
     pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
+        self.pools.default_pool()
     }
 
-    /// Runs a call to its end. Dropping the future cancels it in Python.
+    /// That there is a pool of this name.
+    pub(crate) fn check_pool(&self, name: &str) -> Result<()> {
+        self.pools.get(Some(name)).map(drop).map_err(|pools| pools.error(Some(name)))
+    }
+
+    /// The pool that a request runs in.
+    async fn pool_of(&self, request: &Request, deadline: Instant) -> Result<InUse> {
+        let name = request.pool.as_deref();
+        if !request.target.optimizes() {
+            return Ok(InUse::of(self.pools.get(name).map_err(|pools| pools.error(name))?.clone()));
+        }
+        let started = tokio::time::timeout_at(deadline, self.pools.optimizers(name)).await;
+        let started = started.map_err(|_| lease_error(LeaseError::Deadline, request))?;
+        Ok(started.map_err(|pools| pools.error(name))??)
+    }
+
+    /// Runs a call to its end. Dropping the future cancels it in Python, and so does its token.
     pub(crate) async fn run(&self, request: &Request) -> Result<Payload> {
+        let Some(token) = &request.cancellation else { return self.run_alone(request).await };
+        tokio::select! {
+            biased;
+            () = token.cancelled() => Err(Error::Cancelled("the program cancelled it".to_owned())),
+            result = self.run_alone(request) => result,
+        }
+    }
+
+    async fn run_alone(&self, request: &Request) -> Result<Payload> {
         if let Some(lm) = &request.lm {
             lm.validate()?;
         }
         let deadline = far_from_now(request.deadline);
-        let mut attempt = 0;
+        let pool = self.pool_of(request, deadline).await?;
+        let Request { target, session, above, .. } = request;
+        let callee = (target.name(), target.method());
+        let mut watch = CallWatch::begin(pool.telemetry(), callee, session, above.trace.as_ref());
+        let span = watch.span().clone();
+        let result = self.run_watched(&pool, request, deadline, &mut watch).instrument(span).await;
+        watch.ended(&result);
+        result
+    }
+
+    /// Tries until there is an end, or no other try is allowed.
+    async fn run_watched(
+        &self,
+        pool: &Pool,
+        request: &Request,
+        deadline: Instant,
+        watch: &mut CallWatch,
+    ) -> Result<Payload> {
+        let mut tries = Tries::new(request.idempotent, self.retries);
         loop {
-            let reserve = request.above.reserve.as_ref();
-            let lease = self
-                .pool
-                .lease(Some(deadline), reserve)
-                .await
-                .map_err(|error| lease_error(error, request))?;
-            check_fingerprint(&lease, request)?;
-            match self.attempt(lease, request, deadline).await? {
-                Attempt::Ended(result) => return result,
-                Attempt::NeverStarted => {}
-                Attempt::Lost(link) if !request.idempotent || attempt >= RETRIES => {
-                    return Err(Error::OutcomeUnknown { end: link.end().await });
-                }
-                Attempt::Lost(link) => {
-                    attempt += 1;
-                    let end = link.end_so_far();
-                    tracing::info!(target: "dspex::bridge", attempt, %end, "an idempotent call is run again");
-                }
+            let (missed, error) = match self.once(pool, request, deadline, watch).await? {
+                Attempt::Ended(Err(error)) => match error.asks_to_come_again() {
+                    Some(wait) => (Missed::Later(wait), error),
+                    None => return Err(error),
+                },
+                Attempt::Ended(ended) => return ended,
+                Attempt::NeverStarted => (Missed::NeverBegan, lease_error(LeaseError::Deadline, request)),
+                Attempt::Lost(end) => (Missed::Lost, Error::OutcomeUnknown { end }),
+            };
+            let remains = deadline.saturating_duration_since(Instant::now());
+            let Some(pause) = tries.again(missed, remains, random()) else { return Err(error) };
+            if missed != Missed::NeverBegan {
+                watch.retried();
+                let attempt = tries.made();
+                tracing::info!(target: "dspex::bridge", attempt, ?pause, %error, "an idempotent call is run again");
+            }
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
             }
         }
     }
 
-    async fn attempt(&self, lease: Lease, request: &Request, deadline: Instant) -> Result<Attempt> {
+    /// One try, with what the model's breaker and the losses of workers have to say.
+    async fn once(
+        &self,
+        pool: &Pool,
+        request: &Request,
+        deadline: Instant,
+        watch: &mut CallWatch,
+    ) -> Result<Attempt> {
+        let asked = match self.ask_breaker(request) {
+            Ok(asked) => asked,
+            Err(refusal) => return Ok(Attempt::Ended(Err(refusal.error()))),
+        };
+        let examined = self.suspects.examine(request, deadline).await?;
+        let want = Want {
+            session: &request.session,
+            spec: request.target.spec().map(|spec| spec.hash.as_str()),
+            deadline: Some(deadline),
+            reserve: request.above.reserve.as_ref(),
+        };
+        let queued = watch.queue();
+        let lease = pool.lease(want).instrument(queued.span().clone()).await;
+        let lease = lease.map_err(|error| lease_error(error, request))?;
+        let run = watch.placed(queued, &lease);
+        check_fingerprint(&lease, request)?;
+        let worker = lease.link.clone();
+        let attempt = self.attempt(pool, lease, request, deadline, (watch, run)).await?;
+        match &attempt {
+            Attempt::Ended(ended) => {
+                examined.survived();
+                if let Some(asked) = asked {
+                    asked.ended(ended, request.target.calls_model());
+                }
+            }
+            Attempt::Lost(end) => examined.lost(request, worker.hello(), end),
+            Attempt::NeverStarted => {}
+        }
+        Ok(attempt)
+    }
+
+    /// Whether the call's model may be asked now. Models in Rust are asked for each request of DSPy's, so only a breaker that is open
+    /// keeps the call from starting.
+    fn ask_breaker(&self, request: &Request) -> Result<Option<Asked>, Refusal> {
+        match &request.lm {
+            Some(lm) if request.target.calls_model() => match lm.is_host() {
+                true => self.breakers.check(lm).map(|()| None),
+                false => self.breakers.admit(lm),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        pool: &Pool,
+        lease: Lease,
+        request: &Request,
+        deadline: Instant,
+        (watch, mut run): (&mut CallWatch, RunWatch),
+    ) -> Result<Attempt> {
         let Lease { link, mut permit } = lease;
         if let Some(tracker) = &request.tracker {
             permit.track(tracker.token());
@@ -172,7 +308,7 @@ impl Bridge {
             return Err(Error::DeadlineExceeded { after: request.deadline, phase: Phase::Queued });
         }
         let remaining = deadline.saturating_duration_since(Instant::now());
-        let open = Open {
+        let mut open = Open {
             target: Some(request.target.to_wire()),
             inputs: Some(Payload { json: request.inputs.clone(), attachments: Vec::new() }),
             // The worker's own deadline is a safety net behind the host's; it comes a little later.
@@ -187,6 +323,7 @@ impl Bridge {
             depth: request.above.depth,
             ..Open::default()
         };
+        run.tell(&mut open);
         let mut call = match link.open(open, permit) {
             Ok(call) => call,
             Err(SendError::Lost) => {
@@ -212,19 +349,21 @@ impl Bridge {
             };
             match inbound {
                 Inbound::Message(down::Kind::Done(done)) => {
+                    watch.ran(&mut run, done.run_us);
                     return Ok(Attempt::Ended(Ok(done.output.unwrap_or_default())));
                 }
                 Inbound::Message(down::Kind::Failed(failed)) => {
+                    watch.ran(&mut run, failed.run_us);
                     let error = failed.error.unwrap_or_default();
                     if error.kind() == proto::error::Kind::Draining {
                         call.link().refused_as_draining();
                         return Ok(Attempt::NeverStarted);
                     }
-                    return Ok(Attempt::Ended(Err(errors::from_wire(
-                        error,
-                        request.target.name(),
-                        request.deadline,
-                    ))));
+                    let error = match errors::from_wire(error, request.target.name(), request.deadline) {
+                        Error::Lm(error) => unavailable(error, request.lm.as_ref()),
+                        error => error,
+                    };
+                    return Ok(Attempt::Ended(Err(error)));
                 }
                 Inbound::Message(down::Kind::Callback(callback)) => {
                     while callbacks.try_join_next().is_some() {}
@@ -232,16 +371,24 @@ impl Bridge {
                         lm: request.lm.clone(),
                         variables: request.variables.clone(),
                         host: request.host.clone(),
+                        breakers: self.breakers.clone(),
                     };
-                    let served = callbacks::serve(callback, reach, call.sender());
+                    let watched = watch.callback(&mut run, &callback);
+                    let (span, mut below) = (watched.span(), request.below.clone());
+                    below.trace = watched.trace();
+                    let served = callbacks::serve(callback, reach, call.sender(), watched);
                     // Most are answered at once, without a task of their own.
-                    let mut served = Box::pin(request.below.clone().scope(served));
+                    let mut served = Box::pin(below.scope(served).instrument(span));
                     if futures::poll!(served.as_mut()).is_pending() {
                         callbacks.spawn(served);
                     }
                 }
-                Inbound::Message(down::Kind::NeedState(need)) => send_state(&call, &need, request)?,
+                Inbound::Message(down::Kind::NeedState(need)) => {
+                    run.answered();
+                    send_state(&call, &need, request)?;
+                }
                 Inbound::Message(down::Kind::Event(event)) => {
+                    run.answered();
                     let item = event.r#type == "item";
                     // Served here and not in a task: so events keep their order. While there is no room for one, what else
                     // Python asks within this call waits as well: who does not read a stream holds its call up. Calls
@@ -263,12 +410,12 @@ impl Bridge {
                 Inbound::Message(_) => {}
                 Inbound::TooLarge(size) => {
                     call.cancel(cancel::Reason::Requested);
-                    let limit = self.pool.max_message_bytes();
+                    let limit = pool.max_message_bytes();
                     return Err(Error::TooLarge { what: "the answer", size, limit });
                 }
                 Inbound::Flooded(reason) => return Err(Error::Protocol(reason)),
                 Inbound::Unsent => return Ok(Attempt::NeverStarted),
-                Inbound::Lost => return Ok(Attempt::Lost(call.link().clone())),
+                Inbound::Lost => return Ok(Attempt::Lost(call.link().end().await)),
             }
         }
     }
@@ -308,7 +455,7 @@ enum Attempt {
     /// The worker was gone before anything was sent.
     NeverStarted,
     /// The worker went while it had the call.
-    Lost(Arc<Link>),
+    Lost(WorkerEnd),
 }
 
 fn send_state(call: &Call, need: &proto::NeedState, request: &Request) -> Result<()> {

@@ -7,12 +7,14 @@ use bytes::Bytes;
 use dspex_state::Variables;
 use futures::FutureExt;
 
+use super::breakers::Breakers;
 use super::{HostFunctions, errors, variables};
 use crate::lm::{Lm, LmRequest};
 use crate::panics::panic_text;
 use crate::pool::transport::CallSender;
 use crate::proto::callback::Kind;
 use crate::proto::{self, Callback, CallbackReply, Payload, callback_reply, up};
+use crate::telemetry::CallbackWatch;
 
 /// What a call's callbacks can reach.
 #[derive(Clone)]
@@ -20,10 +22,11 @@ pub(crate) struct Reach {
     pub(crate) lm: Option<Lm>,
     pub(crate) variables: Option<Variables>,
     pub(crate) host: Option<Arc<dyn HostFunctions>>,
+    pub(crate) breakers: Arc<Breakers>,
 }
 
 /// Serves one callback and answers it. Dropping the future abandons the host function.
-pub(crate) async fn serve(callback: Callback, reach: Reach, reply_to: CallSender) {
+pub(crate) async fn serve(callback: Callback, reach: Reach, reply_to: CallSender, watch: CallbackWatch) {
     let id = callback.id;
     let what = format!("{:?} `{}`", callback.kind(), callback.name);
     // A host function that panics fails its callback; it must not take the call or the host with it.
@@ -38,6 +41,11 @@ pub(crate) async fn serve(callback: Callback, reach: Reach, reply_to: CallSender
             ))
         }
     };
+    if result.is_err() {
+        watch.failed();
+    }
+    // It ends before Python goes on, so that it is over for whoever sees the call's end.
+    drop(watch);
     let result = match result {
         Ok(payload) => callback_reply::Result::Ok(payload),
         Err(error) => callback_reply::Result::Error(error),
@@ -54,7 +62,7 @@ pub(crate) async fn serve(callback: Callback, reach: Reach, reply_to: CallSender
 async fn dispatch(callback: Callback, reach: Reach) -> Result<Payload, proto::Error> {
     match callback.kind() {
         Kind::Lm => {
-            let json = complete(callback, reach.lm).await?;
+            let json = complete(callback, reach.lm, &reach.breakers).await?;
             Ok(Payload { json, attachments: Vec::new() })
         }
         Kind::Variable => {
@@ -68,7 +76,11 @@ async fn dispatch(callback: Callback, reach: Reach) -> Result<Payload, proto::Er
     }
 }
 
-async fn complete(callback: Callback, lm: Option<Lm>) -> Result<Bytes, proto::Error> {
+async fn complete(
+    callback: Callback,
+    lm: Option<Lm>,
+    breakers: &Arc<Breakers>,
+) -> Result<Bytes, proto::Error> {
     let lm = lm.filter(|lm| lm.spec().hash == callback.name);
     let Some((lm, model)) = lm.as_ref().and_then(|lm| Some((lm, lm.host_model()?))) else {
         return Err(errors::callback_failure("the call has no host model of that address".to_owned()));
@@ -76,7 +88,14 @@ async fn complete(callback: Callback, lm: Option<Lm>) -> Result<Bytes, proto::Er
     let payload = callback.payload.unwrap_or_default();
     let request = LmRequest::decode(&payload.json)
         .map_err(|error| errors::callback_failure(format!("DSPy's request could not be read: {error}")))?;
+    let asked = match breakers.admit(lm) {
+        Ok(asked) => asked,
+        Err(refusal) => return Err(errors::lm_to_wire(&refusal.lm_error())),
+    };
     let response = model.complete_erased(request).await;
+    if let Some(asked) = asked {
+        asked.answered(&response);
+    }
     response
         .and_then(|response| response.encode(lm.model()))
         .map(Bytes::from)

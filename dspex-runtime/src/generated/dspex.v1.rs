@@ -114,7 +114,7 @@ pub struct Open {
     pub deadline_ms: u64,
     #[prost(message, optional, tag = "7")]
     pub session: ::core::option::Option<SessionView>,
-    /// W3C trace context.
+    /// W3C trace context: the host's span that waits for this call. Empty where nobody traces it.
     #[prost(string, tag = "8")]
     pub traceparent: ::prost::alloc::string::String,
     #[prost(string, tag = "9")]
@@ -313,6 +313,11 @@ pub struct Callback {
     /// for "invalid" "violations": \[{"rule", "path", "found", "expected"}\], for "quota" "what", "limit" and "wanted".
     #[prost(message, optional, tag = "4")]
     pub payload: ::core::option::Option<Payload>,
+    /// W3C trace context: Python's span in which the host was asked, where that is not the one that `Open` named.
+    #[prost(string, tag = "5")]
+    pub traceparent: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub tracestate: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `Callback`.
 pub mod callback {
@@ -413,11 +418,17 @@ pub struct Done {
     /// Else: {"value": ..}.
     #[prost(message, optional, tag = "1")]
     pub output: ::core::option::Option<Payload>,
+    /// Microseconds from the worker's start of the call until here, by the worker's clock.
+    #[prost(uint64, tag = "2")]
+    pub run_us: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Failed {
     #[prost(message, optional, tag = "1")]
     pub error: ::core::option::Option<Error>,
+    /// As in `Done`; 0 for a call that never started.
+    #[prost(uint64, tag = "2")]
+    pub run_us: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Error {
@@ -614,11 +625,23 @@ pub struct Stats {
     pub calls: u64,
     #[prost(uint64, tag = "3")]
     pub rss_bytes: u64,
+    /// Measured at most every few seconds, since it may take milliseconds; 0 where the system does not tell.
     #[prost(uint64, tag = "4")]
     pub pss_bytes: u64,
     /// No new calls are taken.
     #[prost(bool, tag = "5")]
     pub draining: bool,
+    /// How late the event loop was of late, in microseconds: the most of the last seconds.
+    #[prost(uint64, tag = "6")]
+    pub loop_lag_us: u64,
+    /// Threads that run calls which have no async form, and how many there may be for calls of one depth.
+    #[prost(uint32, tag = "7")]
+    pub sync_threads_busy: u32,
+    #[prost(uint32, tag = "8")]
+    pub sync_threads: u32,
+    /// Instances that are kept for the next call.
+    #[prost(uint32, tag = "9")]
+    pub instances: u32,
 }
 /// Who the worker is.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -21,6 +21,9 @@ pub enum Carrier {
     Grpc,
 }
 
+/// The pool of all that chooses none.
+pub(crate) const DEFAULT_POOL: &str = "default";
+
 /// Everything that a pool needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct PoolConfig {
@@ -55,12 +58,23 @@ pub(crate) struct PoolConfig {
     pub(crate) recycling: Recycling,
     /// What a local worker may use.
     pub(crate) limits: WorkerLimits,
+    /// The workers for runs of optimizers.
+    pub(crate) optimizers: OptimizerConfig,
+}
+
+/// The workers that run optimizers beside those that serve.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OptimizerConfig {
+    /// So many; 0: those that serve.
+    pub(crate) workers: usize,
+    /// So long without a call they stay.
+    pub(crate) idle: Duration,
 }
 
 impl Default for PoolConfig {
     fn default() -> Self {
         Self {
-            name: "main".into(),
+            name: DEFAULT_POOL.into(),
             workers: 2,
             in_flight_per_worker: 32,
             queue_limit: 1024,
@@ -75,8 +89,16 @@ impl Default for PoolConfig {
             restarts: (5, Duration::from_secs(60)),
             recycling: Recycling::default(),
             limits: WorkerLimits::default(),
+            optimizers: OptimizerConfig { workers: 1, idle: Duration::from_secs(60) },
         }
     }
+}
+
+/// A pool before its start.
+#[derive(Clone, Debug)]
+pub(crate) struct PoolPlan {
+    pub(crate) config: PoolConfig,
+    pub(crate) fleet: FleetConfig,
 }
 
 /// Where workers come from.

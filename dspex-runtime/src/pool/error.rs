@@ -41,8 +41,9 @@ pub enum PoolError {
     },
     /// All places are taken and the queue is full.
     #[error(
-        "the pool is saturated: {} of {} places taken, {} of {} waiting; slow down, or raise `workers`, `in_flight_per_worker` or `queue_limit`",
-        .0.in_flight, .0.capacity, .0.queued, .0.queue_limit
+        "the pool is saturated: {} of {} places taken, {} of {} waiting{}; slow down, or raise `workers`, `in_flight_per_worker` or `queue_limit`",
+        .0.in_flight, .0.capacity, .0.queued, .0.queue_limit,
+        .0.retry_after.map(|wait| format!(", room for the next in about {wait:.1?}")).unwrap_or_default()
     )]
     Saturated(Load),
     /// An endpoint on another machine; the connection would not be encrypted.
@@ -50,6 +51,17 @@ pub enum PoolError {
         "the connection to {0} would not be encrypted, and keys and tokens travel on it; give the endpoint `tls`, use a tunnel to loopback, or `allow_unencrypted_endpoints` on a network that nobody else can read"
     )]
     Unencrypted(String),
+    /// A pool beside the default one could not be started.
+    #[error("the pool `{pool}` could not be started: {error}")]
+    Named {
+        /// Its name.
+        pool: String,
+        /// Why.
+        error: Box<PoolError>,
+    },
+    /// What cannot be the name of a pool.
+    #[error("{0:?} is no name of a pool: it needs one character at least, and no control characters")]
+    Name(String),
     /// An endpoint that cannot be connected to as it was given.
     #[error("the endpoint {endpoint}: {problem}")]
     Endpoint {
@@ -72,6 +84,13 @@ pub enum PoolError {
         /// Why it failed.
         error: std::io::Error,
     },
+}
+
+impl PoolError {
+    /// The same error, with the pool that it is about.
+    pub(crate) fn named(pool: &str, error: Self) -> Self {
+        Self::Named { pool: pool.to_owned(), error: Box::new(error) }
+    }
 }
 
 /// The frames, one a line.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
+use crate::telemetry::PoolTelemetry;
+
 /// Events that a listener may be behind before it misses some (and is told how many).
 const KEPT_EVENTS: usize = 1024;
 
@@ -297,17 +299,28 @@ impl fmt::Display for PoolEvent {
     }
 }
 
-/// The pool's side of its events. Costs nothing while nobody listens.
+/// The pool's side of its events.
 #[derive(Clone, Debug)]
 pub(crate) struct PoolEvents {
-    pool: Arc<str>,
+    /// Told of every event before all others are, so that it misses none.
+    telemetry: Arc<PoolTelemetry>,
     sender: broadcast::Sender<PoolEvent>,
 }
 
 impl PoolEvents {
     /// Those of the pool of this name.
     pub(crate) fn new(pool: impl Into<Arc<str>>) -> Self {
-        Self { pool: pool.into(), sender: broadcast::Sender::new(KEPT_EVENTS) }
+        Self { telemetry: PoolTelemetry::new(pool.into()), sender: broadcast::Sender::new(KEPT_EVENTS) }
+    }
+
+    /// What is known and measured of the pool.
+    pub(crate) fn telemetry(&self) -> &Arc<PoolTelemetry> {
+        &self.telemetry
+    }
+
+    /// Those of another pool, for the same listeners.
+    pub(crate) fn of(&self, pool: impl Into<Arc<str>>) -> Self {
+        Self { telemetry: PoolTelemetry::new(pool.into()), sender: self.sender.clone() }
     }
 
     /// What happens from now on.
@@ -326,9 +339,10 @@ impl PoolEvents {
     }
 
     fn send(&self, worker: Option<WorkerId>, change: PoolChange) {
-        if self.sender.receiver_count() > 0 {
-            let _ = self.sender.send(PoolEvent { pool: self.pool.clone(), worker, change });
-        }
+        let event = PoolEvent { pool: self.telemetry.pool.clone(), worker, change };
+        self.telemetry.note(&event);
+        // Nobody listens, most often.
+        let _ = self.sender.send(event);
     }
 }
 

@@ -70,6 +70,6 @@ impl FakeWorker {
     /// Ends a call with an answer.
     pub(crate) async fn done(&mut self, call: u64, json: &str) {
         let output = Some(Payload { json: json.to_owned().into(), attachments: Vec::new() });
-        self.send(call, down::Kind::Done(Done { output })).await;
+        self.send(call, down::Kind::Done(Done { output, run_us: 0 })).await;
     }
 }

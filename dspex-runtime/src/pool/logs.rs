@@ -1,5 +1,6 @@
 //! What Python writes to stderr becomes `tracing` events of the target `dspex::python`.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -77,22 +78,68 @@ async fn read_line(input: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) 
     }
 }
 
-/// The worker's own lines are `L logger: text`, with L the level's first letter; others are prints of a library.
+/// The worker's own lines are `L logger: text`, with L the level's first letter; others are prints of a library. Within a call the
+/// logger is followed by ` [session=.. trace=..]`.
 fn emit(worker: &str, line: &str) {
-    let (level, rest) =
-        line.split_at_checked(2).filter(|(_, rest)| names_a_logger(rest)).unwrap_or(("", line));
+    let own = line.split_at_checked(2).and_then(|(level, rest)| Some((level, Own::read(rest)?)));
+    let Some((level, Own { text, session, trace })) = own else {
+        return tracing::info!(target: "dspex::python", worker, "{line}");
+    };
     match level {
-        "E " | "C " => tracing::error!(target: "dspex::python", worker, "{rest}"),
-        "W " => tracing::warn!(target: "dspex::python", worker, "{rest}"),
-        "I " => tracing::info!(target: "dspex::python", worker, "{rest}"),
-        "D " => tracing::debug!(target: "dspex::python", worker, "{rest}"),
+        "E " | "C " => tracing::error!(target: "dspex::python", worker, session, trace_id = trace, "{text}"),
+        "W " => tracing::warn!(target: "dspex::python", worker, session, trace_id = trace, "{text}"),
+        "I " => tracing::info!(target: "dspex::python", worker, session, trace_id = trace, "{text}"),
+        "D " => tracing::debug!(target: "dspex::python", worker, session, trace_id = trace, "{text}"),
         _ => tracing::info!(target: "dspex::python", worker, "{line}"),
     }
 }
 
-fn names_a_logger(rest: &str) -> bool {
-    let name = rest.split_once(": ").map_or("", |(name, _)| name);
+/// A line of the worker's own, without its level.
+#[derive(Debug, PartialEq)]
+struct Own<'a> {
+    /// The logger and what it said.
+    text: Cow<'a, str>,
+    session: Option<String>,
+    trace: Option<&'a str>,
+}
+
+impl<'a> Own<'a> {
+    fn read(rest: &'a str) -> Option<Self> {
+        let (head, said) = rest.split_once(": ")?;
+        let Some((logger, call)) = head.strip_suffix(']').and_then(|head| head.split_once(" [")) else {
+            return names_a_logger(head).then_some(Self { text: rest.into(), session: None, trace: None });
+        };
+        let fact = |name: &str| {
+            call.split(' ').find_map(|fact| fact.strip_prefix(name)).filter(|value| !value.is_empty())
+        };
+        let (session, trace) = (fact("session=").map(decode), fact("trace="));
+        let reads = names_a_logger(logger) && (session.is_some() || trace.is_some());
+        reads.then(|| Self { text: format!("{logger}: {said}").into(), session, trace })
+    }
+}
+
+fn names_a_logger(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "._-".contains(c))
+}
+
+/// Takes percent-encoding back.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, others)) = rest.split_first() {
+        let code = others.get(..2).filter(|_| first == b'%').and_then(|code| std::str::from_utf8(code).ok());
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &others[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = others;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -116,8 +163,23 @@ mod tests {
 
     #[test]
     fn a_print_that_only_looks_like_a_log_line_is_a_print() {
-        assert!(names_a_logger("dspex_worker.zygote: cannot start"));
-        assert!(!names_a_logger("= mc2"));
-        assert!(!names_a_logger("have a dream: one"));
+        assert!(Own::read("dspex_worker.zygote: cannot start").is_some());
+        for print in
+            ["= mc2", "have a dream: one", "have [a dream]: one", "logger [x=1]: text", "logger []: text"]
+        {
+            assert_eq!(Own::read(print), None, "{print}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_a_call_says_which() {
+        let own = Own::read("program [session=team%20a/%5B%C3%BC trace=0af7]: hot: [x]").unwrap();
+        assert_eq!(
+            (&*own.text, own.session.as_deref(), own.trace),
+            ("program: hot: [x]", Some("team a/[ü"), Some("0af7"))
+        );
+        let own = Own::read("program [trace=0af7]: hot").unwrap();
+        assert_eq!((own.session, own.trace), (None, Some("0af7")));
+        assert_eq!(decode("%zz%4"), "%zz%4");
     }
 }

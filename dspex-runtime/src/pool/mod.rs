@@ -3,7 +3,8 @@
 //! * [`mod@env`] provides the Python environment,
 //! * `zygote` is the warm process that forks workers, `slot` the life of one worker as a pure function, and
 //!   `supervisor` the one owner of both,
-//! * `scheduler` hands out places, `transport` moves the messages.
+//! * `scheduler` hands out places, `transport` moves the messages,
+//! * `pools` holds the pools of a program by their names, and `optimizers` those that come and go.
 //!
 //! Above this folder nobody knows of processes: `Pool::lease` gives a place at some worker, and dropping what
 //! it gives puts everything back.
@@ -20,7 +21,9 @@ mod intensity;
 mod limits;
 mod logs;
 mod oom;
+mod optimizers;
 mod owned_dir;
+mod pools;
 mod process;
 mod recycling;
 pub(crate) mod scheduler;
@@ -38,41 +41,48 @@ mod zygote;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use config::Carrier;
-pub(crate) use config::{FleetConfig, PoolConfig};
+pub(crate) use config::{DEFAULT_POOL, FleetConfig, PoolConfig, PoolPlan};
 pub use endpoint::Endpoint;
 pub use error::PoolError;
 pub(crate) use events::PoolEvents;
 pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
+pub(crate) use heartbeat::Heartbeat;
 pub use limits::WorkerLimits;
+pub(crate) use optimizers::InUse;
+pub use pools::PoolInfo;
+pub(crate) use pools::Pools;
 pub use scheduler::Load;
-use scheduler::Scheduler;
-pub(crate) use scheduler::{Lease, LeaseError};
-pub(crate) use supervisor::{Board, Standing, WorkerSnapshot};
+pub(crate) use scheduler::{Lease, LeaseError, Want};
+use scheduler::{Published, Scheduler};
 use supervisor::{Event, Supervisor};
 #[cfg(feature = "tls")]
 pub use tls::ClientTls;
 use transport::Link;
 
+use crate::telemetry::PoolTelemetry;
+
 /// A running pool. Dropping it ends every Python process at once.
 pub(crate) struct Pool {
     scheduler: Arc<Scheduler>,
+    telemetry: Arc<PoolTelemetry>,
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
     events: PoolEvents,
-    board: Arc<Board>,
     max_message_bytes: u64,
     size: usize,
 }
 
 impl Pool {
     /// Starts the workers; completes when the first one is ready.
-    pub(crate) async fn start(mut config: PoolConfig, fleet: FleetConfig) -> Result<Self, PoolError> {
+    pub(crate) async fn start(
+        mut config: PoolConfig,
+        fleet: FleetConfig,
+        events: PoolEvents,
+    ) -> Result<Self, PoolError> {
         let token = match &fleet {
             // A secret per start, for the carriers on which somebody else could speak.
             FleetConfig::Local { .. } => match config.carrier {
@@ -86,29 +96,21 @@ impl Pool {
                 String::new()
             }
         };
+        let telemetry = events.telemetry().clone();
         let config = Arc::new(config);
         let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
-        let events = PoolEvents::new(config.name.clone());
-        let board = Arc::new(Board::default());
-        let (task, inbox, supervisor) = Supervisor::new(
-            config.clone(),
-            fleet,
-            scheduler.clone(),
-            token,
-            started,
-            events.clone(),
-            board.clone(),
-        )?;
+        let (task, inbox, supervisor) =
+            Supervisor::new(config.clone(), fleet, scheduler.clone(), token, started, events.clone())?;
         // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
         let pool = Self {
             scheduler,
+            telemetry,
             supervisor,
             closed: closed.clone(),
-            events: events.clone(),
-            board: board.clone(),
+            events,
             max_message_bytes,
             size: config.workers,
         };
@@ -122,12 +124,8 @@ impl Pool {
 
     /// A place at the least loaded worker. A call that a tool of another call makes has the other's reserve: see
     /// [`Scheduler::lease`](scheduler::Scheduler::lease).
-    pub(crate) async fn lease(
-        &self,
-        deadline: Option<Instant>,
-        reserve: Option<&Arc<Semaphore>>,
-    ) -> Result<Lease, LeaseError> {
-        self.scheduler.lease(deadline, reserve).await
+    pub(crate) async fn lease(&self, want: Want<'_>) -> Result<Lease, LeaseError> {
+        self.scheduler.lease(want).await
     }
 
     /// The largest message, either way, in bytes.
@@ -140,19 +138,19 @@ impl Pool {
         self.size
     }
 
-    /// What happens to the workers from now on.
-    pub(crate) fn events(&self) -> tokio::sync::broadcast::Receiver<PoolEvent> {
-        self.events.subscribe()
-    }
-
-    /// Every worker process, whether the pool is degraded, and whether it can fork.
-    pub(crate) fn standing(&self) -> Standing {
-        self.board.read()
+    /// What is known and measured of the pool.
+    pub(crate) fn telemetry(&self) -> &Arc<PoolTelemetry> {
+        &self.telemetry
     }
 
     /// The load now.
     pub(crate) fn load(&self) -> Load {
         self.scheduler.load()
+    }
+
+    /// The workers that were published, with their slots and the calls that they run.
+    pub(crate) fn workers(&self) -> Vec<Published> {
+        self.scheduler.workers()
     }
 
     /// The workers that take calls now.

@@ -8,12 +8,17 @@ use tokio::time::Instant;
 
 use super::events::WorkerEnd;
 use super::fake_worker::FakeWorker;
-use super::scheduler::LeaseError;
+use super::scheduler::{LeaseError, Want};
 use super::transport::{Inbound, LinkError, LinkLimits, SendError};
 use crate::proto::{self, Cancel, Fragment, Hello, Open, Payload, cancel, down, up};
 
 const LIMITS: LinkLimits =
     LinkLimits { max_message_bytes: 1 << 20, cancel_grace: Duration::from_millis(100) };
+
+/// A call without a session.
+fn within(deadline: Option<Instant>, reserve: Option<&Arc<Semaphore>>) -> Want<'_> {
+    Want { deadline, reserve, ..Want::default() }
+}
 
 fn open_of(bytes: usize) -> Open {
     let inputs = Some(Payload { json: vec![b' '; bytes].into(), attachments: Vec::new() });
@@ -32,7 +37,8 @@ fn json_of(inbound: Inbound) -> String {
 #[tokio::test]
 async fn a_call_gets_its_own_answer_among_others() {
     let (mut worker, scheduler) = FakeWorker::ready(LIMITS, 8, 8).await;
-    let (one, two) = (scheduler.lease(None, None).await.unwrap(), scheduler.lease(None, None).await.unwrap());
+    let (one, two) =
+        (scheduler.lease(Want::default()).await.unwrap(), scheduler.lease(Want::default()).await.unwrap());
     let mut first = one.link.open(open_of(1), one.permit).unwrap();
     let mut second = two.link.open(open_of(1), two.permit).unwrap();
     let (a, _) = worker.receive().await;
@@ -46,7 +52,7 @@ async fn a_call_gets_its_own_answer_among_others() {
 #[tokio::test]
 async fn a_dropped_call_is_cancelled_and_keeps_its_place_until_the_worker_says_that_it_ended() {
     let (mut worker, scheduler) = FakeWorker::ready(LIMITS, 1, 8).await;
-    let lease = scheduler.lease(None, None).await.unwrap();
+    let lease = scheduler.lease(Want::default()).await.unwrap();
     let call = lease.link.open(open_of(1), lease.permit).unwrap();
     let (id, _) = worker.receive().await;
     drop(call);
@@ -55,9 +61,9 @@ async fn a_dropped_call_is_cancelled_and_keeps_its_place_until_the_worker_says_t
     assert_eq!(kind, up::Kind::Cancel(Cancel { reason: cancel::Reason::Dropped.into() }));
     assert_eq!(scheduler.load().in_flight, 1, "Python still works on it");
     let soon = Instant::now() + Duration::from_millis(20);
-    assert_eq!(scheduler.lease(Some(soon), None).await.err(), Some(LeaseError::Deadline));
+    assert_eq!(scheduler.lease(within(Some(soon), None)).await.err(), Some(LeaseError::Deadline));
     worker.send(id, down::Kind::Failed(proto::Failed::default())).await;
-    let lease = scheduler.lease(None, None).await.unwrap();
+    let lease = scheduler.lease(Want::default()).await.unwrap();
     assert_eq!(scheduler.load().in_flight, 1);
     drop(lease);
     assert_eq!(scheduler.load().in_flight, 0);
@@ -66,7 +72,7 @@ async fn a_dropped_call_is_cancelled_and_keeps_its_place_until_the_worker_says_t
 #[tokio::test]
 async fn a_worker_that_ignores_a_cancellation_is_given_up() {
     let (mut worker, scheduler) = FakeWorker::ready(LIMITS, 1, 8).await;
-    let lease = scheduler.lease(None, None).await.unwrap();
+    let lease = scheduler.lease(Want::default()).await.unwrap();
     let link = lease.link.clone();
     drop(link.open(open_of(1), lease.permit).unwrap());
     let _ = worker.receive().await;
@@ -77,14 +83,15 @@ async fn a_worker_that_ignores_a_cancellation_is_given_up() {
 #[tokio::test]
 async fn a_lost_worker_ends_every_call_on_it() {
     let (worker, scheduler) = FakeWorker::ready(LIMITS, 8, 8).await;
-    let (one, two) = (scheduler.lease(None, None).await.unwrap(), scheduler.lease(None, None).await.unwrap());
+    let (one, two) =
+        (scheduler.lease(Want::default()).await.unwrap(), scheduler.lease(Want::default()).await.unwrap());
     let link = one.link.clone();
     let mut first = one.link.open(open_of(1), one.permit).unwrap();
     let mut second = two.link.open(open_of(1), two.permit).unwrap();
     drop(worker);
     assert!(matches!(first.next().await, Inbound::Lost));
     assert!(matches!(second.next().await, Inbound::Lost));
-    let third = scheduler.lease(Some(Instant::now()), None).await;
+    let third = scheduler.lease(within(Some(Instant::now()), None)).await;
     assert!(third.is_err(), "a lost worker takes no calls even before the supervisor knows");
     assert!(link.is_lost());
 }
@@ -92,15 +99,15 @@ async fn a_lost_worker_ends_every_call_on_it() {
 #[tokio::test]
 async fn a_full_queue_answers_at_once_with_its_figures() {
     let (_worker, scheduler) = FakeWorker::ready(LIMITS, 1, 1).await;
-    let held = scheduler.lease(None, None).await.unwrap();
+    let held = scheduler.lease(Want::default()).await.unwrap();
     let waiting = tokio::spawn({
         let scheduler = scheduler.clone();
-        async move { scheduler.lease(None, None).await.map(|lease| lease.link.hello().pid) }
+        async move { scheduler.lease(Want::default()).await.map(|lease| lease.link.hello().pid) }
     });
     while scheduler.load().queued == 0 {
         tokio::task::yield_now().await;
     }
-    let Err(LeaseError::Saturated(load)) = scheduler.lease(None, None).await else {
+    let Err(LeaseError::Saturated(load)) = scheduler.lease(Want::default()).await else {
         panic!("it had a place")
     };
     assert_eq!((load.in_flight, load.capacity, load.queued, load.queue_limit), (1, 1, 1, 1));
@@ -111,18 +118,18 @@ async fn a_full_queue_answers_at_once_with_its_figures() {
 #[tokio::test]
 async fn a_caller_that_stops_waiting_leaves_no_trace_in_the_queue() {
     let (_worker, scheduler) = FakeWorker::ready(LIMITS, 1, 1).await;
-    let held = scheduler.lease(None, None).await.unwrap();
+    let held = scheduler.lease(Want::default()).await.unwrap();
     let soon = Instant::now() + Duration::from_millis(5);
-    assert_eq!(scheduler.lease(Some(soon), None).await.err(), Some(LeaseError::Deadline));
+    assert_eq!(scheduler.lease(within(Some(soon), None)).await.err(), Some(LeaseError::Deadline));
     assert_eq!(scheduler.load().queued, 0);
     drop(held);
-    assert!(scheduler.lease(None, None).await.is_ok());
+    assert!(scheduler.lease(Want::default()).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_message_over_the_limit_is_refused_before_it_is_sent() {
     let (_worker, scheduler) = FakeWorker::ready(LIMITS, 1, 1).await;
-    let lease = scheduler.lease(None, None).await.unwrap();
+    let lease = scheduler.lease(Want::default()).await.unwrap();
     let refused = lease.link.open(open_of(2 << 20), lease.permit).err();
     assert!(matches!(refused, Some(SendError::TooLarge { limit: 1_048_576, .. })), "{refused:?}");
     assert_eq!(scheduler.load().in_flight, 0, "the place is free again");
@@ -131,7 +138,7 @@ async fn a_message_over_the_limit_is_refused_before_it_is_sent() {
 #[tokio::test]
 async fn an_answer_over_the_limit_reaches_its_call_as_that() {
     let (mut worker, scheduler) = FakeWorker::ready(LIMITS, 1, 1).await;
-    let lease = scheduler.lease(None, None).await.unwrap();
+    let lease = scheduler.lease(Want::default()).await.unwrap();
     let mut call = lease.link.open(open_of(1), lease.permit).unwrap();
     let (id, _) = worker.receive().await;
     let fragment = Fragment { data: vec![0; 10].into(), last: false, total: 5 << 20 };
@@ -161,16 +168,16 @@ async fn a_worker_of_another_protocol_is_refused() {
 #[tokio::test]
 async fn calls_below_one_share_its_reserve_where_all_places_are_taken() {
     let (_worker, scheduler) = FakeWorker::ready(LIMITS, 1, 0).await;
-    let above = scheduler.lease(None, None).await.unwrap();
+    let above = scheduler.lease(Want::default()).await.unwrap();
     let reserve = Arc::new(Semaphore::new(1));
     let soon = || Some(Instant::now() + Duration::from_millis(20));
-    let first = scheduler.lease(soon(), Some(&reserve)).await.unwrap();
+    let first = scheduler.lease(within(soon(), Some(&reserve))).await.unwrap();
     assert_eq!(scheduler.load().in_flight, 2, "one beyond the limit");
-    assert_eq!(scheduler.lease(soon(), Some(&reserve)).await.err(), Some(LeaseError::Deadline));
+    assert_eq!(scheduler.lease(within(soon(), Some(&reserve))).await.err(), Some(LeaseError::Deadline));
     drop(first);
-    let second = scheduler.lease(soon(), Some(&reserve)).await.unwrap();
+    let second = scheduler.lease(within(soon(), Some(&reserve))).await.unwrap();
     drop((second, above));
-    let usual = scheduler.lease(soon(), Some(&reserve)).await.unwrap();
+    let usual = scheduler.lease(within(soon(), Some(&reserve))).await.unwrap();
     assert_eq!(reserve.available_permits(), 1, "a free place is taken first");
     drop(usual);
     assert_eq!(scheduler.load().in_flight, 0);
@@ -179,12 +186,12 @@ async fn calls_below_one_share_its_reserve_where_all_places_are_taken() {
 #[tokio::test]
 async fn a_call_below_one_takes_a_place_that_frees_before_its_reserve_does() {
     let (_worker, scheduler) = FakeWorker::ready(LIMITS, 1, 8).await;
-    let above = scheduler.lease(None, None).await.unwrap();
+    let above = scheduler.lease(Want::default()).await.unwrap();
     let reserve = Arc::new(Semaphore::new(1));
-    let held = scheduler.lease(None, Some(&reserve)).await.unwrap();
+    let held = scheduler.lease(within(None, Some(&reserve))).await.unwrap();
     let waiting = {
         let (scheduler, reserve) = (scheduler.clone(), reserve.clone());
-        tokio::spawn(async move { scheduler.lease(None, Some(&reserve)).await.map(|_| ()) })
+        tokio::spawn(async move { scheduler.lease(within(None, Some(&reserve))).await.map(|_| ()) })
     };
     while scheduler.load().queued == 0 {
         tokio::task::yield_now().await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::fake_worker::FakeWorker;
+use super::scheduler::Want;
 use super::transport::{Inbound, LinkLimits};
 use crate::proto::{Event, Fragment, Open, Payload, down, up};
 
@@ -22,8 +23,8 @@ fn open_of(bytes: usize) -> Open {
 async fn a_worker_that_floods_a_call_that_nobody_reads_is_given_up() {
     for (bytes, messages) in [(0, 16 * 1024), (100_000, 17 * 10)] {
         let (mut worker, scheduler) = FakeWorker::ready(LIMITS, 2, 8).await;
-        let lease = scheduler.lease(None, None).await.unwrap();
-        let other = scheduler.lease(None, None).await.unwrap();
+        let lease = scheduler.lease(Want::default()).await.unwrap();
+        let other = scheduler.lease(Want::default()).await.unwrap();
         let link = lease.link.clone();
         let mut call = lease.link.open(open_of(1), lease.permit).unwrap();
         let mut beside = other.link.open(open_of(1), other.permit).unwrap();
@@ -51,7 +52,7 @@ async fn a_worker_that_floods_a_call_that_nobody_reads_is_given_up() {
 #[tokio::test]
 async fn a_call_whose_messages_are_read_may_have_any_number_of_them() {
     let (mut worker, scheduler) = FakeWorker::ready(LIMITS, 1, 8).await;
-    let lease = scheduler.lease(None, None).await.unwrap();
+    let lease = scheduler.lease(Want::default()).await.unwrap();
     let mut call = lease.link.open(open_of(1), lease.permit).unwrap();
     let (id, _) = worker.receive().await;
     let sending = tokio::spawn(async move {
@@ -76,7 +77,7 @@ async fn pieces_of_messages_that_no_call_waits_for_are_not_kept() {
         let piece = Fragment { data: vec![0; 200_000].into(), last: false, total: 1 << 20 };
         worker.send(call, down::Kind::Fragment(piece)).await;
     }
-    let lease = scheduler.lease(None, None).await.unwrap();
+    let lease = scheduler.lease(Want::default()).await.unwrap();
     let mut call = lease.link.open(open_of(1), lease.permit).unwrap();
     let (id, _) = worker.receive().await;
     worker.done(id, "1").await;
@@ -88,10 +89,10 @@ async fn who_sends_to_a_worker_that_does_not_read_waits_until_it_does() {
     let (mut worker, scheduler) = FakeWorker::ready(LIMITS, 64, 8).await;
     let mut calls = Vec::new();
     let mut sent = 0;
-    let link = scheduler.lease(None, None).await.unwrap().link.clone();
+    let link = scheduler.lease(Want::default()).await.unwrap().link.clone();
     // Each waits for room first, as the bridge does.
     while tokio::time::timeout(Duration::from_millis(50), link.room()).await.is_ok() {
-        let lease = scheduler.lease(None, None).await.unwrap();
+        let lease = scheduler.lease(Want::default()).await.unwrap();
         calls.push(lease.link.open(open_of(500_000), lease.permit).unwrap());
         sent += 500_000;
         assert!(sent < 4 << 20, "{sent} bytes are held for a worker that reads nothing");
@@ -113,7 +114,7 @@ async fn who_sends_to_a_worker_that_does_not_read_waits_until_it_does() {
 #[tokio::test]
 async fn messages_of_the_connection_itself_reach_no_call() {
     let (mut worker, scheduler) = FakeWorker::ready(LIMITS, 1, 8).await;
-    let lease = scheduler.lease(None, None).await.unwrap();
+    let lease = scheduler.lease(Want::default()).await.unwrap();
     let mut call = lease.link.open(open_of(1), lease.permit).unwrap();
     let (id, kind) = worker.receive().await;
     assert!(matches!(kind, up::Kind::Open(_)));

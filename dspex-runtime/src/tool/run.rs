@@ -84,7 +84,7 @@ impl Entry {
         let spec = self.tool.spec();
         let arguments = ToolArguments::validate(given, spec)?;
         // First the tool's own limit: who waits for that keeps no other tool of the session from running.
-        let mut standing = scope.standing.clone();
+        let mut standing = scope.standing.clone().in_trace_of_task();
         let tool = standing.place(self.limit.as_ref()).await;
         let session = standing.place(session).await;
         let places = Arc::new(Places { _tool: tool, _session: session });

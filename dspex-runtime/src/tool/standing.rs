@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::telemetry::Traced;
+
 tokio::task_local! {
     /// Where a call stands that is made from here.
     static HERE: Standing;
@@ -19,6 +21,8 @@ pub(crate) struct Standing {
     pub(crate) reserve: Option<Arc<Semaphore>>,
     /// The limits that tools above hold places of.
     held: Option<Arc<Held>>,
+    /// The trace that calls belong to which are made here, if anybody traces them.
+    pub(crate) trace: Option<Traced>,
 }
 
 #[derive(Debug)]
@@ -35,13 +39,30 @@ impl Standing {
 
     /// This one or the other, whichever is deeper.
     pub(crate) fn or_deeper(self, other: Self) -> Self {
-        if other.depth > self.depth { other } else { self }
+        if other.depth > self.depth { other.traced_as(self.trace) } else { self }
+    }
+
+    /// This one, in the trace that the program gave it, if it did so.
+    fn traced_as(mut self, trace: Option<Traced>) -> Self {
+        if let Some(given) = trace.filter(|trace| trace.given) {
+            self.trace = Some(given);
+        }
+        self
+    }
+
+    /// This one, in the trace of the running task where nobody named another.
+    pub(crate) fn in_trace_of_task(mut self) -> Self {
+        if !self.trace.as_ref().is_some_and(|trace| trace.given) {
+            self.trace = Self::here().trace.or(self.trace);
+        }
+        self
     }
 
     /// Where the calls stand that one at this place asks for. `reserve` is its own, if it holds a place in the pool.
     pub(crate) fn below(&self, reserve: Option<Arc<Semaphore>>) -> Self {
         let reserve = reserve.or_else(|| self.reserve.clone());
-        Self { depth: self.depth + 1, reserve, held: self.held.clone() }
+        let trace = self.trace.clone().map(|trace| Traced::within(trace.context));
+        Self { depth: self.depth + 1, reserve, held: self.held.clone(), trace }
     }
 
     /// A place under a limit; none where a tool above holds one, since that waits for what runs here.

@@ -270,7 +270,7 @@ class Open(_message.Message):
     deadline_ms: _builtins.int
     """Milliseconds from receipt until the worker cancels the call by itself; 0: none."""
     traceparent: _builtins.str
-    """W3C trace context."""
+    """W3C trace context: the host's span that waits for this call. Empty where nobody traces it."""
     tracestate: _builtins.str
     depth: _builtins.int
     """How many calls stand above this one: 0 for a call of the host's program, 1 for one that a tool of such a call makes, ..
@@ -671,11 +671,16 @@ class Callback(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    TRACESTATE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Unique within the call."""
     kind: Global___Callback.Kind.ValueType
     name: _builtins.str
     """What of that kind: the language model's spec hash, the KEY of a function of the host, a variable's name."""
+    traceparent: _builtins.str
+    """W3C trace context: Python's span in which the host was asked, where that is not the one that `Open` named."""
+    tracestate: _builtins.str
     @_builtins.property
     def payload(self) -> Global___Payload:
         """For KIND_TOOL the arguments as an object, and the answer is any JSON. A failure is an Error of KIND_CALLBACK with
@@ -716,10 +721,12 @@ class Callback(_message.Message):
         kind: Global___Callback.Kind.ValueType = ...,
         name: _builtins.str = ...,
         payload: Global___Payload | None = ...,
+        traceparent: _builtins.str = ...,
+        tracestate: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "kind", b"kind", "name", b"name", "payload", b"payload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "kind", b"kind", "name", b"name", "payload", b"payload", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -815,6 +822,9 @@ class Done(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     OUTPUT_FIELD_NUMBER: _builtins.int
+    RUN_US_FIELD_NUMBER: _builtins.int
+    run_us: _builtins.int
+    """Microseconds from the worker's start of the call until here, by the worker's clock."""
     @_builtins.property
     def output(self) -> Global___Payload:
         """For `instance` with a prediction: {"outputs": {..}, "usage": {model: {..}}, "completions": [..]?}.
@@ -825,10 +835,11 @@ class Done(_message.Message):
         self,
         *,
         output: Global___Payload | None = ...,
+        run_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output", "run_us", b"run_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -839,16 +850,20 @@ class Failed(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ERROR_FIELD_NUMBER: _builtins.int
+    RUN_US_FIELD_NUMBER: _builtins.int
+    run_us: _builtins.int
+    """As in `Done`; 0 for a call that never started."""
     @_builtins.property
     def error(self) -> Global___Error: ...
     def __init__(
         self,
         *,
         error: Global___Error | None = ...,
+        run_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "run_us", b"run_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1089,12 +1104,24 @@ class Stats(_message.Message):
     RSS_BYTES_FIELD_NUMBER: _builtins.int
     PSS_BYTES_FIELD_NUMBER: _builtins.int
     DRAINING_FIELD_NUMBER: _builtins.int
+    LOOP_LAG_US_FIELD_NUMBER: _builtins.int
+    SYNC_THREADS_BUSY_FIELD_NUMBER: _builtins.int
+    SYNC_THREADS_FIELD_NUMBER: _builtins.int
+    INSTANCES_FIELD_NUMBER: _builtins.int
     in_flight: _builtins.int
     calls: _builtins.int
     rss_bytes: _builtins.int
     pss_bytes: _builtins.int
+    """Measured at most every few seconds, since it may take milliseconds; 0 where the system does not tell."""
     draining: _builtins.bool
     """No new calls are taken."""
+    loop_lag_us: _builtins.int
+    """How late the event loop was of late, in microseconds: the most of the last seconds."""
+    sync_threads_busy: _builtins.int
+    """Threads that run calls which have no async form, and how many there may be for calls of one depth."""
+    sync_threads: _builtins.int
+    instances: _builtins.int
+    """Instances that are kept for the next call."""
     def __init__(
         self,
         *,
@@ -1103,10 +1130,14 @@ class Stats(_message.Message):
         rss_bytes: _builtins.int = ...,
         pss_bytes: _builtins.int = ...,
         draining: _builtins.bool = ...,
+        loop_lag_us: _builtins.int = ...,
+        sync_threads_busy: _builtins.int = ...,
+        sync_threads: _builtins.int = ...,
+        instances: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "draining", b"draining", "in_flight", b"in_flight", "pss_bytes", b"pss_bytes", "rss_bytes", b"rss_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "draining", b"draining", "in_flight", b"in_flight", "instances", b"instances", "loop_lag_us", b"loop_lag_us", "pss_bytes", b"pss_bytes", "rss_bytes", b"rss_bytes", "sync_threads", b"sync_threads", "sync_threads_busy", b"sync_threads_busy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
+import logging
 import os
 import re
 import signal
@@ -15,6 +17,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from dspex_worker import tracing
 from dspex_worker.config import WorkerConfig
 from dspex_worker.host import CallCancelled, Host, HostError
 from dspex_worker.proto import worker_pb2 as pb
@@ -70,6 +73,12 @@ class Engine:
         described = pb.Error(kind=pb.Error.KIND_PYTHON, message=str(error))
         setattr(described, "class", type(error).__qualname__)
         return described
+
+    def figures(self) -> tuple[int, int]:
+        return 0, len(self.specs)
+
+    async def do_block_the_loop(self, argument: Any, host: Host) -> Any:
+        time.sleep(argument)  # noqa: ASYNC251
 
     async def do_log(self, argument: Any, host: Host) -> Any:
         return self.log
@@ -133,6 +142,35 @@ class Engine:
 
     async def do_callback_blocking_on_the_loop(self, argument: Any, host: Host) -> Any:
         return host.callback_blocking(pb.Callback.KIND_TOOL, "never", b"null").decode()
+
+    async def do_trace(self, argument: Any, host: Host) -> Any:
+        """The trace that code on the loop and on a thread sees."""
+
+        def here() -> Any:
+            seen = tracing.trace()
+            return None if seen is None else [seen.traceparent, seen.tracestate]
+
+        return [here(), await self._in_thread(here)]
+
+    async def do_ask_below(self, argument: Any, host: Host) -> Any:
+        """Asks the host on the loop and on a thread, below spans of Python's own."""
+        await host.callback(pb.Callback.KIND_TOOL, "host's own span", b"null")
+        with tracing.continue_trace(argument, "a=1"):
+            await host.callback(pb.Callback.KIND_TOOL, "named", b"null")
+            await self._in_thread(lambda: host.callback_blocking(pb.Callback.KIND_TOOL, "thread", b"null"))
+
+    async def do_ask_below_a_span_of_opentelemetry(self, argument: Any, host: Host) -> Any:
+        from opentelemetry.sdk.trace import TracerProvider
+
+        with TracerProvider().get_tracer("program").start_as_current_span("work") as span:
+            await host.callback(pb.Callback.KIND_TOOL, "below", b"null")
+            known = span.get_span_context()
+            assert span.parent is not None
+            return [f"{known.trace_id:032x}", f"{known.span_id:016x}", f"{span.parent.span_id:016x}"]
+
+    async def do_log_something(self, argument: Any, host: Host) -> Any:
+        logging.getLogger("program").warning("%s", argument)
+        await self._in_thread(lambda: logging.getLogger("program").warning("%s on a thread", argument))
 
     async def do_events(self, argument: Any, host: Host) -> Any:
         for number in range(argument):
@@ -232,7 +270,9 @@ class Engine:
         return {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _open(fd)}
 
     async def _in_thread(self, module: Callable[[], Any]) -> Any:
-        thread = asyncio.get_running_loop().run_in_executor(None, module)
+        # In the context of the call, as the real engine does it.
+        context = contextvars.copy_context()
+        thread = asyncio.get_running_loop().run_in_executor(None, context.run, module)
         try:
             return await asyncio.shield(thread)
         except asyncio.CancelledError:

@@ -18,11 +18,12 @@ pub struct Bound {
     session: Session,
     spec: Arc<Spec>,
     steering: Arc<Steering>,
+    pool: Option<Arc<str>>,
 }
 
 impl Bound {
     pub(crate) fn new(session: Session, spec: Arc<Spec>) -> Self {
-        Self { session, spec, steering: Arc::default() }
+        Self { session, spec, steering: Arc::default(), pool: None }
     }
 
     /// Has a variable of the session steer the instance's calls; see [`Instance::bind`](crate::Instance::bind).
@@ -43,18 +44,30 @@ impl Bound {
         Instances::put(&self.session, id, &self.spec, &self.steering).await
     }
 
+    /// The same instance, whose calls run in this pool, as far as they choose none themselves; see
+    /// [`Instance::pool`](crate::Instance::pool).
+    #[must_use]
+    pub fn pool(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.pool = Some(name.into());
+        self
+    }
+
     pub(crate) fn spec(&self) -> &Arc<Spec> {
         &self.spec
     }
 
     /// Calls a public method by its name in Python.
     pub fn method<R: DeserializeOwned + Send + 'static>(&self, name: &'static str) -> Call<R> {
-        Call::method(self.session.context(), self.spec.clone(), name).steered(&self.steering)
+        Call::method(self.session.context(), self.spec.clone(), name)
+            .steered(&self.steering)
+            .in_pool(self.pool.as_ref())
     }
 
     /// Calls a public method that answers with a prediction.
     pub fn predict<O: DeserializeOwned + Send + 'static>(&self, name: &'static str) -> Call<Prediction<O>> {
-        Call::prediction(self.session.context(), self.spec.clone(), name).steered(&self.steering)
+        Call::prediction(self.session.context(), self.spec.clone(), name)
+            .steered(&self.steering)
+            .in_pool(self.pool.as_ref())
     }
 
     /// Calls the instance itself, with one object that holds all its inputs.

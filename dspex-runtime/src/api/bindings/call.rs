@@ -2,7 +2,6 @@
 
 use std::future::IntoFuture;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -11,12 +10,12 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::{CallFuture, Callable, Example, IntoTools, ModuleSpec, SignatureSpec};
+use crate::api::call_settings::call_settings;
 use crate::api::caller::{CallOptions, decode, encode, encode_document};
 use crate::api::steering::Steering;
-use crate::api::{Adapter, CallContext, CallStream, Caller, Prediction};
+use crate::api::{CallContext, CallStream, Caller, Prediction};
 use crate::bridge::{Spec, Target};
 use crate::error::Result;
-use crate::lm::Lm;
 use crate::proto::Payload;
 
 /// A call of a method or function of Python. It starts when it is awaited.
@@ -71,6 +70,12 @@ impl<R> Call<R> {
     /// Variables steer the call.
     pub(super) fn steered(mut self, steering: &Arc<Steering>) -> Self {
         self.options.steering = Some(steering.clone());
+        self
+    }
+
+    /// The pool of the instance.
+    pub(super) fn in_pool(mut self, pool: Option<&Arc<str>>) -> Self {
+        self.options.pool = pool.cloned();
         self
     }
 
@@ -144,30 +149,6 @@ impl<R> Call<R> {
         self
     }
 
-    /// How long the call may take, waiting for a worker included.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.options.deadline = Some(deadline);
-        self
-    }
-
-    /// The call may be run again if its worker is lost: its tools run again then, and its events come again.
-    pub fn idempotent(mut self, idempotent: bool) -> Self {
-        self.options.idempotent = idempotent;
-        self
-    }
-
-    /// The language model of this call.
-    pub fn lm(mut self, lm: impl Into<Lm>) -> Self {
-        self.options.lm = Some(lm.into());
-        self
-    }
-
-    /// The adapter of this call.
-    pub fn adapter(mut self, adapter: Adapter) -> Self {
-        self.options.adapter = Some(adapter);
-        self
-    }
-
     async fn finish(self) -> Result<R> {
         let name = self.callee.name().to_owned();
         let (args, functions) = self.args.finish_call(&name)?;
@@ -187,6 +168,8 @@ impl<R> Call<R> {
         (self.read)(&payload, &name)
     }
 }
+
+call_settings!([R] Call<R>);
 
 impl<R: Send + 'static> IntoFuture for Call<R> {
     type Output = Result<R>;

@@ -1,6 +1,7 @@
 //! What sessions are called, and what they begin with.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dspex_state::{Lifetime, Quotas, SessionKey};
@@ -71,6 +72,7 @@ impl fmt::Display for SessionId {
 pub struct SessionConfig {
     pub(super) lm: Option<Lm>,
     pub(super) adapter: Option<Adapter>,
+    pub(super) pool: Option<Arc<str>>,
     pub(super) lifetime: Lifetime,
     pub(super) metadata: Map<String, Value>,
     pub(super) quotas: Option<Quotas>,
@@ -92,6 +94,14 @@ impl SessionConfig {
     /// The session's own adapter.
     pub fn adapter(mut self, adapter: Adapter) -> Self {
         self.adapter = Some(adapter);
+        self
+    }
+
+    /// The pool that the session's calls run in, unless they choose another one: one that was given to
+    /// [`DspexBuilder::pool`](crate::DspexBuilder::pool). Calls of a session whose pool this program does not have end with
+    /// [`Error::PoolNotFound`].
+    pub fn pool(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.pool = Some(name.into());
         self
     }
 

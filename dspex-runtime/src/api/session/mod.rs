@@ -32,6 +32,7 @@ use super::dspy::Dspy;
 use super::tools::Tools;
 use crate::error::Result;
 use crate::lm::Lm;
+use crate::telemetry::TraceContext;
 
 /// A session. Cheap to clone; all clones are the same session.
 #[derive(Clone)]
@@ -128,6 +129,12 @@ impl Session {
     /// [`Error::SessionNotFound`](crate::Error::SessionNotFound) if the session ended.
     pub async fn set_adapter(&self, adapter: Adapter) -> Result<()> {
         self.set(|settings| settings.adapter = Some(adapter)).await
+    }
+
+    /// A handle of this session whose calls belong to this trace.
+    #[must_use]
+    pub fn traced(&self, trace: TraceContext) -> Self {
+        Self { dspex: self.dspex.traced(trace), state: self.state.clone() }
     }
 
     /// DSPy by dotted paths, within this session.

@@ -44,8 +44,12 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`Error::SessionExists`] if the id is taken, [`Error::Store`] if there may be no more sessions.
+    /// [`Error::SessionExists`] if the id is taken, [`Error::Store`] if there may be no more sessions, [`Error::PoolNotFound`] for a
+    /// pool that there is not.
     pub async fn create(&self, id: impl Into<SessionId>, config: SessionConfig) -> Result<Session> {
+        if let Some(pool) = &config.pool {
+            self.dspex.runtime.bridge.check_pool(pool)?;
+        }
         let (session, settings) = self.new_session(id.into().checked()?, config, false);
         let state = &self.dspex.runtime.state;
         let record = state.store().create_session(session, self.dspex.runtime.limits.sessions).await?;
@@ -169,16 +173,17 @@ impl Sessions {
     }
 
     fn new_session(&self, id: String, config: SessionConfig, temporary: bool) -> (NewSession, Settings) {
+        let (lifetime, metadata, quotas) = (config.lifetime, config.metadata.clone(), config.quotas);
         let tool_concurrency = config.tool_concurrency.or(self.dspex.runtime.tool_concurrency);
-        let settings = Settings::new(config.lm, config.adapter, tool_concurrency);
+        let settings = Settings::new(SessionConfig { tool_concurrency, ..config });
         let session = NewSession {
             key: SessionKey::generate(),
             id,
-            lifetime: config.lifetime,
+            lifetime,
             temporary,
-            metadata: config.metadata,
+            metadata,
             settings: settings.write(),
-            quotas: config.quotas.unwrap_or(self.dspex.runtime.limits.quotas),
+            quotas: quotas.unwrap_or(self.dspex.runtime.limits.quotas),
         };
         (session, settings)
     }

@@ -1,8 +1,10 @@
 //! What calls of a session use, and how its store keeps that.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
-use super::Adapter;
+use super::{Adapter, SessionConfig};
 use crate::error::Result;
 use crate::lm::{Lm, StoredLm};
 
@@ -11,6 +13,8 @@ use crate::lm::{Lm, StoredLm};
 pub(crate) struct Settings {
     pub(super) lm: SessionLm,
     pub(super) adapter: Option<Adapter>,
+    /// The pool that calls run in.
+    pub(super) pool: Option<Arc<str>>,
     /// How many tools may run at once.
     pub(super) tool_concurrency: Option<usize>,
 }
@@ -28,8 +32,9 @@ pub(super) enum SessionLm {
 }
 
 impl Settings {
-    pub(super) fn new(lm: Option<Lm>, adapter: Option<Adapter>, tool_concurrency: Option<usize>) -> Self {
-        Self { lm: lm.map_or(SessionLm::Inherited, SessionLm::Own), adapter, tool_concurrency }
+    pub(super) fn new(config: SessionConfig) -> Self {
+        let SessionConfig { lm, adapter, pool, tool_concurrency, .. } = config;
+        Self { lm: lm.map_or(SessionLm::Inherited, SessionLm::Own), adapter, pool, tool_concurrency }
     }
 
     /// What was written down; what this dspex cannot read is as if it had not been.
@@ -45,7 +50,8 @@ impl Settings {
             .get("tool_concurrency")
             .and_then(Value::as_u64)
             .and_then(|tools| usize::try_from(tools).ok());
-        Self { lm, adapter, tool_concurrency }
+        let pool = stored.get("pool").and_then(Value::as_str).map(Arc::from);
+        Self { lm, adapter, pool, tool_concurrency }
     }
 
     /// What can be written down.
@@ -58,6 +64,7 @@ impl Settings {
         let mut written = Map::new();
         written.extend(lm.map(|lm| ("lm".to_owned(), json!(lm))));
         written.extend(self.adapter.map(|adapter| ("adapter".to_owned(), json!(adapter.name()))));
+        written.extend(self.pool.as_ref().map(|pool| ("pool".to_owned(), json!(&**pool))));
         written.extend(self.tool_concurrency.map(|tools| ("tool_concurrency".to_owned(), json!(tools))));
         written
     }

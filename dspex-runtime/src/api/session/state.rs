@@ -160,6 +160,11 @@ impl SessionState {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).own_lm()
     }
 
+    /// The pool that its calls run in; none: the default one.
+    pub(crate) fn pool(&self) -> Option<Arc<str>> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).pool.clone()
+    }
+
     pub(crate) fn adapter(&self) -> Option<Adapter> {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).adapter
     }

@@ -83,6 +83,13 @@ impl EnvConfig {
         self
     }
 
+    /// Whether both provide the same environment, however they show their progress.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        (&self.lock, &self.cache_dir, &self.python, &self.vars)
+            == (&other.lock, &other.cache_dir, &other.python, &other.vars)
+            && self.installer == other.installer
+    }
+
     /// Chooses the installer.
     pub fn installer(mut self, installer: Installer) -> Self {
         self.installer = installer;
@@ -132,7 +139,7 @@ impl EnvConfig {
 }
 
 /// A snapshot of environment variables: what provisioning looks at, so that it can be given other ones.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Vars(BTreeMap<OsString, OsString>);
 
 impl Vars {

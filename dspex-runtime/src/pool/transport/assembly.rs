@@ -89,7 +89,7 @@ mod tests {
 
     fn fragments_of(size: usize) -> Vec<Down> {
         let json = vec![b'x'; size].into();
-        let done = Done { output: Some(Payload { json, attachments: vec![] }) };
+        let done = Done { output: Some(Payload { json, attachments: vec![] }), run_us: 0 };
         let whole = Down { call: 7, kind: Some(down::Kind::Done(done)) };
         super::super::outbox::fragments(&whole.encode_to_vec().into())
             .map(|fragment| Down { call: 7, kind: Some(down::Kind::Fragment(fragment)) })

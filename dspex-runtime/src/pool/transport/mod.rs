@@ -29,6 +29,9 @@ use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Pong, Stats, Up,
 /// How long a caller waits at most to be told how its worker ended.
 const SETTLED_WITHIN: Duration = Duration::from_millis(100);
 
+/// How long a worker may take to end itself when it was drained.
+const ENDS_WITHIN: Duration = Duration::from_secs(1);
+
 /// What a call receives.
 #[derive(Debug)]
 pub(crate) enum Inbound {
@@ -144,6 +147,11 @@ impl Link {
         Ok(call)
     }
 
+    /// Bytes of messages to the worker and from it.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        (self.calls.sent.load(Ordering::Relaxed), self.calls.received.load(Ordering::Relaxed))
+    }
+
     /// Completes when a message may be sent: at once, unless the worker reads more slowly than the host sends. Who
     /// sends without waiting here makes the host hold what waits.
     pub(crate) async fn room(&self) {
@@ -246,13 +254,27 @@ impl Link {
 
     /// Ends the link after its last call. Framed, the worker belongs to this host and ends itself as well; over gRPC
     /// it may serve others, so it is only left alone.
-    pub(crate) fn drain(&self) {
-        match &self.carrier {
-            Carrier::Framed(writer) => {
+    pub(crate) fn drain(self: &Arc<Self>) {
+        if matches!(self.carrier, Carrier::Grpc(_)) {
+            return self.calls.lose_when_idle();
+        }
+        // A call that is sent behind a Drain reaches a worker that has ended. So none begins from here on, and the worker is told
+        // when the last one has ended.
+        self.calls.tell_when_idle();
+        let link = self.clone();
+        self.runtime.spawn(async move {
+            tokio::select! {
+                () = link.calls.idle.cancelled() => {}
+                () = link.calls.lost.cancelled() => return,
+            }
+            if let Carrier::Framed(writer) = &link.carrier {
                 writer.send(Up { call: 0, kind: Some(up::Kind::Drain(crate::proto::Drain {})) });
             }
-            Carrier::Grpc(_) => self.calls.lose_when_idle(),
-        }
+            tokio::select! {
+                () = tokio::time::sleep(ENDS_WITHIN) => link.give_up("the link was drained".to_owned()),
+                () = link.calls.lost.cancelled() => {}
+            }
+        });
     }
 
     /// Gives the worker up: every call on it is told, and the supervisor replaces it.
@@ -266,7 +288,11 @@ impl Link {
             0 => self.limits.max_message_bytes,
             peer => peer.min(self.limits.max_message_bytes),
         };
-        if size > limit { Err(SendError::TooLarge { size, limit }) } else { Ok(()) }
+        if size > limit {
+            return Err(SendError::TooLarge { size, limit });
+        }
+        self.calls.sent.fetch_add(size, Ordering::Relaxed);
+        Ok(())
     }
 
     fn send(&self, call: u64, kind: up::Kind) -> Result<(), SendError> {
@@ -399,10 +425,15 @@ pub(crate) struct CallTable {
     end: OnceLock<WorkerEnd>,
     settled: CancellationToken,
     draining: AtomicBool,
+    /// Somebody waits for the last call to have ended, with `draining` set.
+    tells: AtomicBool,
+    idle: CancellationToken,
     suspected: AtomicBool,
     lost_calls: AtomicBool,
     heard: AtomicU64,
     stats: Mutex<Option<Stats>>,
+    sent: AtomicU64,
+    received: AtomicU64,
     elsewhere: AtomicUsize,
 }
 
@@ -424,10 +455,14 @@ impl CallTable {
             end: OnceLock::new(),
             settled: CancellationToken::new(),
             draining: AtomicBool::new(false),
+            tells: AtomicBool::new(false),
+            idle: CancellationToken::new(),
             suspected: AtomicBool::new(false),
             lost_calls: AtomicBool::new(false),
             heard: AtomicU64::new(0),
             stats: Mutex::default(),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             elsewhere: AtomicUsize::new(0),
         })
     }
@@ -440,7 +475,7 @@ impl CallTable {
     fn insert(&self, id: u64, inbox: inbox::Sender, permit: Permit) -> Result<(), SendError> {
         let mut calls = self.lock();
         // Checked under the lock: `lose` takes it too, so that no call is added behind its back.
-        if self.lost.is_cancelled() {
+        if self.lost.is_cancelled() || self.draining.load(Ordering::Acquire) {
             return Err(SendError::Lost);
         }
         calls.insert(id, Entry { inbox, cancelled: false, _permit: permit });
@@ -546,13 +581,29 @@ impl CallTable {
 
     /// Ends the link when its last call ended, now or later.
     fn lose_when_idle(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.stop_inserting();
         self.lose_if_drained();
+    }
+
+    /// Takes no new calls, and says when the last one ended.
+    fn tell_when_idle(&self) {
+        self.tells.store(true, Ordering::Release);
+        self.lose_when_idle();
+    }
+
+    fn stop_inserting(&self) {
+        // Under the lock, so that no call is added behind its back.
+        let _calls = self.lock();
+        self.draining.store(true, Ordering::Release);
     }
 
     fn lose_if_drained(&self) {
         if self.draining.load(Ordering::Acquire) && self.lock().is_empty() {
-            self.lose("the link was drained".to_owned());
+            if self.tells.load(Ordering::Acquire) {
+                self.idle.cancel();
+            } else {
+                self.lose("the link was drained".to_owned());
+            }
         }
     }
 

@@ -6,6 +6,7 @@ mod secure;
 mod watch;
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prost::Message;
@@ -205,6 +206,7 @@ async fn run_stream(
         if message.call != call && !greeting {
             return Err(tonic::Status::data_loss("the worker sent a message of another call"));
         }
+        calls.received.fetch_add(message.encoded_len() as u64, Ordering::Relaxed);
         match assembly.receive(message) {
             Ok(Received::Message(Down { kind: Some(down::Kind::Hello(_)), .. }) | Received::Partial) => {}
             Ok(Received::Message(message)) => {

@@ -1,0 +1,144 @@
+//! The pools of one [`Dspex`](crate::Dspex), by their names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::config::{DEFAULT_POOL, PoolPlan};
+use super::events::PoolEvents;
+use super::optimizers::{InUse, Optimizers};
+use super::scheduler::Load;
+use super::{Pool, PoolError};
+use crate::error::Error;
+use crate::telemetry::PoolTelemetry;
+
+/// One of the pools, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolInfo {
+    /// Its name; `default` is the pool of all that chooses none.
+    pub name: String,
+    /// The workers that were asked for.
+    pub workers: usize,
+    /// The process ids of those that take calls now.
+    pub worker_pids: Vec<u32>,
+    /// Its load now.
+    pub load: Load,
+    /// The load of its workers for runs of optimizers; `None` while there are none.
+    pub optimizers: Option<Load>,
+}
+
+/// Running pools.
+pub(crate) struct Pools {
+    pools: BTreeMap<Arc<str>, Entry>,
+    default: Arc<Pool>,
+    events: PoolEvents,
+}
+
+struct Entry {
+    pool: Arc<Pool>,
+    optimizers: Option<Arc<Optimizers>>,
+}
+
+/// No pool has that name; those that there are.
+#[derive(Debug)]
+pub(crate) struct NoPool(Vec<String>);
+
+impl NoPool {
+    /// What a call on it ends with.
+    pub(crate) fn error(self, name: Option<&str>) -> Error {
+        Error::PoolNotFound { pool: name.unwrap_or(DEFAULT_POOL).to_owned(), pools: self.0 }
+    }
+}
+
+impl Pools {
+    /// Starts all at once; completes when each has a worker that is ready. The first one is the default.
+    pub(crate) async fn start(plans: Vec<(String, PoolPlan)>) -> Result<Self, PoolError> {
+        let events = PoolEvents::new(DEFAULT_POOL);
+        let start = |(name, mut plan): (String, PoolPlan)| {
+            let name: Arc<str> = name.into();
+            let events = events.of(name.clone());
+            async move {
+                plan.config.name = name.clone();
+                let optimizers = Optimizers::new(&plan, &events).map(Arc::new);
+                let pool = Pool::start(plan.config, plan.fleet, events).await.map_err(|error| {
+                    if *name == *DEFAULT_POOL { error } else { PoolError::named(&name, error) }
+                })?;
+                Ok((name, Entry { pool: Arc::new(pool), optimizers }))
+            }
+        };
+        // Should one fail, the others are dropped, and end.
+        let started = futures::future::try_join_all(plans.into_iter().map(start)).await?;
+        let default = started.first().map(|(_, entry)| entry.pool.clone()).ok_or(PoolError::Closed)?;
+        Ok(Self { pools: started.into_iter().collect(), default, events })
+    }
+
+    /// The pool of all that chooses none.
+    pub(crate) fn default_pool(&self) -> &Arc<Pool> {
+        &self.default
+    }
+
+    /// What happens to the workers of all of them from now on.
+    pub(crate) fn events(&self) -> &PoolEvents {
+        &self.events
+    }
+
+    /// A pool by its name.
+    pub(crate) fn get(&self, name: Option<&str>) -> Result<&Arc<Pool>, NoPool> {
+        match name {
+            None => Ok(&self.default),
+            Some(name) => self.entry(name).map(|entry| &entry.pool),
+        }
+    }
+
+    /// What is known and measured of a pool, or of its workers for runs of optimizers; of the default where there is no such pool.
+    pub(crate) fn telemetry(&self, name: Option<&str>, optimizes: bool) -> &Arc<PoolTelemetry> {
+        let Some(name) = name.or(optimizes.then_some(DEFAULT_POOL)) else { return self.default.telemetry() };
+        let Some(entry) = self.pools.get(name) else { return self.default.telemetry() };
+        match &entry.optimizers {
+            Some(optimizers) if optimizes => optimizers.telemetry(),
+            _ => entry.pool.telemetry(),
+        }
+    }
+
+    /// The workers for runs of optimizers in a pool, which are started if there are none; the pool itself if it has none apart.
+    pub(crate) async fn optimizers(&self, name: Option<&str>) -> Result<Result<InUse, PoolError>, NoPool> {
+        let entry = self.entry(name.unwrap_or(DEFAULT_POOL))?;
+        Ok(match &entry.optimizers {
+            Some(optimizers) => optimizers.acquire().await,
+            None => Ok(InUse::of(entry.pool.clone())),
+        })
+    }
+
+    /// All of them, as they are now, by their names.
+    pub(crate) fn info(&self) -> Vec<PoolInfo> {
+        let info = |(name, entry): (&Arc<str>, &Entry)| PoolInfo {
+            name: name.to_string(),
+            workers: entry.pool.size(),
+            worker_pids: entry.pool.links().iter().map(|link| link.hello().pid).collect(),
+            load: entry.pool.load(),
+            optimizers: entry.optimizers.as_ref().and_then(|optimizers| optimizers.load()),
+        };
+        self.pools.iter().map(info).collect()
+    }
+
+    /// As [`Pool::shutdown`], all at once.
+    pub(crate) async fn shutdown(&self, patience: Duration) {
+        let end = |entry: &Entry| {
+            let (pool, optimizers) = (entry.pool.clone(), entry.optimizers.clone());
+            async move {
+                let optimizers = async {
+                    if let Some(optimizers) = optimizers {
+                        optimizers.shutdown(patience).await;
+                    }
+                };
+                tokio::join!(pool.shutdown(patience), optimizers);
+            }
+        };
+        futures::future::join_all(self.pools.values().map(end)).await;
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry, NoPool> {
+        self.pools.get(name).ok_or_else(|| NoPool(self.pools.keys().map(ToString::to_string).collect()))
+    }
+}
