@@ -4,72 +4,17 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::{PROGRAMS, assert_serves, eventually, program};
-use dspex::pool::env::{EnvConfig, Environment};
+use common::operator::Operator;
+use common::{assert_serves, eventually, program};
 use dspex::prelude::*;
 use dspex::testing::InstantLm;
 use dspex::{Endpoint, PoolError};
 use serde_json::json;
 
-/// A worker process of the test's own, ended with it.
-struct Operator {
-    process: Child,
-    dir: tempfile::TempDir,
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Operator {
-    /// Starts a worker at `listen`, or at a socket of its own; returns it with the address that it is bound to.
-    fn start(listen: Option<&str>, token: Option<&str>) -> (Self, Endpoint) {
-        let environment = Environment::provision(&EnvConfig::new()).expect("an environment");
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("worker.sock");
-        let address = dir.path().join("address");
-        let mut command = Command::new(&environment.python);
-        command.arg("-I").arg(environment.worker_dir.join("run.py")).arg("serve");
-        command
-            .arg("--listen")
-            .arg(listen.map_or_else(|| format!("unix:{}", socket.display()), str::to_owned));
-        command.arg("--port-file").arg(&address);
-        command.args(["--module", PROGRAMS, "--python-path"]);
-        command.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python"));
-        if let Some(token) = token {
-            let file = dir.path().join("token");
-            std::fs::write(&file, token).unwrap();
-            command.arg("--token-file").arg(file);
-        }
-        let process = command.stderr(Stdio::inherit()).spawn().expect("the worker starts");
-        let operator = Self { process, dir };
-        let bound = operator.wait_for(&address);
-        let endpoint = match listen {
-            None => Endpoint::Unix(socket),
-            Some(_) => Endpoint::Tcp(format!("127.0.0.1:{}", bound.trim().rsplit(':').next().unwrap())),
-        };
-        (operator, endpoint)
-    }
-
-    fn wait_for(&self, file: &Path) -> String {
-        let give_up = Instant::now() + Duration::from_secs(60);
-        loop {
-            match std::fs::read_to_string(file) {
-                Ok(text) if !text.trim().is_empty() => return text,
-                _ => assert!(Instant::now() < give_up, "the worker never wrote {}", file.display()),
-            }
-            assert!(self.dir.path().exists());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
+const ONE: &str = "0123456789abcdef0123456789abcdef-one";
+const TWO: &str = "0123456789abcdef0123456789abcdef-two";
 
 /// Answer in one word.
 #[dspy_module("dspy.Predict")]
@@ -98,8 +43,9 @@ async fn a_worker_on_a_unix_socket_answers_typed_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_on_tcp_serves_two_hosts_with_the_token_and_none_without() {
-    let (_operator, endpoint) = Operator::start(Some("127.0.0.1:0"), Some("a secret of the test"));
+async fn a_worker_on_tcp_serves_each_host_with_its_token_and_none_without() {
+    let tokens = format!("one:{ONE}\n# of another team\ntwo:{TWO}\n");
+    let (_operator, endpoint) = Operator::start(Some("127.0.0.1:0"), Some(&tokens));
     let start = |token: Option<&'static str>| {
         let builder = Dspex::builder().lm(lm()).endpoint(endpoint.clone());
         match token {
@@ -108,16 +54,15 @@ async fn a_worker_on_tcp_serves_two_hosts_with_the_token_and_none_without() {
         }
         .start()
     };
-    let one = start(Some("a secret of the test")).await.unwrap();
-    let two = start(Some("a secret of the test")).await.unwrap();
+    let one = start(Some(ONE)).await.unwrap();
+    let two = start(Some(TWO)).await.unwrap();
     assert_answers(&one).await;
     assert_answers(&two).await;
-    for wrong in [None, Some("a guess")] {
-        let stranger = start(wrong).await.unwrap();
-        let error =
-            Word::call(&stranger, WordInputs { question: "?".into() }).await.err().expect("no answer");
+    for wrong in [None, Some("a guess"), Some("not\nASCII")] {
+        let error = start(wrong).await.map(|_| ()).unwrap_err();
+        assert!(matches!(error, Error::Pool(PoolError::Down(_))), "{error:?}");
         assert!(error.to_string().contains("token"), "{error}");
-        assert!(!error.to_string().contains("a secret"), "{error}");
+        assert!(!error.to_string().contains(ONE), "{error}");
     }
     one.shutdown(Duration::from_secs(5)).await;
     assert_answers(&two).await;
@@ -126,8 +71,7 @@ async fn a_worker_on_tcp_serves_two_hosts_with_the_token_and_none_without() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_that_goes_and_comes_back_is_used_again() {
     let (mut operator, endpoint) = Operator::start(None, None);
-    let Endpoint::Unix(socket) = &endpoint else { panic!("a unix socket") };
-    let listen = format!("unix:{}", socket.display());
+    let listen = endpoint.to_string();
     let dspex = Dspex::builder().lm(lm()).endpoint(endpoint.clone()).start().await.unwrap();
     assert_answers(&dspex).await;
     operator.process.kill().unwrap();
@@ -141,7 +85,7 @@ async fn an_endpoint_that_goes_and_comes_back_is_used_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_where_nobody_listens_is_an_error_at_start() {
-    let nobody = Endpoint::Unix(PathBuf::from("/nonexistent/dspex.sock"));
+    let nobody = Endpoint::unix("/nonexistent/dspex.sock");
     let error = Dspex::builder().endpoint(nobody).start().await.unwrap_err();
     assert!(matches!(error, Error::Pool(PoolError::Down(_))), "{error:?}");
 }
@@ -171,7 +115,7 @@ async fn an_endpoint_that_drains_gives_its_calls_to_the_others() {
 
 #[tokio::test]
 async fn an_endpoint_elsewhere_is_refused_unless_that_is_allowed() {
-    let far = Endpoint::Tcp("192.0.2.1:9000".into());
+    let far = Endpoint::tcp("192.0.2.1:9000");
     let error = Dspex::builder().endpoint(far).start().await.unwrap_err();
     assert!(matches!(error, Error::Pool(PoolError::Unencrypted(_))), "{error}");
 }

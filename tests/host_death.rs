@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{builder, eventually, is_alive, kill, program};
+use common::{builder, eventually, is_alive, kill, parent_of, program};
 use serde_json::json;
 
 const ROLE: &str = "DSPEX_TEST_HOST";
@@ -54,11 +54,6 @@ fn start_host(ending: &str) -> (Child, Vec<u32>) {
         Some(pids.split_whitespace().map(|pid| pid.parse().unwrap()).collect())
     });
     (host, pids.expect("the host says which processes it has"))
-}
-
-fn parent_of(pid: u32) -> u32 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap()
 }
 
 async fn assert_all_gone_within_a_second(pids: &[u32], since: Instant) {

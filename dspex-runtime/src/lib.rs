@@ -26,14 +26,17 @@ pub use api::{
     Adapter, Availability, Binding, CallEvent, CallStream, Caller, Deleted, Dspex, DspexBuilder, DspexStatus,
     Dspy, DynInstance, EndStatus, FieldType, Health, Instance, InstanceInfo, InstanceSpec, Instances,
     ModelStatus, Module, PoolOptions, PoolState, PoolStatus, Prediction, Reasoned, Run, Session,
-    SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats, Sessions, Signature, Status,
-    StoreStatus, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools, WorkerState, WorkerStatus,
+    SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats, Sessions, ShutdownSignal, Signature,
+    Status, StoreStatus, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools, WorkerState,
+    WorkerStatus,
 };
 pub use bridge::CircuitBreaker;
 pub use dspex_state as state;
 pub use error::{Error, Phase, Problem, Problems, PyError, PyFrame, Result};
 pub use functions::{Embedder, Gold, Judged, Metric, Reward, Score};
 pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
+#[cfg(feature = "tls")]
+pub use pool::ClientTls;
 pub use pool::{
     Carrier, Endpoint, Load, PoolChange, PoolError, PoolEvent, PoolInfo, Retirement, WorkerEnd, WorkerId,
     WorkerLimits,

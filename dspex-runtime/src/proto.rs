@@ -5,7 +5,7 @@
 include!("generated/dspex.v1.rs");
 
 /// The version of the protocol that this host speaks; a worker with another one is refused.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 impl std::fmt::Debug for LmSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

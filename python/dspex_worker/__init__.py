@@ -59,4 +59,4 @@ __all__ = [
 __version__ = "0.1.0"
 
 # The version of the messages in proto/dspex/v1/worker.proto. The host refuses another one.
-PROTOCOL = 2
+PROTOCOL = 3

@@ -22,9 +22,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="dspex_worker", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"dspex_worker {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
+    arguments = sys.argv[1:] if argv is None else argv
+    if arguments and arguments[0].startswith("--listen"):
+        arguments = ["serve", *arguments]
     commands.add_parser("zygote", help="fork workers for a host, whose control socket is the standard input")
     _add_serve(commands.add_parser("serve", help="serve gRPC to any host, until SIGTERM"))
-    options = parser.parse_args(argv)
+    options = parser.parse_args(arguments)
     if options.command == "zygote":
         from dspex_worker import zygote
 
@@ -44,7 +47,28 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--token-file",
         type=Path,
         metavar="FILE",
-        help="the secret that every call has to show (whitespace around it is ignored)",
+        help="the hosts that are served: one a line, as name:token or the token alone",
+    )
+    parser.add_argument(
+        "--tls-cert", type=Path, metavar="FILE", help="the worker's certificate in PEM; with the two below"
+    )
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its key in PEM")
+    parser.add_argument(
+        "--tls-client-ca",
+        type=Path,
+        metavar="FILE",
+        help="the authority in PEM whose certificates hosts must show",
+    )
+    parser.add_argument(
+        "--allow-unencrypted",
+        action="store_true",
+        help="listen for other machines without TLS, on a network that nobody else can read",
+    )
+    parser.add_argument(
+        "--max-message-bytes",
+        type=int,
+        metavar="BYTES",
+        help="the largest message in either direction (default: 64 MiB)",
     )
     parser.add_argument(
         "--module",
@@ -81,17 +105,18 @@ def _serve(options: argparse.Namespace) -> int:
     from dspex_worker import logs, worker
     from dspex_worker.config import ConfigError, WorkerConfig
 
-    token = _read_token(options.token_file)
-    _check_address(options.listen, token)
+    tls = _tls(options)
+    tokens = _tokens(options.token_file)
+    _check_address(options.listen, tls=tls is not None, tokens=bool(tokens), plain=options.allow_unencrypted)
     try:
         config = WorkerConfig.from_json(
             {
                 "modules": options.module,
                 "python_path": [str(Path(path).resolve()) for path in options.python_path],
                 "sync_threads": options.sync_threads,
-                "token": token,
                 "worker": options.name,
                 "log_level": options.log_level,
+                **({"max_message_bytes": limit} if (limit := options.max_message_bytes) is not None else {}),
             }
         )
     except ConfigError as exc:
@@ -105,7 +130,9 @@ def _serve(options: argparse.Namespace) -> int:
         print(f"dspex_worker serve: {exc}", file=sys.stderr)
         return worker.EXIT_INIT
 
+    from dspex_worker.carrier.admission import Admission
     from dspex_worker.carrier.grpc_carrier import BindError
+    from dspex_worker.carrier.tls import ServerTls, TlsError
 
     def announce(address: str) -> None:
         if options.port_file is not None:
@@ -114,8 +141,19 @@ def _serve(options: argparse.Namespace) -> int:
 
     code = worker.EXIT_INIT
     try:
-        code = worker.serve_grpc(config, facts, options.listen, announce=announce, grace_s=options.grace)
-    except BindError as exc:
+        server_tls = ServerTls(*tls) if tls is not None else None
+        if server_tls is not None:
+            server_tls.check()
+        code = worker.serve_grpc(
+            config,
+            facts,
+            options.listen,
+            announce=announce,
+            grace_s=options.grace,
+            admission=Admission(tokens),
+            tls=server_tls,
+        )
+    except (BindError, TlsError) as exc:
         print(f"dspex_worker serve: {exc}", file=sys.stderr)
     finally:
         logs.flush()
@@ -123,21 +161,34 @@ def _serve(options: argparse.Namespace) -> int:
         os._exit(code)
 
 
-def _read_token(path: Path | None) -> str:
+def _tokens(path: Path | None) -> dict[str, str]:
+    from dspex_worker.tokens import TokenFileError, read_tokens
+
     if path is None:
-        return ""
+        return {}
     try:
-        token = path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"--token-file: cannot read {path}: {exc}") from None
-    if not token:
-        raise UsageError(
-            f"--token-file: {path} is empty; put the secret into it, e.g. `openssl rand -hex 32 > {path}`"
-        )
-    return token
+        return read_tokens(path)
+    except TokenFileError as exc:
+        raise UsageError(f"--token-file: {exc}") from None
 
 
-def _check_address(listen: str, token: str) -> None:
+def _tls(options: argparse.Namespace) -> tuple[Path, Path, Path] | None:
+    given = {
+        "--tls-cert": options.tls_cert,
+        "--tls-key": options.tls_key,
+        "--tls-client-ca": options.tls_client_ca,
+    }
+    missing = [name for name, path in given.items() if path is None]
+    if len(missing) == len(given):
+        return None
+    if missing:
+        raise UsageError(f"{', '.join(missing)}: missing; TLS needs {', '.join(given)} together")
+    if options.listen.startswith("unix:"):
+        raise UsageError("--tls-cert: a unix socket needs no TLS; its owner alone can connect to it")
+    return options.tls_cert, options.tls_key, options.tls_client_ca
+
+
+def _check_address(listen: str, *, tls: bool, tokens: bool, plain: bool) -> None:
     if listen.startswith("unix:"):
         if len(listen) == len("unix:"):
             raise UsageError("--listen: unix: needs a path, as in unix:/run/dspex/worker.sock")
@@ -145,10 +196,18 @@ def _check_address(listen: str, token: str) -> None:
     host, separator, port = listen.rpartition(":")
     if not separator or not host or not port.isdigit() or int(port) > 65535:
         raise UsageError(f"--listen: expected unix:/path or HOST:PORT, got {listen!r}")
-    if not token and not _is_loopback(host):
+    if tls or _is_loopback(host):
+        return
+    if not plain:
+        raise UsageError(
+            f"--listen: {host} can be reached from other machines, and without TLS keys and tokens could"
+            " be read on the way: pass --tls-cert, --tls-key and --tls-client-ca (`dspex certs init` makes"
+            " them), or listen on 127.0.0.1 or a unix socket"
+        )
+    if not tokens:
         raise UsageError(
             f"--listen: {host} can be reached from other machines, and without a token anyone there could run"
-            " code in this worker: pass --token-file, or listen on 127.0.0.1 or a unix socket"
+            " code in this worker: pass --token-file"
         )
 
 

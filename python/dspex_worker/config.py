@@ -27,7 +27,7 @@ class WorkerConfig:
     max_message_bytes: int = 64 * MIB
     # How many calls of modules without an async form run at once, each on a thread.
     sync_threads: int = 8
-    # Checked against `Open.token` of each call where it is not empty. Never printed.
+    # What the one host of a worker that listens has to show, where it is not empty. Never printed.
     token: str = field(default="", repr=False)
     # Who this worker is in the pool of the host.
     worker: str = "worker"

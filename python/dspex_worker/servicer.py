@@ -7,7 +7,6 @@ arrives, and gives it a `Link` to send by. Everything here runs on the worker's 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import os
 import platform
@@ -107,19 +106,22 @@ class Servicer:
             )
         ).SerializeToString()
 
-    def connect(self, link: Link, *, trusted: bool, single_call: bool) -> Connection:
-        """A new connection, whose first message (Hello) is sent.
+    def connect(self, link: Link, *, single_call: bool, host: str = "host") -> Connection:
+        """A new connection, whose first message (Hello) is sent. Its peer may speak: the carrier saw to it.
 
-        `trusted`: its peer can only be the host. `single_call`: it carries one call and ends with it.
+        `single_call`: it carries one call and ends with it. `host`: what the log calls the peer.
         """
-        connection = Connection(self, link, trusted=trusted or not self.config.token, single_call=single_call)
+        connection = Connection(self, link, single_call=single_call, host=host)
         self._connections.add(connection)
         link.send(0, self.hello, False)
         return connection
 
     def drain(self, connection: Connection | None = None) -> None:
         """Takes no new calls, and is `drained` when none is left; `connection` is then sent Stats."""
-        self.drain_started.set()
+        if not self.drain_started.is_set():
+            self.drain_started.set()
+            for other in self._connections:
+                other.tell_of_drain()
         if connection is not None:
             self._awaiting_drain.append(connection)
         if self.in_flight == 0:
@@ -154,6 +156,7 @@ class Servicer:
             sync_threads_busy=busy,
             sync_threads=self.config.sync_threads,
             instances=instances,
+            draining=self.draining,
         )
 
     def _finish_drain(self) -> None:
@@ -167,14 +170,16 @@ class Servicer:
 class Connection:
     """The calls of one socket or stream."""
 
-    def __init__(self, servicer: Servicer, link: Link, *, trusted: bool, single_call: bool) -> None:
+    def __init__(self, servicer: Servicer, link: Link, *, single_call: bool, host: str) -> None:
+        self.host = host
         self.engine = servicer.engine
         self.loop = servicer.loop
         self.loop_thread = servicer.loop_thread
         self.max_message_bytes = servicer.config.max_message_bytes
         self._servicer = servicer
         self._link: Link | None = link
-        self._trusted = trusted
+        # The host asks on this connection how the worker is.
+        self._watching = False
         self._single_call = single_call
         self._calls: dict[int, Call] = {}
         self.deadlines = Deadlines(self.loop, self._calls.values)
@@ -197,6 +202,11 @@ class Connection:
     def abort_calls(self, verdict: pb.Error) -> None:
         for call in list(self._calls.values()):
             call.abort(pb.Error.FromString(verdict.SerializeToString()))
+
+    def tell_of_drain(self) -> None:
+        """A host that shares the worker learns at once that it takes no new calls."""
+        if self._single_call and self._watching:
+            self.send(0, pb.Down(stats=self._servicer.stats()).SerializeToString())
 
     @property
     def idle(self) -> bool:
@@ -255,13 +265,13 @@ class Connection:
         elif kind == "cancel":
             self._cancel(up.call, up.cancel)
         elif kind == "ping":
-            self._require_trust("Ping")
+            self._watch()
             self.send(
                 0,
                 pb.Down(pong=pb.Pong(nonce=up.ping.nonce, stats=self._servicer.stats())).SerializeToString(),
             )
         elif kind == "drain":
-            self._require_trust("Drain")
+            log.info("the host %s asks for a drain", self.host)
             self._servicer.drain(self)
         else:
             raise ProtocolViolation(
@@ -276,12 +286,6 @@ class Connection:
         if self._single_call and (self._calls or self._ended):
             raise ProtocolViolation("a second Open on a stream, which carries one call")
         servicer = self._servicer
-        token = servicer.config.token
-        if token:
-            if not hmac.compare_digest(token.encode(), open.token.encode()):
-                self._refuse(call_id, error(pb.Error.KIND_UNAUTHENTICATED, _token_problem(open.token)))
-                return
-            self._trusted = True
         if servicer.draining:
             self._refuse(
                 call_id, error(pb.Error.KIND_DRAINING, "the worker is draining and takes no new calls")
@@ -296,7 +300,6 @@ class Connection:
         if call is not None:
             call.learn(state)
         elif call_id == 0:
-            self._require_trust("State")
             try:
                 self.engine.learn(state)
             except Exception:
@@ -331,9 +334,10 @@ class Connection:
             )
         self._dispatch(up)
 
-    def _require_trust(self, what: str) -> None:
-        if not self._trusted:
-            raise ProtocolViolation(f"{what} from a connection that has not shown the token")
+    def _watch(self) -> None:
+        if self._single_call and not self._watching:
+            self._watching = True
+            log.info("the host %s is connected", self.host)
 
 
 def _decode(message: bytes) -> pb.Up:
@@ -345,7 +349,3 @@ def _decode(message: bytes) -> pb.Up:
         ) from None
 
 
-def _token_problem(given: str) -> str:
-    if not given:
-        return "the worker asks for a token and the call has none: give the host the worker's token"
-    return "the call's token is not the worker's: give host and worker the same one"

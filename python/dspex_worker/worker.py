@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from dspex_worker import tracing
 from dspex_worker.call import cancelled
@@ -21,6 +21,10 @@ from dspex_worker.carrier.framed import FramedCarrier
 from dspex_worker.config import WorkerConfig
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.servicer import Engine, Servicer
+
+if TYPE_CHECKING:  # a framed worker has no use for gRPC
+    from dspex_worker.carrier.admission import Admission
+    from dspex_worker.carrier.tls import ServerTls
 
 log = logging.getLogger(__name__)
 
@@ -90,13 +94,16 @@ def serve_grpc(
     *,
     announce: Callable[[str], None] = lambda address: None,
     grace_s: float = 30.0,
+    admission: Admission | None = None,
+    tls: ServerTls | None = None,
 ) -> int:
     """Serves gRPC at `listen` until a drain or SIGTERM; returns the exit code.
 
-    `announce` is given the bound address. A SIGTERM lets running calls end for `grace_s` seconds, a second
+    `announce` is given the bound address. `admission`: the hosts that are served; without it the one that has
+    the configuration's token. A SIGTERM lets running calls end for `grace_s` seconds, a second
     one cancels them.
     """
-    return _run(_grpc(config, facts, listen, announce, grace_s))
+    return _run(_grpc(config, facts, listen, announce, grace_s, admission, tls))
 
 
 def reseed() -> None:
@@ -128,12 +135,14 @@ async def _grpc(
     listen: str,
     announce: Callable[[str], None],
     grace_s: float,
+    admission: Admission | None,
+    tls: ServerTls | None,
 ) -> int:
     # Imported here: a framed worker has no use for the 20 MB.
     from dspex_worker.carrier.grpc_carrier import GrpcCarrier
 
     servicer = Servicer(config, _engine().Engine(config), facts)
-    carrier = GrpcCarrier(servicer)
+    carrier = GrpcCarrier(servicer, admission, tls)
     address = await carrier.start(listen)
     terminated = asyncio.Event()
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unused_macros, unused_imports)]
 
+pub mod operator;
+
 use std::path::PathBuf;
 
 use dspex::prelude::*;
@@ -49,6 +51,12 @@ pub fn is_alive(pid: u32) -> bool {
         .next()
         .and_then(|rest| rest.trim().chars().next())
         .is_some_and(|state| !"ZX".contains(state))
+}
+
+/// The process that started another.
+pub fn parent_of(pid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap()
 }
 
 /// Sends a signal to a process that the test started.

@@ -56,8 +56,18 @@ async def wait_and_answer(seconds: float, value: Any) -> Any:
 
 async def large_items(count: int) -> AsyncIterator[str]:
     """Many items of a hundred thousand letters."""
+    global _made
+    _made = 0
     for _ in range(count):
+        _made += 1
         yield "x" * 100_000
+
+
+_made = 0
+
+
+def items_made() -> int:
+    return _made
 
 
 def exit_now(code: int) -> None:

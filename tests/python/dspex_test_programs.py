@@ -22,6 +22,11 @@ def type_of(value: Any) -> str:
     return type(value).__name__
 
 
+def process_id() -> int:
+    """The worker's."""
+    return os.getpid()
+
+
 async def sleep(seconds: float) -> str:
     """Ends early when it is cancelled, and leaves a trace of that."""
     global cancelled

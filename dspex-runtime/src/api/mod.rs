@@ -17,6 +17,7 @@ mod pool_options;
 mod prediction;
 mod predictor;
 mod session;
+mod signals;
 mod signature;
 mod status;
 mod steering;
@@ -39,6 +40,7 @@ pub use session::{
     Adapter, Deleted, InstanceInfo, Instances, Session, SessionConfig, SessionFilter, SessionId, SessionInfo,
     SessionStats, Sessions,
 };
+pub use signals::ShutdownSignal;
 pub use signature::{Both, IntoOptional, ReasoningIsFree, Signature, SignatureDefinition, contains};
 pub use status::{
     DspexStatus, EndStatus, ModelStatus, PoolState, PoolStatus, StoreStatus, WorkerState, WorkerStatus,

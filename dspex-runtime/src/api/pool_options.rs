@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::DspexBuilder;
 use crate::error::{Error, Result};
 use crate::pool::env::{EnvConfig, Environment};
-use crate::pool::{Carrier, Endpoint, FleetConfig, PoolConfig, PoolError, PoolPlan};
+use crate::pool::{Carrier, Endpoint, FleetConfig, Heartbeat, PoolConfig, PoolError, PoolPlan, WorkerLimits};
 
 /// The settings of a pool beside the default one: its own workers, environment, sizes, limits and queue.
 ///
@@ -44,7 +44,12 @@ impl PoolOptions {
 
     /// What is wrong before anything was started.
     pub(super) fn check(&self) -> Result<()> {
-        match self.endpoints.iter().find(|endpoint| !self.unencrypted && !endpoint.is_local()) {
+        for endpoint in &self.endpoints {
+            endpoint
+                .check()
+                .map_err(|problem| PoolError::Endpoint { endpoint: endpoint.to_string(), problem })?;
+        }
+        match self.endpoints.iter().find(|endpoint| !self.unencrypted && !endpoint.is_private()) {
             Some(far) => Err(PoolError::Unencrypted(far.to_string()).into()),
             None => Ok(()),
         }
@@ -61,7 +66,11 @@ impl PoolOptions {
             Some(environment) if self.endpoints.is_empty() => {
                 FleetConfig::Local { python: environment.python, worker_dir: environment.worker_dir }
             }
-            _ => FleetConfig::Endpoints { addresses: self.endpoints, token: self.token },
+            _ => {
+                let token = self.token.as_ref();
+                let addresses = self.endpoints.into_iter().map(|endpoint| endpoint.or_token(token));
+                FleetConfig::Endpoints { addresses: addresses.collect() }
+            }
         };
         PoolPlan { config: self.config, fleet }
     }
@@ -105,6 +114,57 @@ macro_rules! settings {
         /// How long a cancelled call may go on in Python before its worker is killed and replaced. Default: 5 s.
         pub fn cancel_grace(mut self, grace: Duration) -> Self {
             self.settings().config.cancel_grace = grace;
+            self
+        }
+
+        /// About how often each worker must give a sign of life, and for how long it may fail to before it is killed and replaced; one
+        /// that is stopped (SIGSTOP) for half as long. While a worker's messages flow, nothing is asked. Default: 1 s and
+        /// 10 s, since code may well hold Python's lock for some seconds, and killing a worker costs all calls on it. A call that
+        /// computes in a thread does not keep its worker from answering.
+        pub fn heartbeat(mut self, every: Duration, patience: Duration) -> Self {
+            let every = every.max(Duration::from_millis(10));
+            self.settings().config.heartbeat = Heartbeat { every, patience: patience.max(every) };
+            self
+        }
+
+        /// How many workers each slot may lose within this time and have replaced at once; beyond that, it waits ever longer, from
+        /// 0.1 s to 30 s, and the pool is degraded. Default: 5 within 60 s: what a call or two can kill is no reason to wait,
+        /// and what kills every worker is no reason to burn a core on new ones.
+        pub fn restart_intensity(mut self, workers: usize, within: Duration) -> Self {
+            self.settings().config.restarts = (workers, within);
+            self
+        }
+
+        /// A worker that ran so many calls (within a tenth) is replaced: the fresh one first, then the old one finishes what it has.
+        /// `None`: never. Default: 100,000, seconds of work for a busy worker, against a fork of about 10 ms.
+        pub fn recycle_after_calls(mut self, calls: impl Into<Option<u64>>) -> Self {
+            self.settings().config.recycling.calls = calls.into();
+            self
+        }
+
+        /// The same for a worker of this age. Default: a day, for what drifts slowly.
+        pub fn recycle_after(mut self, age: impl Into<Option<Duration>>) -> Self {
+            self.settings().config.recycling.age = age.into();
+            self
+        }
+
+        /// The same for a worker that uses more memory, in bytes; what workers share counts for its part (PSS). One that needs so much
+        /// from its start is replaced ever more seldom. Default: 1.5 GiB, about ten times what a fresh worker has.
+        pub fn recycle_above_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
+            self.settings().config.recycling.memory = bytes.into();
+            self
+        }
+
+        /// How long the calls of a worker that was replaced may go on, before they are cancelled. Default: 10 minutes, more than the
+        /// default deadline of a call.
+        pub fn recycle_patience(mut self, patience: Duration) -> Self {
+            self.settings().config.recycling.patience = patience;
+            self
+        }
+
+        /// What a local worker may use of the system: memory, files, processes. Default: what the program itself may.
+        pub fn worker_limits(mut self, limits: WorkerLimits) -> Self {
+            self.settings().config.limits = limits;
             self
         }
 
@@ -162,9 +222,13 @@ macro_rules! settings {
 
         /// Uses a worker that an operator started, instead of local ones. May be given several times.
         ///
-        /// Such a worker is started with `python -I run.py serve --listen unix:/path` (or `HOST:PORT`), with the
-        /// interpreter and the `run.py` that the example `provision` prints; `--help` tells the rest. The connection is
-        /// not encrypted, and keys and tokens travel on it: use a unix socket, or loopback at the end of a tunnel.
+        /// Such a worker is started with `dspex serve --listen unix:/path` (or `HOST:PORT`) of the crate `dspex-cli`, or
+        /// with `python -I run.py serve ..` and the interpreter and the `run.py` that the example `provision` prints;
+        /// `--help` tells the rest. One on another machine needs TLS, with the feature `tls`: keys and tokens travel on the
+        /// connection. See `docs/security.md`.
+        ///
+        /// Each call goes to the endpoint with the fewest, those of other hosts included. One that is gone, drains or does
+        /// not answer gets none until it answers again.
         pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
             self.settings().endpoints.push(endpoint);
             self
@@ -177,7 +241,7 @@ macro_rules! settings {
             self
         }
 
-        /// The secret that the operator gave to the endpoints.
+        /// The token of this host at [`endpoint`](Self::endpoint)s that have none of their own.
         pub fn token(mut self, token: impl Into<SecretString>) -> Self {
             self.settings().token = Some(token.into());
             self

@@ -319,6 +319,10 @@ impl Bridge {
         if let Some(tracker) = &request.tracker {
             permit.track(tracker.token());
         }
+        // A worker that reads slowly makes its callers wait, not the host hold what they would send.
+        if tokio::time::timeout_at(deadline, link.room()).await.is_err() {
+            return Err(Error::DeadlineExceeded { after: request.deadline, phase: Phase::Queued });
+        }
         let remaining = deadline.saturating_duration_since(Instant::now());
         let mut open = Open {
             target: Some(request.target.to_wire()),
@@ -333,7 +337,6 @@ impl Bridge {
                 ..SessionView::default()
             }),
             depth: request.above.depth,
-            token: pool.token().to_owned(),
             ..Open::default()
         };
         run.tell(&mut open);
@@ -426,6 +429,7 @@ impl Bridge {
                     let limit = pool.max_message_bytes();
                     return Err(Error::TooLarge { what: "the answer", size, limit });
                 }
+                Inbound::Flooded(reason) => return Err(Error::Protocol(reason)),
                 Inbound::Unsent => return Ok(Attempt::NeverStarted),
                 Inbound::Lost => return Ok(Attempt::Lost(call.link().end().await)),
             }

@@ -51,6 +51,7 @@ pub(crate) async fn serve(callback: Callback, reach: Reach, reply_to: CallSender
         Err(error) => callback_reply::Result::Error(error),
     };
     let reply = CallbackReply { id, result: Some(result) };
+    reply_to.room().await;
     if let Err(error) = reply_to.send(up::Kind::CallbackReply(reply)) {
         let failure = errors::unsendable(&error);
         let result = Some(callback_reply::Result::Error(failure));

@@ -119,9 +119,6 @@ pub struct Open {
     pub traceparent: ::prost::alloc::string::String,
     #[prost(string, tag = "9")]
     pub tracestate: ::prost::alloc::string::String,
-    /// The secret that the operator gave to host and worker. Checked before anything else, where one is set.
-    #[prost(string, tag = "10")]
-    pub token: ::prost::alloc::string::String,
     /// How many calls stand above this one: 0 for a call of the host's program, 1 for one that a tool of such a call makes, ..
     /// The worker never has a call wait for one that stands above it.
     #[prost(uint32, tag = "12")]
@@ -631,6 +628,9 @@ pub struct Stats {
     /// Measured at most every few seconds, since it may take milliseconds; 0 where the system does not tell.
     #[prost(uint64, tag = "4")]
     pub pss_bytes: u64,
+    /// No new calls are taken.
+    #[prost(bool, tag = "5")]
+    pub draining: bool,
     /// How late the event loop was of late, in microseconds: the most of the last seconds.
     #[prost(uint64, tag = "6")]
     pub loop_lag_us: u64,

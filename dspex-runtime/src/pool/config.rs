@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use super::endpoint::Endpoint;
 
 use super::heartbeat::Heartbeat;
 use super::limits::WorkerLimits;
@@ -19,40 +19,6 @@ pub enum Carrier {
     Framed,
     /// gRPC over a unix socket in a private directory.
     Grpc,
-}
-
-/// A worker that an operator started with `python -m dspex_worker serve --listen ..`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Endpoint {
-    /// A unix socket's path.
-    Unix(PathBuf),
-    /// `host:port`.
-    Tcp(String),
-}
-
-impl Endpoint {
-    /// Whether the connection stays on this machine.
-    pub(crate) fn is_local(&self) -> bool {
-        match self {
-            Self::Unix(_) => true,
-            Self::Tcp(authority) => {
-                let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host);
-                let host = host.trim_start_matches('[').trim_end_matches(']');
-                host == "localhost"
-                    || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-            }
-        }
-    }
-}
-
-impl std::fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Tcp(authority) => f.write_str(authority),
-        }
-    }
 }
 
 /// The pool of all that chooses none.
@@ -83,8 +49,6 @@ pub(crate) struct PoolConfig {
     pub(crate) python_path: Vec<PathBuf>,
     /// The carrier for local workers.
     pub(crate) carrier: Carrier,
-    /// The workers for runs of optimizers.
-    pub(crate) optimizers: OptimizerConfig,
     /// How workers are known to live.
     pub(crate) heartbeat: Heartbeat,
     /// How often a worker's slot may lose its worker before it is replaced ever more slowly: so often within so long. The
@@ -94,6 +58,8 @@ pub(crate) struct PoolConfig {
     pub(crate) recycling: Recycling,
     /// What a local worker may use.
     pub(crate) limits: WorkerLimits,
+    /// The workers for runs of optimizers.
+    pub(crate) optimizers: OptimizerConfig,
 }
 
 /// The workers that run optimizers beside those that serve.
@@ -119,11 +85,11 @@ impl Default for PoolConfig {
             modules: Vec::new(),
             python_path: Vec::new(),
             carrier: Carrier::default(),
-            optimizers: OptimizerConfig { workers: 1, idle: Duration::from_secs(60) },
             heartbeat: Heartbeat::default(),
             restarts: (5, Duration::from_secs(60)),
             recycling: Recycling::default(),
             limits: WorkerLimits::default(),
+            optimizers: OptimizerConfig { workers: 1, idle: Duration::from_secs(60) },
         }
     }
 }
@@ -149,7 +115,5 @@ pub(crate) enum FleetConfig {
     Endpoints {
         /// One slot each.
         addresses: Vec<Endpoint>,
-        /// The secret that the operator gave them.
-        token: Option<SecretString>,
     },
 }

@@ -48,7 +48,7 @@ pub enum PoolError {
     Saturated(Load),
     /// An endpoint on another machine; the connection would not be encrypted.
     #[error(
-        "the connection to {0} would not be encrypted, and keys and tokens travel on it; use a tunnel to loopback, or `allow_unencrypted_endpoints` on a network that nobody else can read"
+        "the connection to {0} would not be encrypted, and keys and tokens travel on it; give the endpoint `tls`, use a tunnel to loopback, or `allow_unencrypted_endpoints` on a network that nobody else can read"
     )]
     Unencrypted(String),
     /// A pool beside the default one could not be started.
@@ -62,6 +62,14 @@ pub enum PoolError {
     /// What cannot be the name of a pool.
     #[error("{0:?} is no name of a pool: it needs one character at least, and no control characters")]
     Name(String),
+    /// An endpoint that cannot be connected to as it was given.
+    #[error("the endpoint {endpoint}: {problem}")]
+    Endpoint {
+        /// The endpoint.
+        endpoint: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// No worker runs, and none can be started.
     #[error("no worker can be started: {0}")]
     Down(String),

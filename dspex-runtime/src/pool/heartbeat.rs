@@ -71,7 +71,7 @@ impl Pulse {
         let patience = if stopped { rules.patience / 2 } else { rules.patience };
         if owed >= patience {
             Verdict::Dead { silent: self.silent, stopped }
-        } else if owed >= (rules.every * 2).min(rules.patience / 2) {
+        } else if owed >= rules.patience / 3 {
             Verdict::Suspect
         } else {
             Verdict::Ask
@@ -96,8 +96,8 @@ mod tests {
         let mut pulse = Pulse::default();
         assert_eq!(pulse.look(1, second(), RULES, || false), Verdict::Alive);
         let verdicts: Vec<Verdict> = (0..11).map(|_| pulse.look(1, second(), RULES, || false)).collect();
-        assert_eq!(verdicts[..2], [Verdict::Ask, Verdict::Ask]);
-        assert!(verdicts[2..10].iter().all(|verdict| *verdict == Verdict::Suspect), "{verdicts:?}");
+        assert!(verdicts[..4].iter().all(|verdict| *verdict == Verdict::Ask), "{verdicts:?}");
+        assert!(verdicts[4..10].iter().all(|verdict| *verdict == Verdict::Suspect), "{verdicts:?}");
         assert_eq!(verdicts[10], Verdict::Dead { silent: Duration::from_secs(11), stopped: false });
     }
 

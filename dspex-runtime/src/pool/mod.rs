@@ -10,6 +10,7 @@
 //! it gives puts everything back.
 
 pub(crate) mod config;
+mod endpoint;
 pub mod env;
 mod error;
 mod events;
@@ -30,6 +31,8 @@ mod slot;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tls")]
+mod tls;
 pub(crate) mod transport;
 mod zygote;
 
@@ -39,11 +42,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Carrier, Endpoint};
+pub use config::Carrier;
 pub(crate) use config::{DEFAULT_POOL, FleetConfig, PoolConfig, PoolPlan};
+pub use endpoint::Endpoint;
 pub use error::PoolError;
 pub(crate) use events::PoolEvents;
 pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
+pub(crate) use heartbeat::Heartbeat;
 pub use limits::WorkerLimits;
 pub(crate) use optimizers::InUse;
 pub use pools::PoolInfo;
@@ -52,10 +57,11 @@ pub use scheduler::Load;
 pub(crate) use scheduler::Published;
 use scheduler::Scheduler;
 pub(crate) use scheduler::{Lease, LeaseError, Want};
-use secrecy::ExposeSecret;
 pub(crate) use slot::SlotState;
-pub(crate) use supervisor::{Board, Standing, WorkerSnapshot};
+pub(crate) use supervisor::{Board, WorkerSnapshot};
 use supervisor::{Event, Supervisor};
+#[cfg(feature = "tls")]
+pub use tls::ClientTls;
 use transport::Link;
 
 use crate::telemetry::PoolTelemetry;
@@ -67,7 +73,6 @@ pub(crate) struct Pool {
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
     board: Arc<Board>,
-    token: String,
     max_message_bytes: u64,
     size: usize,
     endpoints: Vec<String>,
@@ -88,9 +93,9 @@ impl Pool {
                     uuid::Uuid::new_v4().simple().to_string() + &uuid::Uuid::new_v4().simple().to_string()
                 }
             },
-            FleetConfig::Endpoints { addresses, token } => {
+            FleetConfig::Endpoints { addresses } => {
                 config.workers = addresses.len();
-                token.as_ref().map(|token| token.expose_secret().to_owned()).unwrap_or_default()
+                String::new()
             }
         };
         let endpoints = match &fleet {
@@ -102,16 +107,8 @@ impl Pool {
         let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
-        let board = Arc::new(Board::default());
-        let (task, inbox, supervisor) = Supervisor::new(
-            config.clone(),
-            fleet,
-            scheduler.clone(),
-            token.clone(),
-            started,
-            events.clone(),
-            board.clone(),
-        )?;
+        let (task, inbox, supervisor) =
+            Supervisor::new(config.clone(), fleet, scheduler.clone(), token, started, events.clone())?;
         // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
         let pool = Self {
@@ -119,8 +116,7 @@ impl Pool {
             telemetry,
             supervisor,
             closed: closed.clone(),
-            board,
-            token,
+            board: task.board(),
             max_message_bytes,
             size: config.workers,
             endpoints,
@@ -139,11 +135,6 @@ impl Pool {
         self.scheduler.lease(want).await
     }
 
-    /// The secret that workers check; empty where the carrier needs none.
-    pub(crate) fn token(&self) -> &str {
-        &self.token
-    }
-
     /// The largest message, either way, in bytes.
     pub(crate) fn max_message_bytes(&self) -> u64 {
         self.max_message_bytes
@@ -160,7 +151,7 @@ impl Pool {
     }
 
     /// Every worker process, whether the pool is degraded, and whether it can fork.
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self) -> supervisor::Standing {
         self.board.read()
     }
 

@@ -79,7 +79,7 @@ class FramedCarrier(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
         self._transport.set_write_buffer_limits(high=_HIGH_WATER)
-        self._connection = self._servicer.connect(self, trusted=True, single_call=False)
+        self._connection = self._servicer.connect(self, single_call=False)
 
     def data_received(self, data: bytes) -> None:
         connection = self._connection

@@ -18,6 +18,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
 from dspex_worker.call import error
+from dspex_worker.carrier.admission import Admission, Gate, token_of
+from dspex_worker.carrier.tls import ServerTls
 from dspex_worker.fragments import Outgoing, ProtocolViolation
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.servicer import Connection, Servicer
@@ -36,6 +38,11 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
     # Two workers on one port would share its calls at random.
     ("grpc.so_reuseport", 0),
+    # A compressed message could be far larger than it looks: identity alone, which is the first bit.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
+    # All that hosts say of themselves fits; more is refused before it is kept.
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.absolute_max_metadata_size", 16 * 1024),
 )
 
 
@@ -92,9 +99,18 @@ class _Stream:
 class GrpcCarrier:
     """A server for the streams of any number of hosts."""
 
-    def __init__(self, servicer: Servicer) -> None:
+    def __init__(
+        self, servicer: Servicer, admission: Admission | None = None, tls: ServerTls | None = None
+    ) -> None:
+        """Serves the hosts of `admission`; without it the one that knows the worker's token, if there is."""
+        if admission is None:
+            token = servicer.config.token
+            admission = Admission({"host": token} if token else {})
         self._servicer = servicer
-        self._server = grpc.aio.server(options=_OPTIONS)
+        self._tls = tls
+        self._server = grpc.aio.server(options=_OPTIONS, interceptors=(Gate(admission),))
+        self._admission = admission
+        self._streams: set[_Stream] = set()
         self._health: Any = health_aio.HealthServicer()
         handler: Any = grpc.stream_stream_rpc_method_handler(self._call)
         self._server.add_generic_rpc_handlers(
@@ -106,9 +122,12 @@ class GrpcCarrier:
         """Listens on `unix:/path` or `HOST:PORT`; returns the bound address, its port chosen if it was 0."""
         path = address.removeprefix("unix:") if address.startswith("unix:") else None
         # A socket in the file system is for its owner alone.
-        mask = os.umask(0o077) if path is not None else None
+        mask = os.umask(0o177) if path is not None else None
         try:
-            port = self._server.add_insecure_port(address)
+            if self._tls is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, self._tls.credentials())
         except RuntimeError as exc:
             raise BindError(f"cannot listen on {address}: {exc}") from None
         finally:
@@ -128,11 +147,15 @@ class GrpcCarrier:
 
     async def stop(self, grace: float) -> None:
         """Ends the server; streams get `grace` seconds to take what was sent."""
+        for stream in self._streams:
+            stream.close()  # those that only ask how the worker is would go on
         await self._server.stop(grace)
 
     async def _call(self, _requests: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         stream = _Stream()
-        connection = self._servicer.connect(stream, trusted=False, single_call=True)
+        host = self._host_of(context)
+        connection = self._servicer.connect(stream, single_call=True, host=host)
+        self._streams.add(stream)
         reader = self._servicer.loop.create_task(_read(context, connection, stream))
         try:
             while (piece := await stream.next()) is not None:
@@ -141,8 +164,15 @@ class GrpcCarrier:
             # Also where the host cancelled the stream, or went away.
             reader.cancel()
             connection.lost()
+            self._streams.discard(stream)
         if stream.violation is not None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(stream.violation))
+
+    def _host_of(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> str:
+        """What the log calls the host: the name of its token, or where it is."""
+        token = token_of(context.invocation_metadata())
+        name = self._admission.host_of(token) if token is not None else None
+        return name or context.peer()
 
 
 async def _read(
@@ -155,7 +185,7 @@ async def _read(
                 break
             connection.receive(message)
     except ProtocolViolation as exc:
-        log.error("a peer broke the protocol: %s; ending the stream", exc)
+        log.error("the host %s broke the protocol: %s; ending the stream", connection.host, exc)
         stream.close(exc)
         return
     except grpc.aio.UsageError:

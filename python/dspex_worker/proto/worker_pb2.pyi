@@ -8,6 +8,9 @@ Two carriers move these messages and serve the same servicer:
 * framed: a unix socket; each frame is a 4-byte little-endian length and one encoded `Up` or `Down`.
   All calls share the socket and are told apart by `call`. The worker's first frame is `Hello` with call 0.
 * gRPC: `Worker.Call`, one bidirectional stream per call. The worker's first message on each stream is `Hello`.
+  Where the worker asks for a token, each stream's metadata has `authorization: Bearer <token>`; without it the
+  stream ends with UNAUTHENTICATED and nothing of it is read. A stream without a call that sends `Ping`s tells the
+  host how the worker is: each is answered with `Pong`, and a drain with `Stats` at once.
 
 The life of a call, seen from the host:
 
@@ -263,15 +266,12 @@ class Open(_message.Message):
     SESSION_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     TRACESTATE_FIELD_NUMBER: _builtins.int
-    TOKEN_FIELD_NUMBER: _builtins.int
     DEPTH_FIELD_NUMBER: _builtins.int
     deadline_ms: _builtins.int
     """Milliseconds from receipt until the worker cancels the call by itself; 0: none."""
     traceparent: _builtins.str
     """W3C trace context: the host's span that waits for this call. Empty where nobody traces it."""
     tracestate: _builtins.str
-    token: _builtins.str
-    """The secret that the operator gave to host and worker. Checked before anything else, where one is set."""
     depth: _builtins.int
     """How many calls stand above this one: 0 for a call of the host's program, 1 for one that a tool of such a call makes, ..
     The worker never has a call wait for one that stands above it.
@@ -309,12 +309,11 @@ class Open(_message.Message):
         session: Global___SessionView | None = ...,
         traceparent: _builtins.str = ...,
         tracestate: _builtins.str = ...,
-        token: _builtins.str = ...,
         depth: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "function", b"function", "inputs", b"inputs", "instance", b"instance", "introspect", b"introspect", "session", b"session", "target", b"target", "tool", b"tool"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "deadline_ms", b"deadline_ms", "depth", b"depth", "function", b"function", "inputs", b"inputs", "instance", b"instance", "introspect", b"introspect", "session", b"session", "target", b"target", "token", b"token", "tool", b"tool", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "deadline_ms", b"deadline_ms", "depth", b"depth", "function", b"function", "inputs", b"inputs", "instance", b"instance", "introspect", b"introspect", "session", b"session", "target", b"target", "tool", b"tool", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["instance", "function", "introspect", "check", "tool"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
@@ -1104,6 +1103,7 @@ class Stats(_message.Message):
     CALLS_FIELD_NUMBER: _builtins.int
     RSS_BYTES_FIELD_NUMBER: _builtins.int
     PSS_BYTES_FIELD_NUMBER: _builtins.int
+    DRAINING_FIELD_NUMBER: _builtins.int
     LOOP_LAG_US_FIELD_NUMBER: _builtins.int
     SYNC_THREADS_BUSY_FIELD_NUMBER: _builtins.int
     SYNC_THREADS_FIELD_NUMBER: _builtins.int
@@ -1113,6 +1113,8 @@ class Stats(_message.Message):
     rss_bytes: _builtins.int
     pss_bytes: _builtins.int
     """Measured at most every few seconds, since it may take milliseconds; 0 where the system does not tell."""
+    draining: _builtins.bool
+    """No new calls are taken."""
     loop_lag_us: _builtins.int
     """How late the event loop was of late, in microseconds: the most of the last seconds."""
     sync_threads_busy: _builtins.int
@@ -1127,6 +1129,7 @@ class Stats(_message.Message):
         calls: _builtins.int = ...,
         rss_bytes: _builtins.int = ...,
         pss_bytes: _builtins.int = ...,
+        draining: _builtins.bool = ...,
         loop_lag_us: _builtins.int = ...,
         sync_threads_busy: _builtins.int = ...,
         sync_threads: _builtins.int = ...,
@@ -1134,7 +1137,7 @@ class Stats(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "in_flight", b"in_flight", "instances", b"instances", "loop_lag_us", b"loop_lag_us", "pss_bytes", b"pss_bytes", "rss_bytes", b"rss_bytes", "sync_threads", b"sync_threads", "sync_threads_busy", b"sync_threads_busy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "draining", b"draining", "in_flight", b"in_flight", "instances", b"instances", "loop_lag_us", b"loop_lag_us", "pss_bytes", b"pss_bytes", "rss_bytes", b"rss_bytes", "sync_threads", b"sync_threads", "sync_threads_busy", b"sync_threads_busy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,6 +8,9 @@ Two carriers move these messages and serve the same servicer:
 * framed: a unix socket; each frame is a 4-byte little-endian length and one encoded `Up` or `Down`.
   All calls share the socket and are told apart by `call`. The worker's first frame is `Hello` with call 0.
 * gRPC: `Worker.Call`, one bidirectional stream per call. The worker's first message on each stream is `Hello`.
+  Where the worker asks for a token, each stream's metadata has `authorization: Bearer <token>`; without it the
+  stream ends with UNAUTHENTICATED and nothing of it is read. A stream without a call that sends `Ping`s tells the
+  host how the worker is: each is answered with `Pong`, and a drain with `Stats` at once.
 
 The life of a call, seen from the host:
 

@@ -225,7 +225,7 @@ class GrpcWire:
         try:
             await self.stream.write(up)
         except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
-            raise ConnectionEnded from None
+            raise ConnectionEnded(await self.stream.code(), await self.stream.details()) from None
 
     async def receive(self) -> pb.Down:
         if not self.greeted:
@@ -247,21 +247,22 @@ class GrpcWire:
 class GrpcClient:
     carrier = "grpc"
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, token: str = "") -> None:
         self._channel = channel
         self._stub = WorkerStub(channel)
         self._calls = 0
+        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
 
     @classmethod
-    async def connect(cls, worker: WorkerProcess) -> GrpcClient:
+    async def connect(cls, worker: WorkerProcess, token: str = "") -> GrpcClient:
         channel = grpc.aio.insecure_channel(
             worker.listen, options=[("grpc.initial_reconnect_backoff_ms", 20)]
         )
         await asyncio.wait_for(channel.channel_ready(), PATIENCE_S)
-        return cls(channel)
+        return cls(channel, token)
 
     async def hello(self) -> pb.Hello:
-        stream: Any = self._stub.Call()
+        stream: Any = self._call()
         down = await stream.read()
         stream.cancel()
         assert isinstance(down, pb.Down)
@@ -269,10 +270,13 @@ class GrpcClient:
 
     async def start(self) -> HostCall:
         self._calls += 1
-        return HostCall(GrpcWire(self._stub.Call()), self._calls)
+        return HostCall(GrpcWire(self._call()), self._calls)
+
+    def _call(self) -> Any:
+        return self._stub.Call(metadata=self.metadata)
 
     async def control(self, **kind: Any) -> pb.Down:
-        wire = GrpcWire(self._stub.Call())
+        wire = GrpcWire(self._call())
         await wire.send(pb.Up(**kind))
         down = await asyncio.wait_for(wire.receive(), PATIENCE_S)
         await wire.stream.done_writing()
@@ -280,9 +284,9 @@ class GrpcClient:
 
     async def send_garbage(self) -> None:
         raw: Any = self._channel.stream_stream("/dspex.v1.Worker/Call")
-        stream: Any = raw()
-        await stream.write(b"\xff\xff\xff\xff")
+        stream: Any = raw(metadata=self.metadata)
         try:
+            await stream.write(b"\xff\xff\xff\xff")
             while await stream.read() is not grpc.aio.EOF:
                 pass
         except grpc.aio.AioRpcError as exc:

@@ -45,7 +45,11 @@ async def connect(
         name = f"w{next(_names)}"
         listen = f"unix:{tmp_path}/{name}" if carrier == "grpc" else None
         worker = zygote.fork(name, 7, listen)
-        client: Client = await (FramedClient if carrier == "framed" else GrpcClient).connect(worker)
+        client: Client
+        if carrier == "framed":
+            client = await FramedClient.connect(worker)
+        else:
+            client = await GrpcClient.connect(worker, str(config.get("token", "")))
         opened.append((client, worker))
         return client, worker, zygote
 

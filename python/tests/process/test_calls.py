@@ -7,17 +7,29 @@ import contextlib
 import json
 import time
 
+import grpc
 import pytest
 
 from dspex_worker.proto import worker_pb2 as pb
 
-from carriers import LIMIT, MIB, Client, Connect, ConnectionEnded, HostCall, answers_still, call, function
+from carriers import (
+    LIMIT,
+    MIB,
+    Client,
+    Connect,
+    ConnectionEnded,
+    GrpcClient,
+    HostCall,
+    answers_still,
+    call,
+    function,
+)
 
 
 async def test_hello_says_who_the_worker_is(connect: Connect, carrier: str) -> None:
     client, worker, _ = await connect(carrier)
     hello = await client.hello()
-    assert hello.protocol == 2
+    assert hello.protocol == 3
     assert (hello.worker, hello.generation, hello.pid) == (worker.name, 7, worker.pid)
     assert hello.dspy_version == "0.0-fake"
     assert dict(hello.fingerprints) == {"fake.Echo": "ab"}
@@ -366,18 +378,22 @@ async def test_a_large_result_gets_out_before_a_drained_worker_exits(connect: Co
     assert await asyncio.to_thread(zygote.exited, worker) == (0, None)
 
 
-@pytest.mark.parametrize(
-    ("token", "told"), [("", "has none"), ("wrong", "not the worker's"), ("gehëim", "not")]
-)
-async def test_a_call_without_the_right_token_is_refused(
-    connect: Connect, carrier: str, token: str, told: str
-) -> None:
-    client, _, _ = await connect(carrier, token="s3cret")
-    failed = await (await call(client, "echo", 1, token=token)).failed()
-    assert failed.kind == pb.Error.KIND_UNAUTHENTICATED
-    assert told in failed.message
-    assert "s3cret" not in failed.message
-    assert await (await call(client, "echo", 1, token="s3cret")).done() == 1
+async def test_a_worker_on_a_socket_of_its_own_asks_for_the_token_of_its_host(connect: Connect) -> None:
+    client, _, _ = await connect("grpc", token="s3cret")
+    assert isinstance(client, GrpcClient)
+    for wrong in ("", "wrong", "s3cre"):
+        client.metadata = (("authorization", f"Bearer {wrong}"),) if wrong else ()
+        with pytest.raises(ConnectionEnded) as ended:
+            await (await call(client, "echo", 1)).failed()
+        assert ended.value.args[0] == grpc.StatusCode.UNAUTHENTICATED
+        assert "s3cret" not in ended.value.args[1]
+    client.metadata = (("authorization", "bearer s3cret"),)
+    assert await (await call(client, "echo", 1)).done() == 1
+
+
+async def test_an_inherited_socket_needs_no_token(connect: Connect) -> None:
+    client, _, _ = await connect("framed", token="s3cret")
+    assert await (await call(client, "echo", 1)).done() == 1
 
 
 async def test_garbage_ends_the_connection(connect: Connect, carrier: str) -> None:
@@ -394,7 +410,7 @@ async def test_garbage_ends_the_connection(connect: Connect, carrier: str) -> No
         with pytest.raises(ConnectionEnded):
             await running.next()
         assert await asyncio.to_thread(zygote.exited, worker) == (4, None)
-    log = await asyncio.to_thread(worker.stderr_until, "not a message of protocol 2")
+    log = await asyncio.to_thread(worker.stderr_until, "not a message of protocol 3")
     assert log.startswith("E dspex_worker.carrier.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,9 +17,13 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.proto.worker_pb2_grpc import WorkerStub
 
-from carriers import ConnectionEnded, GrpcClient, GrpcWire, call
+from carriers import ConnectionEnded, GrpcClient, GrpcWire, call, function
 from zygote_host import FAKE, PATIENCE_S, read_until
+
+WEB = "0123456789abcdef0123456789abcdef-web"
+BATCH = "0123456789abcdef0123456789abcdef-batch"
 
 
 class Served:
@@ -36,10 +41,13 @@ class Served:
     def log_until(self, text: str) -> str:
         return read_until(self._stderr, text)
 
-    async def connect(self) -> GrpcClient:
-        channel = grpc.aio.insecure_channel(self.address())
+    async def connect(self, token: str = "") -> GrpcClient:
+        return await self.connect_to(self.address(), token)
+
+    async def connect_to(self, address: str, token: str = "") -> GrpcClient:
+        channel = grpc.aio.insecure_channel(address)
         await asyncio.wait_for(channel.channel_ready(), PATIENCE_S)
-        return GrpcClient(channel)
+        return GrpcClient(channel, token)
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -138,16 +146,92 @@ async def test_health_checks_follow_the_state_of_the_worker(serve: type[Served])
     await client.close()
 
 
-async def test_messages_of_the_connection_need_the_token_too(serve: type[Served], tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("s3cret\n")
-    served = serve("--listen", "127.0.0.1:0", "--token-file", str(tmp_path / "token"))
+async def test_nothing_of_a_stranger_is_read_on_any_rpc(serve: type[Served], tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text(f"# the hosts\nweb:{WEB}\n\nbatch: {BATCH}\n")
+    served = serve("--listen", "127.0.0.1:0", "--token-file", str(tmp_path / "tokens"))
+    address = served.address()
+    for wrong, told in [
+        ("", "gave none"),
+        ("wrong", "none of the worker's"),
+        (WEB[:-1], "none of the worker's"),
+    ]:
+        stranger = await served.connect_to(address, wrong)
+        for kind in ({"drain": pb.Drain()}, {"ping": pb.Ping(nonce=1)}, {"open": function("echo", 1)}):
+            with pytest.raises(ConnectionEnded) as ended:
+                await stranger.control(**kind)
+            assert ended.value.args[0] == grpc.StatusCode.UNAUTHENTICATED
+            assert told in ended.value.args[1]
+            assert WEB not in ended.value.args[1]
+        # Not even a message that no worker takes is looked at.
+        with pytest.raises(ConnectionEnded) as ended:
+            await stranger.send_garbage()
+        assert ended.value.args[0] == grpc.StatusCode.UNAUTHENTICATED
+        health = health_pb2_grpc.HealthStub(stranger._channel)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await health.Check(health_pb2.HealthCheckRequest(), metadata=stranger.metadata)
+        assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        await stranger.close()
+    for name, token in [("web", WEB), ("batch", BATCH)]:
+        host = await served.connect_to(address, token)
+        assert await (await call(host, "echo", 1)).done() == 1
+        assert (await host.control(ping=pb.Ping(nonce=5))).pong.nonce == 5
+        log = served.log_until(f"the host {name} is connected")
+        assert WEB not in log
+        await host.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("short", "line 1: a token of 5 characters can be guessed"),
+        (f"a:{'x' * 40}\na:{'y' * 40}", "line 2: the host a is there twice"),
+        (f"a:{'x' * 40}\nb:{'x' * 40}", "line 2: another host has the same token"),
+        (f"no name:{'x' * 40}", "expected name:token"),
+        (f"a:{'x' * 20} {'x' * 20}", "visible ASCII"),
+        ("# nobody\n\n", "is empty"),
+    ],
+)
+def test_a_file_of_tokens_that_cannot_be_meant_is_refused_without_showing_it(
+    serve: type[Served], tmp_path: Path, text: str, told: str
+) -> None:
+    (tmp_path / "tokens").write_text(text)
+    served = serve("--listen", "127.0.0.1:0", "--token-file", str(tmp_path / "tokens"))
+    assert served.process.wait(PATIENCE_S) == 2
+    log = served.log_until(told)
+    assert "xxxx" not in log
+
+
+async def test_a_stream_that_asks_how_the_worker_is_learns_of_a_drain_at_once(serve: type[Served]) -> None:
+    served = serve("--listen", "127.0.0.1:0")
     client = await served.connect()
-    for kind in ({"drain": pb.Drain()}, {"ping": pb.Ping(nonce=1)}, {"state": pb.State()}):
-        with pytest.raises(ConnectionEnded, match="has not shown the token"):
-            await client.control(**kind)
-    assert (await (await call(client, "echo", 1)).failed()).kind == pb.Error.KIND_UNAUTHENTICATED
-    assert await (await call(client, "echo", 1, token="s3cret")).done() == 1
+    watch = await client.start()
+    await watch.wire.send(pb.Up(ping=pb.Ping(nonce=1)))
+    assert not (await watch.expect("pong")).stats.draining
+    running = await call(client, "callback", ["tool"])
+    callback = await running.expect("callback")
+    served.process.send_signal(signal.SIGTERM)
+    told = await watch.expect("stats")
+    assert (told.draining, told.in_flight) == (True, 1)
+    await running.send(callback_reply=pb.CallbackReply(id=callback.id, ok=pb.Payload(json=b"1")))
+    assert await running.done() == [1]
+    with pytest.raises(ConnectionEnded):
+        await watch.next()
+    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 0
     await client.close()
+
+
+async def test_a_compressed_message_is_refused(serve: type[Served]) -> None:
+    served = serve("--listen", "127.0.0.1:0")
+    channel = grpc.aio.insecure_channel(served.address())
+    stub = WorkerStub(channel)
+    stream = stub.Call(compression=grpc.Compression.Gzip)
+    bomb = pb.Open(function=pb.FunctionCall(path="echo"), inputs=pb.Payload(json=b" " * 200_000 + b"1"))
+    with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        await stream.write(pb.Up(call=1, open=bomb))
+        while (down := await stream.read()) is not grpc.aio.EOF:
+            assert down.HasField("hello")
+    assert await stream.code() in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INTERNAL)
+    await channel.close()
 
 
 async def test_a_host_that_closes_its_side_before_the_end_cancels_its_call(serve: type[Served]) -> None:
@@ -183,9 +267,12 @@ async def test_a_message_that_should_have_been_split_is_refused_with_a_status(se
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--listen", "0.0.0.0:0"], "pass --token-file"),
-        (["--listen", "[::]:0"], "pass --token-file"),
-        (["--listen", "example.invalid:1"], "pass --token-file"),
+        (["--listen", "0.0.0.0:0"], "pass --tls-cert, --tls-key and --tls-client-ca"),
+        (["--listen", "[::]:0"], "pass --tls-cert, --tls-key and --tls-client-ca"),
+        (["--listen", "example.invalid:1"], "pass --tls-cert, --tls-key and --tls-client-ca"),
+        (["--listen", "0.0.0.0:0", "--allow-unencrypted"], "pass --token-file"),
+        (["--listen", "127.0.0.1:0", "--tls-cert", "/no/file"], "--tls-key, --tls-client-ca: missing"),
+        (["--listen", "127.0.0.1:0", "--max-message-bytes", "0"], "max_message_bytes"),
         (["--listen", "8080"], "expected unix:/path or HOST:PORT"),
         (["--listen", "127.0.0.1:99999"], "expected unix:/path or HOST:PORT"),
         (["--listen", "unix:"], "needs a path"),

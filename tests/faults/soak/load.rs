@@ -120,20 +120,27 @@ pub async fn soak(duration: Duration) -> Result<Soaked> {
     let warm_up = duration / 3;
     let end = begun + warm_up + duration;
     let callers: Vec<_> = (0..CALLERS)
-        .map(|caller| tokio::spawn(call_until(end, caller, dspex.clone(), shared.clone())))
+        .map(|caller| {
+            let calls = tokio::spawn(call_until(end, caller, dspex.clone(), shared.clone()));
+            async { calls.await? }
+        })
         .collect();
+    let mut callers = std::pin::pin!(try_join_all(callers));
     let mut samples = Vec::new();
-    while Instant::now() + SAMPLE_EVERY < end {
-        tokio::time::sleep(SAMPLE_EVERY).await;
+    let came = loop {
+        tokio::select! {
+            came = &mut callers => break came?,
+            () = tokio::time::sleep(SAMPLE_EVERY) => {}
+        }
         if begun.elapsed() >= warm_up {
             let calls = shared.calls.load(Ordering::Relaxed);
             let of_workers = dspex.worker_pids().into_iter().map(megabytes).sum::<Result<f64>>()?;
             samples.push(Sample { calls, host: megabytes(std::process::id())?, workers: of_workers });
         }
-    }
+    };
     let mut calls = BTreeMap::new();
-    for came in try_join_all(callers).await? {
-        for (kind, count) in came? {
+    for came in came {
+        for (kind, count) in came {
             *calls.entry(kind).or_default() += count;
         }
     }
@@ -177,7 +184,9 @@ async fn one(number: usize, dspex: &Dspex, shared: &Shared) -> Result<&'static s
     Ok(match number % 16 {
         0 => {
             // What is sent once and kept by its hash: every one of these is new.
-            let spec = InstanceSpec::new("dspy.Predict").signature("question -> answer").arg("seed", number);
+            let spec = InstanceSpec::new("dspy.Predict")
+                .signature(json!({"text": "question -> answer"}))
+                .arg("seed", number);
             let instance = session.dspy().create_instance(spec).await?;
             let answer =
                 session.dspy().call_instance_method(&instance, "", &json!({"question": question})).await?;

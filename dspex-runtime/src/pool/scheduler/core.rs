@@ -15,6 +15,9 @@ use super::{LeaseError, Load};
 pub(super) trait Worker: Clone {
     /// Whether it takes new calls. One that takes them again after a while is [told of](Core::resume).
     fn takes_calls(&self) -> bool;
+
+    /// The calls that it runs for others.
+    fn elsewhere(&self) -> usize;
 }
 
 /// The bounds of a pool.
@@ -176,11 +179,6 @@ impl<W: Worker, T> Core<W, T> {
         self.serve()
     }
 
-    /// A worker may take calls again that did not for a while.
-    pub(super) fn resume(&mut self) -> Given<W, T> {
-        self.serve()
-    }
-
     /// A worker takes no more calls. Those that run keep their places.
     pub(super) fn withdraw(&mut self, slot: usize, generation: u64) {
         if let Some(slot) = self.slots.get_mut(slot).filter(|slot| slot.generation == generation) {
@@ -225,7 +223,7 @@ impl<W: Worker, T> Core<W, T> {
     }
 
     /// Gives free places to those who wait. A place is taken before somebody leaves the line for it: a worker may go at any time.
-    fn serve(&mut self) -> Given<W, T> {
+    pub(super) fn serve(&mut self) -> Given<W, T> {
         let mut given = Vec::new();
         while let Some(spec) = self.first.first_key_value().map(|(_, waiter)| waiter.spec) {
             let Some(place) = self.take_place(usize::MAX, spec) else { break };
@@ -247,16 +245,16 @@ impl<W: Worker, T> Core<W, T> {
             let free = |(_, slot): &(usize, &Slot<W>)| slot.in_flight < limit && slot.takes_calls();
             self.slots.iter().enumerate().filter(free)
         };
-        let (least, _) = candidates().min_by_key(|(_, slot)| slot.in_flight)?;
+        let (least, _) = candidates().min_by_key(|(_, slot)| slot.load())?;
         let mut chosen = least;
         if let Some(spec) = spec.filter(|_| self.slots.len() > 1) {
             // A few calls more cost less than building: but for a while only, since what is built there as well is faster for ever.
             let slack = (self.limits.in_flight_per_worker / 8).max(1);
-            let most = self.slots[least].in_flight.saturating_add(slack);
-            let knows = |(_, slot): &(usize, &Slot<W>)| slot.in_flight <= most && slot.hints.knows(spec);
-            let warm = candidates().filter(knows).min_by_key(|(_, slot)| slot.in_flight);
+            let most = self.slots[least].load().saturating_add(slack);
+            let knows = |(_, slot): &(usize, &Slot<W>)| slot.load() <= most && slot.hints.knows(spec);
+            let warm = candidates().filter(knows).min_by_key(|(_, slot)| slot.load());
             if let Some((warm, slot)) = warm
-                && (slot.in_flight == self.slots[least].in_flight || self.slots[warm].hints.keeps(spec))
+                && (slot.load() == self.slots[least].load() || self.slots[warm].hints.keeps(spec))
             {
                 chosen = warm;
             }
@@ -273,6 +271,11 @@ impl<W: Worker, T> Core<W, T> {
 }
 
 impl<W: Worker> Slot<W> {
+    /// The calls that its worker runs, also for others.
+    fn load(&self) -> usize {
+        self.in_flight + self.worker.as_ref().map_or(0, Worker::elsewhere)
+    }
+
     fn takes_calls(&self) -> bool {
         self.worker.as_ref().is_some_and(Worker::takes_calls)
     }

@@ -131,6 +131,10 @@ impl Worker for Arc<Link> {
     fn takes_calls(&self) -> bool {
         Link::takes_calls(self)
     }
+
+    fn elsewhere(&self) -> usize {
+        Link::elsewhere(self)
+    }
 }
 
 impl Scheduler {
@@ -153,7 +157,7 @@ impl Scheduler {
 
     /// A worker may take calls again that did not for a while.
     pub(crate) fn resume(self: &Arc<Self>) {
-        let given = self.lock().resume();
+        let given = self.lock().serve();
         self.hand_out(given);
     }
 

@@ -25,6 +25,10 @@ impl Worker for Fake {
     fn takes_calls(&self) -> bool {
         self.0.get()
     }
+
+    fn elsewhere(&self) -> usize {
+        0
+    }
 }
 
 fn asker(session: &str) -> Asker<'_> {
@@ -206,7 +210,7 @@ proptest! {
                 },
                 Step::Resume(slot) => if let Some((_, worker)) = &world.workers[slot] {
                     worker.0.set(true);
-                    let given = world.core.resume();
+                    let given = world.core.serve();
                     world.take(given);
                 },
                 Step::Refuse | Step::Close => {

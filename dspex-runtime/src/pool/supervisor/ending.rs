@@ -127,7 +127,9 @@ impl Supervisor {
         }
         match (code, signal) {
             (_, Some(signal)) => WorkerEnd::Signal(signal),
-            (Some(EXIT_INIT), None) => WorkerEnd::ImportFailed(process.tail.last_line()),
+            (Some(EXIT_INIT), None) if process.ready.is_none() => {
+                WorkerEnd::ImportFailed(process.tail.last_line())
+            }
             (Some(code), None) => WorkerEnd::Exit(code),
             (None, None) => WorkerEnd::Disconnected("the worker ended".to_owned()),
         }

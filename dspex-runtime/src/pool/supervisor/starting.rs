@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::process::Process;
 use super::{Event, Supervisor, worker_name};
-use crate::pool::config::{Endpoint, FleetConfig};
+use crate::pool::config::FleetConfig;
+use crate::pool::endpoint::Endpoint;
 use crate::pool::error::PoolError;
 use crate::pool::events::{PoolChange, WorkerEnd, WorkerId};
 use crate::pool::intensity::random;
 use crate::pool::owned_dir::OwnedDir;
 use crate::pool::slot::SlotEvent;
-use crate::pool::transport::grpc::Address;
 use crate::pool::transport::{Link, LinkError, LinkLimits, framed, grpc};
 
 /// How long a worker may take from its fork to Hello.
@@ -51,21 +51,18 @@ impl Supervisor {
         };
         let address = match &self.fleet {
             FleetConfig::Endpoints { addresses, .. } => match addresses.get(index) {
-                Some(Endpoint::Unix(path)) => Some(Address::Unix(path.clone())),
-                Some(Endpoint::Tcp(authority)) => Some(Address::Tcp(authority.clone())),
+                Some(endpoint) => Some(endpoint.clone()),
                 None => return,
             },
             FleetConfig::Local { .. } => {
-                self.socket_dir.as_ref().map(|dir| Address::Unix(socket_path(dir, index, generation)))
+                let path = |dir| socket_path(dir, index, generation);
+                self.socket_dir.as_ref().map(|dir| Endpoint::unix(path(dir)).token(self.token.clone()))
             }
         };
         let mut socket = None;
         let forked = matches!(self.fleet, FleetConfig::Local { .. });
         if forked {
-            let listen = match &address {
-                Some(Address::Unix(path)) => Some(path.as_path()),
-                _ => None,
-            };
+            let listen = address.as_ref().and_then(Endpoint::socket);
             match self.zygotes.fork(&worker_name(index), generation, listen).await {
                 Ok((zygote, ends)) => {
                     if let Some(process) = self.slots[index].process(generation) {
@@ -149,7 +146,7 @@ impl Supervisor {
 }
 
 /// A listener needs some milliseconds after the fork; until then connecting is refused.
-async fn connect_patiently(address: &Address, limits: LinkLimits) -> Result<Arc<Link>, LinkError> {
+async fn connect_patiently(address: &Endpoint, limits: LinkLimits) -> Result<Arc<Link>, LinkError> {
     let give_up = tokio::time::Instant::now() + HELLO_TIMEOUT - Duration::from_secs(1);
     loop {
         match grpc::connect(address, limits).await {

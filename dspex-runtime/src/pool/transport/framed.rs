@@ -13,9 +13,11 @@ use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::assembly::{Assembly, Received};
 use super::outbox::{FRAGMENT_BYTES, Outbox};
+use super::room::Room;
 use super::spin::{self, Spin};
 use super::{CallTable, Carrier, Link, LinkError, LinkLimits, LoseOnDrop};
 use crate::pool::events::WorkerEnd;
@@ -32,8 +34,8 @@ pub(crate) async fn connect(stream: UnixStream, limits: LinkLimits) -> Result<Ar
     let (read, write) = stream.into_split();
     let mut frames = Frames::new(read);
     let hello = expect_hello(&mut frames).await?;
-    let calls = CallTable::new();
-    let writer = Writer::start(write, calls.clone());
+    let calls = CallTable::new(false);
+    let writer = Writer::start(write, calls.clone(), limits);
     let link = Link::new(Carrier::Framed(writer), calls.clone(), hello, limits)?;
     tokio::spawn(read_all(frames, calls, limits));
     Ok(link)
@@ -56,6 +58,11 @@ async fn read_all(mut frames: Frames, calls: Arc<CallTable>, limits: LinkLimits)
             () = calls.lost.cancelled() => break String::new().into(),
         };
         let received = match message {
+            // What no call waits for is not kept: a worker could send any number of such.
+            Ok(Down { call, kind: Some(down::Kind::Fragment(_)) }) if !calls.contains(call) => {
+                assembly.forget(call);
+                continue;
+            }
             Ok(message) => {
                 calls.received.fetch_add(std::mem::take(&mut frames.taken), Ordering::Relaxed);
                 assembly.receive(message)
@@ -162,6 +169,7 @@ struct Shared {
     socket: OwnedWriteHalf,
     outbox: Mutex<State>,
     wake: Notify,
+    room: Room,
 }
 
 #[derive(Default)]
@@ -179,8 +187,9 @@ impl Shared {
 }
 
 impl Writer {
-    fn start(socket: OwnedWriteHalf, calls: Arc<CallTable>) -> Self {
-        let shared = Arc::new(Shared { socket, outbox: Mutex::default(), wake: Notify::new() });
+    fn start(socket: OwnedWriteHalf, calls: Arc<CallTable>, limits: LinkLimits) -> Self {
+        let room = Room::new(limits.max_message_bytes);
+        let shared = Arc::new(Shared { socket, outbox: Mutex::default(), wake: Notify::new(), room });
         tokio::spawn(write_all(shared.clone(), calls));
         Self { shared }
     }
@@ -203,8 +212,14 @@ impl Writer {
                 return;
             }
         }
+        self.shared.room.set(state.outbox.bytes());
         drop(state);
         self.shared.wake.notify_one();
+    }
+
+    /// Completes when a message may be queued, or the worker is `lost`.
+    pub(crate) async fn room(&self, lost: &CancellationToken) {
+        self.shared.room.free(lost).await;
     }
 }
 
@@ -214,6 +229,7 @@ async fn write_all(shared: Arc<Shared>, calls: Arc<CallTable>) {
             let mut state = shared.lock();
             let next = state.outbox.next();
             state.writing = next.is_some();
+            shared.room.set(state.outbox.bytes() + next.as_ref().map_or(0, BytesMut::len));
             next
         };
         let Some(bytes) = next else {

@@ -9,16 +9,17 @@
 mod assembly;
 pub(crate) mod framed;
 pub(crate) mod grpc;
+mod inbox;
 mod outbox;
+mod room;
 mod spin;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prost::Message;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::pool::events::WorkerEnd;
@@ -28,6 +29,9 @@ use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Pong, Stats, Up,
 /// How long a caller waits at most to be told how its worker ended.
 const SETTLED_WITHIN: Duration = Duration::from_millis(100);
 
+/// How long a worker may take to end itself when it was drained.
+const ENDS_WITHIN: Duration = Duration::from_secs(1);
+
 /// What a call receives.
 #[derive(Debug)]
 pub(crate) enum Inbound {
@@ -35,6 +39,8 @@ pub(crate) enum Inbound {
     Message(down::Kind),
     /// The worker's answer is over the limit and was not taken.
     TooLarge(u64),
+    /// More waited to be received than the host keeps; the worker was given up.
+    Flooded(String),
     /// The worker is gone, or the way to it.
     Lost,
     /// The worker could not be reached: nothing of the call left.
@@ -63,6 +69,16 @@ pub(crate) enum LinkError {
     /// The carrier broke.
     #[error("the worker could not be reached: {0}")]
     Carrier(String),
+    /// The worker serves hosts with a token that it knows, or the other way about.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// A certificate, of the host or of the worker, that does not do; or one that cannot be read.
+    #[cfg(feature = "tls")]
+    #[error("no encrypted connection: {0}")]
+    Certificate(String),
+    /// The worker takes no new calls.
+    #[error("the worker is draining and takes no new calls")]
+    Draining,
     /// The peer speaks another version, or no dspex at all.
     #[error(
         "the worker speaks protocol {got} and this host speaks {PROTOCOL_VERSION}; use the same dspex version on both sides"
@@ -121,7 +137,7 @@ impl Link {
         let id = self.next_call.fetch_add(1, Ordering::Relaxed);
         let message = Up { call: id, kind: Some(up::Kind::Open(open)) };
         self.check_size(&message)?;
-        let (inbox, messages) = mpsc::unbounded_channel();
+        let (inbox, messages) = inbox::inbox(self.limits.max_message_bytes);
         self.calls.insert(id, inbox, permit)?;
         let call = Call { id, link: self.clone(), messages, ended: false };
         match &self.carrier {
@@ -134,6 +150,20 @@ impl Link {
     /// Bytes of messages to the worker and from it.
     pub(crate) fn traffic(&self) -> (u64, u64) {
         (self.calls.sent.load(Ordering::Relaxed), self.calls.received.load(Ordering::Relaxed))
+    }
+
+    /// Completes when a message may be sent: at once, unless the worker reads more slowly than the host sends. Who
+    /// sends without waiting here makes the host hold what waits.
+    pub(crate) async fn room(&self) {
+        match &self.carrier {
+            Carrier::Framed(writer) => writer.room(&self.calls.lost).await,
+            Carrier::Grpc(client) => client.room(&self.calls.lost).await,
+        }
+    }
+
+    /// The calls that the worker runs for other hosts, as far as it told.
+    pub(crate) fn elsewhere(&self) -> usize {
+        self.calls.elsewhere.load(Ordering::Relaxed)
     }
 
     /// Completes when the worker is gone, however it went.
@@ -200,7 +230,7 @@ impl Link {
             Carrier::Framed(writer) => {
                 writer.send(Up { call: 0, kind: Some(up::Kind::Ping(crate::proto::Ping { nonce })) });
             }
-            Carrier::Grpc(client) => client.ping(self.calls.clone()),
+            Carrier::Grpc(client) => client.ping(nonce),
         }
     }
 
@@ -224,13 +254,27 @@ impl Link {
 
     /// Ends the link after its last call. Framed, the worker belongs to this host and ends itself as well; over gRPC
     /// it may serve others, so it is only left alone.
-    pub(crate) fn drain(&self) {
-        match &self.carrier {
-            Carrier::Framed(writer) => {
+    pub(crate) fn drain(self: &Arc<Self>) {
+        if matches!(self.carrier, Carrier::Grpc(_)) {
+            return self.calls.lose_when_idle();
+        }
+        // A call that is sent behind a Drain reaches a worker that has ended. So none begins from here on, and the worker is told
+        // when the last one has ended.
+        self.calls.tell_when_idle();
+        let link = self.clone();
+        self.runtime.spawn(async move {
+            tokio::select! {
+                () = link.calls.idle.cancelled() => {}
+                () = link.calls.lost.cancelled() => return,
+            }
+            if let Carrier::Framed(writer) = &link.carrier {
                 writer.send(Up { call: 0, kind: Some(up::Kind::Drain(crate::proto::Drain {})) });
             }
-            Carrier::Grpc(_) => self.calls.lose_when_idle(),
-        }
+            tokio::select! {
+                () = tokio::time::sleep(ENDS_WITHIN) => link.give_up("the link was drained".to_owned()),
+                () = link.calls.lost.cancelled() => {}
+            }
+        });
     }
 
     /// Gives the worker up: every call on it is told, and the supervisor replaces it.
@@ -300,7 +344,7 @@ impl std::fmt::Debug for Link {
 pub(crate) struct Call {
     id: u64,
     link: Arc<Link>,
-    messages: mpsc::UnboundedReceiver<Inbound>,
+    messages: inbox::Receiver,
     ended: bool,
 }
 
@@ -308,10 +352,10 @@ impl Call {
     /// What arrives next. After `Done`, `Failed`, `TooLarge` or `Lost` nothing more comes.
     pub(crate) async fn next(&mut self) -> Inbound {
         // The table drops the sender only after it sent the call's end, so `None` cannot come before one.
-        let inbound = self.messages.recv().await.unwrap_or(Inbound::Lost);
+        let inbound = self.messages.next().await.unwrap_or(Inbound::Lost);
         self.ended = match &inbound {
             Inbound::Message(kind) => is_end(kind),
-            Inbound::Lost | Inbound::Unsent => true,
+            Inbound::Flooded(_) | Inbound::Lost | Inbound::Unsent => true,
             Inbound::TooLarge(_) => false,
         };
         inbound
@@ -359,6 +403,11 @@ pub(crate) struct CallSender {
 }
 
 impl CallSender {
+    /// Completes when a message of this call may be sent; see [`Link::room`].
+    pub(crate) async fn room(&self) {
+        self.link.room().await;
+    }
+
     /// Sends a message of this call.
     pub(crate) fn send(&self, kind: up::Kind) -> Result<(), SendError> {
         self.link.send(self.id, kind)
@@ -367,6 +416,7 @@ impl CallSender {
 
 /// The calls that are on their way over one link.
 pub(crate) struct CallTable {
+    shared: bool,
     calls: Mutex<HashMap<u64, Entry>>,
     lost: CancellationToken,
     /// What was known when the link was lost.
@@ -375,36 +425,45 @@ pub(crate) struct CallTable {
     end: OnceLock<WorkerEnd>,
     settled: CancellationToken,
     draining: AtomicBool,
-    sent: AtomicU64,
-    received: AtomicU64,
+    /// Somebody waits for the last call to have ended, with `draining` set.
+    tells: AtomicBool,
+    idle: CancellationToken,
     suspected: AtomicBool,
     lost_calls: AtomicBool,
     heard: AtomicU64,
     stats: Mutex<Option<Stats>>,
+    sent: AtomicU64,
+    received: AtomicU64,
+    elsewhere: AtomicUsize,
 }
 
 struct Entry {
-    inbox: mpsc::UnboundedSender<Inbound>,
+    inbox: inbox::Sender,
     cancelled: bool,
     // Held for its `Drop`: the place at the worker.
     _permit: Permit,
 }
 
 impl CallTable {
-    fn new() -> Arc<Self> {
+    /// `shared`: the worker may serve other hosts beside this one.
+    fn new(shared: bool) -> Arc<Self> {
         Arc::new(Self {
+            shared,
             calls: Mutex::default(),
             lost: CancellationToken::new(),
             first_end: OnceLock::new(),
             end: OnceLock::new(),
             settled: CancellationToken::new(),
             draining: AtomicBool::new(false),
-            sent: AtomicU64::new(0),
-            received: AtomicU64::new(0),
+            tells: AtomicBool::new(false),
+            idle: CancellationToken::new(),
             suspected: AtomicBool::new(false),
             lost_calls: AtomicBool::new(false),
             heard: AtomicU64::new(0),
             stats: Mutex::default(),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            elsewhere: AtomicUsize::new(0),
         })
     }
 
@@ -413,15 +472,10 @@ impl CallTable {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn insert(
-        &self,
-        id: u64,
-        inbox: mpsc::UnboundedSender<Inbound>,
-        permit: Permit,
-    ) -> Result<(), SendError> {
+    fn insert(&self, id: u64, inbox: inbox::Sender, permit: Permit) -> Result<(), SendError> {
         let mut calls = self.lock();
         // Checked under the lock: `lose` takes it too, so that no call is added behind its back.
-        if self.lost.is_cancelled() {
+        if self.lost.is_cancelled() || self.draining.load(Ordering::Acquire) {
             return Err(SendError::Lost);
         }
         calls.insert(id, Entry { inbox, cancelled: false, _permit: permit });
@@ -454,9 +508,8 @@ impl CallTable {
     fn deliver(&self, message: Down) {
         self.hear();
         let Some(kind) = message.kind else { return };
-        if let down::Kind::Pong(Pong { stats: Some(stats), .. }) = kind {
-            *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
-            return;
+        if message.call == 0 {
+            return self.deliver_own(kind);
         }
         let end = is_end(&kind);
         let mut calls = self.lock();
@@ -466,18 +519,50 @@ impl CallTable {
             if let Some(Entry { inbox, _permit: permit, .. }) = entry {
                 // The place is free before the caller goes on, so that it finds it free.
                 drop(permit);
-                let _ = inbox.send(Inbound::Message(kind));
+                inbox.end(Inbound::Message(kind));
             }
             self.lose_if_drained();
         } else if let Some(entry) = calls.get(&message.call) {
-            let _ = entry.inbox.send(Inbound::Message(kind));
+            let bytes = kind.encoded_len() as u64;
+            let sent = entry.inbox.send(Inbound::Message(kind), bytes);
+            drop(calls);
+            self.lose_if_full(message.call, sent);
+        }
+    }
+
+    /// A message of the connection itself.
+    fn deliver_own(&self, kind: down::Kind) {
+        match kind {
+            down::Kind::Pong(Pong { stats: Some(stats), .. }) | down::Kind::Stats(stats) => {
+                let own = self.lock().len();
+                self.elsewhere.store((stats.in_flight as usize).saturating_sub(own), Ordering::Relaxed);
+                let draining = stats.draining;
+                *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
+                // A worker that other hosts share drains without being told to by this one.
+                if draining && self.shared {
+                    self.lose_when_idle();
+                }
+            }
+            _ => {}
         }
     }
 
     fn deliver_too_large(&self, call: u64, size: u64) {
-        if let Some(entry) = self.lock().get(&call) {
-            let _ = entry.inbox.send(Inbound::TooLarge(size));
+        let calls = self.lock();
+        if let Some(entry) = calls.get(&call) {
+            let sent = entry.inbox.send(Inbound::TooLarge(size), 0);
+            drop(calls);
+            self.lose_if_full(call, sent);
         }
+    }
+
+    /// A worker that sends what nobody reads is not to be trusted with any call.
+    fn lose_if_full(&self, call: u64, sent: Result<(), inbox::Full>) {
+        let Err(inbox::Full { messages, bytes }) = sent else { return };
+        let what =
+            format!("it flooded a call: {messages} messages of {bytes} bytes together waited to be read");
+        self.end_call(call, Inbound::Flooded(format!("the worker was given up: {what}")));
+        self.lose(WorkerEnd::Garbage(what));
     }
 
     /// Ends one call whose own stream broke.
@@ -489,20 +574,36 @@ impl CallTable {
         let entry = self.lock().remove(&call);
         if let Some(Entry { inbox, _permit: permit, .. }) = entry {
             drop(permit);
-            let _ = inbox.send(end);
+            inbox.end(end);
         }
         self.lose_if_drained();
     }
 
     /// Ends the link when its last call ended, now or later.
     fn lose_when_idle(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.stop_inserting();
         self.lose_if_drained();
+    }
+
+    /// Takes no new calls, and says when the last one ended.
+    fn tell_when_idle(&self) {
+        self.tells.store(true, Ordering::Release);
+        self.lose_when_idle();
+    }
+
+    fn stop_inserting(&self) {
+        // Under the lock, so that no call is added behind its back.
+        let _calls = self.lock();
+        self.draining.store(true, Ordering::Release);
     }
 
     fn lose_if_drained(&self) {
         if self.draining.load(Ordering::Acquire) && self.lock().is_empty() {
-            self.lose("the link was drained".to_owned());
+            if self.tells.load(Ordering::Acquire) {
+                self.idle.cancel();
+            } else {
+                self.lose("the link was drained".to_owned());
+            }
         }
     }
 
@@ -521,7 +622,7 @@ impl CallTable {
             std::mem::take(&mut *calls)
         };
         for (_, entry) in calls {
-            let _ = entry.inbox.send(Inbound::Lost);
+            entry.inbox.end(Inbound::Lost);
         }
     }
 }

@@ -49,6 +49,13 @@ struct Bulk {
     after: Vec<Up>,
 }
 
+impl Bulk {
+    /// What is left of it.
+    fn bytes(&self) -> usize {
+        self.encoded.len() - self.offset + self.after.iter().map(Message::encoded_len).sum::<usize>()
+    }
+}
+
 /// What waits to be written to one connection.
 #[derive(Default)]
 pub(crate) struct Outbox {
@@ -121,6 +128,11 @@ impl Outbox {
     /// Whether small messages alone wait, so that they may be written at once by whoever queued them.
     pub(crate) fn only_small(&self) -> bool {
         self.bulk.is_empty()
+    }
+
+    /// What waits, in bytes, without what frames add to it.
+    pub(crate) fn bytes(&self) -> usize {
+        self.ready.len() + self.bulk.iter().chain(&self.waiting).map(Bulk::bytes).sum::<usize>()
     }
 
     /// The small messages that wait.

@@ -1,110 +1,116 @@
 //! The gRPC carrier: one bidirectional stream per call. The only place that knows tonic.
 
+mod dial;
+#[cfg(feature = "tls")]
+mod secure;
+mod watch;
+
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use prost::Message;
-use tokio::net::UnixStream;
+use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
-use tonic::transport::{Channel, Endpoint};
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::Channel;
 
 use super::assembly::{Assembly, Received};
 use super::outbox::{FRAGMENT_BYTES, fragments};
+use super::room::Room;
 use super::{CallTable, Carrier, Inbound, Link, LinkError, LinkLimits, LoseOnDrop};
+use crate::pool::endpoint::Endpoint;
+use crate::pool::events::WorkerEnd;
 use crate::proto::worker_client::WorkerClient;
-use crate::proto::{Down, Hello, Up, down, up};
+use crate::proto::{Down, Up, down, up};
+use watch::Watch;
 
 /// One message on the stream; larger ones are fragmented well below.
 const MAX_GRPC_MESSAGE: usize = 4 * FRAGMENT_BYTES;
 
-/// Where a worker listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
-    /// A unix socket.
-    Unix(PathBuf),
-    /// `host:port`.
-    Tcp(String),
-}
-
-/// Sets a link up; completes when the worker has said who it is.
-pub(crate) async fn connect(address: &Address, limits: LinkLimits) -> Result<Arc<Link>, LinkError> {
-    let channel = dial(address).await?;
-    let client = WorkerClient::new(channel)
-        .max_decoding_message_size(MAX_GRPC_MESSAGE)
-        .max_encoding_message_size(MAX_GRPC_MESSAGE);
-    let hello = greet(client.clone()).await?;
-    let calls = CallTable::new();
-    Link::new(Carrier::Grpc(Client { client, streams: Arc::default() }), calls, hello, limits)
-}
-
-async fn dial(address: &Address) -> Result<Channel, LinkError> {
-    let carrier = |error: tonic::transport::Error| LinkError::Carrier(describe(&error));
-    match address {
-        Address::Tcp(authority) => {
-            configure(Endpoint::from_shared(format!("http://{authority}")).map_err(carrier)?)
-                .connect()
-                .await
-                .map_err(carrier)
-        }
-        Address::Unix(path) => {
-            let path: Arc<Path> = Arc::from(path.as_path());
-            // The authority is not used to connect, yet HTTP/2 wants one.
-            configure(Endpoint::from_static("http://worker.invalid"))
-                .connect_with_connector(tower::service_fn(move |_| {
-                    let path = path.clone();
-                    async move { UnixStream::connect(&path).await.map(TokioIo::new) }
-                }))
-                .await
-                .map_err(carrier)
-        }
+/// Sets a link up; completes when the worker has said who it is, and that it takes calls.
+pub(crate) async fn connect(endpoint: &Endpoint, limits: LinkLimits) -> Result<Arc<Link>, LinkError> {
+    let authorization = match &endpoint.token {
+        Some(token) => Some(bearer(token.expose_secret())?),
+        None => None,
+    };
+    let connection = dial::dial(endpoint).await?;
+    let stub = Stub { channel: connection.channel.clone(), authorization };
+    let (watch, hello, stats) = Watch::open(&stub).await.map_err(|status| connection.refusal(&status))?;
+    if stats.draining {
+        return Err(LinkError::Draining);
     }
+    let calls = CallTable::new(true);
+    let client = Client {
+        stub,
+        streams: Arc::default(),
+        room: Arc::new(Room::new(limits.max_message_bytes)),
+        questions: watch.questions.clone(),
+    };
+    let link = Link::new(Carrier::Grpc(client), calls.clone(), hello, limits)?;
+    watch.follow(calls);
+    Ok(link)
 }
 
-fn configure(endpoint: Endpoint) -> Endpoint {
-    endpoint
-        .connect_timeout(Duration::from_secs(5))
-        // Well above the minimum that grpcio accepts, else it hangs up with "too many pings".
-        .http2_keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(10))
-        .initial_connection_window_size(16 << 20)
-        .initial_stream_window_size(4 << 20)
-        .tcp_nodelay(true)
+/// The metadata that shows a token. Nothing prints it.
+fn bearer(token: &str) -> Result<MetadataValue<Ascii>, LinkError> {
+    let mut value = MetadataValue::try_from(format!("Bearer {token}")).map_err(|_| {
+        LinkError::Unauthenticated(
+            "a token is made of visible ASCII characters, and this one is not".to_owned(),
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
-/// A stream of its own, for the worker's first message; nothing is asked.
-async fn greet(mut client: WorkerClient<Channel>) -> Result<Hello, LinkError> {
-    let status = |status: tonic::Status| LinkError::Carrier(status.message().to_owned());
-    let mut answers = client.call(futures::stream::empty()).await.map_err(status)?.into_inner();
-    match answers.message().await.map_err(status)?.and_then(|down| down.kind) {
-        Some(down::Kind::Hello(hello)) => Ok(hello),
-        _ => Err(LinkError::Carrier("the first message was not Hello".into())),
+/// Opens streams on one connection.
+#[derive(Clone)]
+struct Stub {
+    channel: Channel,
+    authorization: Option<MetadataValue<Ascii>>,
+}
+
+impl Stub {
+    async fn call(
+        &self,
+        outgoing: impl futures::Stream<Item = Up> + Send + 'static,
+    ) -> Result<tonic::Streaming<Down>, tonic::Status> {
+        let mut request = tonic::Request::new(outgoing);
+        if let Some(authorization) = &self.authorization {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
+        let mut client = WorkerClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_GRPC_MESSAGE)
+            .max_encoding_message_size(MAX_GRPC_MESSAGE);
+        Ok(client.call(request).await?.into_inner())
     }
 }
 
 /// The calls of one channel.
 pub(crate) struct Client {
-    client: WorkerClient<Channel>,
-    streams: Arc<Mutex<HashMap<u64, mpsc::UnboundedSender<Up>>>>,
+    stub: Stub,
+    streams: Arc<Mutex<HashMap<u64, mpsc::UnboundedSender<Queued>>>>,
+    room: Arc<Room>,
+    /// To the stream that belongs to no call.
+    questions: mpsc::UnboundedSender<Up>,
 }
 
 impl Client {
     /// Opens the call's stream with its first message.
     pub(crate) fn open(&self, message: Up, calls: Arc<CallTable>, limits: LinkLimits) {
         let call = message.call;
-        let (sender, mut receiver) = mpsc::unbounded_channel::<Up>();
+        let (sender, mut receiver) = mpsc::unbounded_channel::<Queued>();
         lock(&self.streams).insert(call, sender);
         self.send(message);
-        let outgoing = futures::stream::poll_fn(move |cx| receiver.poll_recv(cx));
-        let (mut client, streams) = (self.client.clone(), self.streams.clone());
+        let outgoing =
+            futures::stream::poll_fn(move |cx| receiver.poll_recv(cx).map(|next| next.map(Queued::take)));
+        let (stub, streams) = (self.stub.clone(), self.streams.clone());
         tokio::spawn(async move {
             // A runtime that ends drops this task; the call is told by the guard's drop.
             let _guard = LoseOnDrop::of_call(calls.clone(), call);
             let ended = tokio::select! {
-                ended = run_stream(&mut client, outgoing, &calls, limits) => ended,
+                ended = run_stream(&stub, call, outgoing, &calls, limits) => ended,
                 () = calls.lost.cancelled() => Ok(()),
             };
             lock(&streams).remove(&call);
@@ -125,28 +131,59 @@ impl Client {
         });
     }
 
-    /// Asks for a sign of life: the worker greets each stream, and nothing is asked on this one.
-    pub(crate) fn ping(&self, calls: Arc<CallTable>) {
-        let client = self.client.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                greeted = greet(client) => if greeted.is_ok() { calls.hear() },
-                () = calls.lost.cancelled() => {}
-            }
-        });
-    }
-
     /// Sends a message of an open call; nothing where the call ended.
     pub(crate) fn send(&self, message: Up) {
         let streams = lock(&self.streams);
         let Some(stream) = streams.get(&message.call) else { return };
-        if message.encoded_len() <= FRAGMENT_BYTES {
-            let _ = stream.send(message);
+        let bytes = message.encoded_len();
+        if bytes <= FRAGMENT_BYTES {
+            let _ = stream.send(Queued::new(message, bytes, &self.room));
             return;
         }
         for fragment in fragments(&message.encode_to_vec().into()) {
-            let _ = stream.send(Up { call: message.call, kind: Some(up::Kind::Fragment(fragment)) });
+            let bytes = fragment.data.len();
+            let message = Up { call: message.call, kind: Some(up::Kind::Fragment(fragment)) };
+            let _ = stream.send(Queued::new(message, bytes, &self.room));
         }
+    }
+
+    /// Asks for a sign of life, on the stream that belongs to no call.
+    pub(crate) fn ping(&self, nonce: u64) {
+        let _ = self.questions.send(watch::ping(nonce));
+    }
+
+    /// Completes when a message may be queued, or the worker is `lost`.
+    pub(crate) async fn room(&self, lost: &CancellationToken) {
+        self.room.free(lost).await;
+    }
+}
+
+/// A message that waits to be sent, and counts as that until it is taken or dropped.
+struct Queued {
+    message: Up,
+    held: Held,
+}
+
+struct Held {
+    room: Arc<Room>,
+    bytes: usize,
+}
+
+impl Queued {
+    fn new(message: Up, bytes: usize, room: &Arc<Room>) -> Self {
+        room.add(bytes);
+        Self { message, held: Held { room: room.clone(), bytes } }
+    }
+
+    fn take(self) -> Up {
+        drop(self.held);
+        self.message
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.room.remove(self.bytes);
     }
 }
 
@@ -156,14 +193,19 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 async fn run_stream(
-    client: &mut WorkerClient<Channel>,
+    stub: &Stub,
+    call: u64,
     outgoing: impl futures::Stream<Item = Up> + Send + 'static,
     calls: &CallTable,
     limits: LinkLimits,
 ) -> Result<(), tonic::Status> {
-    let mut incoming = client.call(outgoing).await?.into_inner();
+    let mut incoming = stub.call(outgoing).await?;
     let mut assembly = Assembly::new(limits.max_message_bytes);
     while let Some(message) = incoming.message().await? {
+        let greeting = message.call == 0 && matches!(message.kind, Some(down::Kind::Hello(_)));
+        if message.call != call && !greeting {
+            return Err(tonic::Status::data_loss("the worker sent a message of another call"));
+        }
         calls.received.fetch_add(message.encoded_len() as u64, Ordering::Relaxed);
         match assembly.receive(message) {
             Ok(Received::Message(Down { kind: Some(down::Kind::Hello(_)), .. }) | Received::Partial) => {}

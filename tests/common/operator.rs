@@ -1,0 +1,66 @@
+//! Workers as an operator starts them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use dspex::Endpoint;
+use dspex::pool::env::{EnvConfig, Environment};
+
+use super::PROGRAMS;
+
+/// A worker process of the test's own, ended with it.
+pub struct Operator {
+    pub process: Child,
+    dir: tempfile::TempDir,
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Operator {
+    /// Starts a worker at `listen`, or at a socket of its own; returns it with the address that it is bound to.
+    pub fn start(listen: Option<&str>, token: Option<&str>) -> (Self, Endpoint) {
+        let environment = Environment::provision(&EnvConfig::new()).expect("an environment");
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("worker.sock");
+        let address = dir.path().join("address");
+        let mut command = Command::new(&environment.python);
+        command.arg("-I").arg(environment.worker_dir.join("run.py")).arg("serve");
+        command
+            .arg("--listen")
+            .arg(listen.map_or_else(|| format!("unix:{}", socket.display()), str::to_owned));
+        command.arg("--port-file").arg(&address);
+        command.args(["--module", PROGRAMS, "--python-path"]);
+        command.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python"));
+        if let Some(token) = token {
+            let file = dir.path().join("token");
+            std::fs::write(&file, token).unwrap();
+            command.arg("--token-file").arg(file);
+        }
+        let process = command.stderr(Stdio::inherit()).spawn().expect("the worker starts");
+        let operator = Self { process, dir };
+        let bound = operator.wait_for(&address);
+        let endpoint = match listen {
+            None => Endpoint::unix(socket),
+            Some(_) => Endpoint::tcp(format!("127.0.0.1:{}", bound.trim().rsplit(':').next().unwrap())),
+        };
+        (operator, endpoint)
+    }
+
+    fn wait_for(&self, file: &Path) -> String {
+        let give_up = Instant::now() + Duration::from_secs(60);
+        loop {
+            match std::fs::read_to_string(file) {
+                Ok(text) if !text.trim().is_empty() => return text,
+                _ => assert!(Instant::now() < give_up, "the worker never wrote {}", file.display()),
+            }
+            assert!(self.dir.path().exists());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
