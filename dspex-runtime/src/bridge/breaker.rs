@@ -10,6 +10,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::telemetry::BreakerState;
+
 /// A probe that is not answered for so long gives way to another.
 const PROBE: Duration = Duration::from_secs(30);
 
@@ -150,6 +152,15 @@ impl Breaker {
         match self.state {
             State::Open(until) if now < until => Some(until - now),
             _ => None,
+        }
+    }
+
+    /// What others are told of it.
+    pub(crate) fn told(&self, now: Instant) -> BreakerState {
+        match self.state {
+            State::Closed => BreakerState::Closed,
+            State::Open(until) if now < until => BreakerState::Open,
+            State::Open(_) | State::Probing(_) => BreakerState::HalfOpen,
         }
     }
 

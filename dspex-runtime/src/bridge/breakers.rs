@@ -11,6 +11,7 @@ use super::breaker::{Breaker, CircuitBreaker, Outcome, Pass};
 use crate::error::Error;
 use crate::lm::{Lm, LmError};
 use crate::proto::Payload;
+use crate::telemetry::BreakerState;
 
 /// How many breakers of which nothing bad is known are kept for what comes.
 const KEPT: usize = 256;
@@ -69,6 +70,11 @@ impl Breakers {
             },
             None => Ok(()),
         }
+    }
+
+    /// The state of the breaker of the model with this hash; closed where there is none.
+    pub(crate) fn state(&self, hash: &str) -> BreakerState {
+        self.lock().get(hash).map(|known| known.breaker.told(now())).unwrap_or_default()
     }
 
     fn record(&self, hash: &str, pass: Pass, outcome: Outcome, last: Option<String>) {

@@ -11,7 +11,6 @@ use super::config::{FleetConfig, PoolPlan};
 use super::events::PoolEvents;
 use super::scheduler::Load;
 use super::{Pool, PoolError};
-use crate::telemetry::PoolTelemetry;
 
 /// The workers of one pool for runs of optimizers, whether there are any now or not.
 pub(crate) struct Optimizers {
@@ -68,9 +67,9 @@ impl Optimizers {
         Ok(self.in_use(&mut state, pool))
     }
 
-    /// What is known and measured of them.
-    pub(crate) fn telemetry(&self) -> &Arc<PoolTelemetry> {
-        self.events.telemetry()
+    /// The pool, while there is one.
+    pub(crate) fn pool(&self) -> Option<Arc<Pool>> {
+        self.lock().pool.clone()
     }
 
     /// The load; none where there are no workers now.
