@@ -18,6 +18,8 @@ mod events;
 mod fake_worker;
 mod heartbeat;
 mod intensity;
+#[cfg(test)]
+mod life_tests;
 mod limits;
 mod logs;
 mod oom;
