@@ -27,7 +27,8 @@ use crate::functions::Reward;
 ///
 /// ```no_run
 /// # use dspex_runtime::{Instance, Module, Result};
-/// # /// # async fn run<M: Module<Inputs = String>>(triage: Instance<M>) -> Result<()> {
+/// # use std::time::Duration;
+/// # async fn run<M: Module<Inputs = String>>(triage: Instance<M>) -> Result<()> {
 /// let outputs = triage.execute("The checkout is down".into()).await?;
 /// let prediction = triage.run("The checkout is down".into()).deadline(Duration::from_secs(20)).await?;
 /// println!("{} tokens", prediction.usage().total_tokens());
