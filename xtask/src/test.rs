@@ -10,7 +10,7 @@ use dspex_runtime::pool::env::{EnvConfig, Environment};
 use crate::step::{self, Steps};
 
 /// What is optional, and tested all the same.
-const FEATURES: &str = "dspex/mcp,dspex-state/conformance,dspex-state/postgres";
+const FEATURES: &str = "dspex/mcp,dspex/tls,dspex-state/conformance,dspex-state/postgres";
 
 /// The tests that share one server: nextest's processes would start one each.
 const SHARED: &str = "conformance_postgres";
