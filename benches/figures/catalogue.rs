@@ -7,7 +7,7 @@ use std::pin::Pin;
 use crate::python::Python;
 use crate::{
     agents, bindings, bridge, cancel, crash, durability, expansion, fork, latency, memory, predict, recovery,
-    schema, start, tools, usual, variables,
+    schema, soak, start, tools, usual, variables,
 };
 
 /// What a figure is and what it should be.
@@ -104,6 +104,7 @@ pub const FAMILIES: &[Family] = &[
     Family { figures: bindings::FIGURES, measure: |_| Box::pin(bindings::measure()) },
     Family { figures: variables::FIGURES, measure: |_| Box::pin(variables::measure()) },
     Family { figures: durability::FIGURES, measure: |_| Box::pin(durability::measure()) },
+    Family { figures: soak::FIGURES, measure: |_| Box::pin(soak::measure()) },
     Family { figures: crash::FIGURES, measure: |_| Box::pin(crash::measure()) },
 ];
 

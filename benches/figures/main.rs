@@ -27,6 +27,7 @@ mod recovery;
 mod report;
 mod rounds;
 mod schema;
+mod soak;
 mod start;
 mod stats;
 mod tools;

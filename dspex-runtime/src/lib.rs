@@ -23,10 +23,12 @@ pub mod wire;
 
 pub use api::bindings;
 pub use api::{
-    Adapter, Availability, Binding, CallEvent, CallStream, Caller, Deleted, Dspex, DspexBuilder, Dspy,
-    DynInstance, FieldType, Health, Instance, InstanceInfo, InstanceSpec, Instances, Module, PoolOptions,
-    Prediction, Reasoned, Run, Session, SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats,
-    Sessions, ShutdownSignal, Signature, Status, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools,
+    Adapter, Availability, Binding, CallEvent, CallStream, Caller, Deleted, Dspex, DspexBuilder, DspexStatus,
+    Dspy, DynInstance, EndStatus, FieldType, Health, Instance, InstanceInfo, InstanceSpec, Instances,
+    ModelStatus, Module, PoolOptions, PoolState, PoolStatus, Prediction, Reasoned, Run, Session,
+    SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats, Sessions, ShutdownSignal, Signature,
+    Status, StoreStatus, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools, WorkerState,
+    WorkerStatus,
 };
 pub use bridge::CircuitBreaker;
 pub use dspex_state as state;

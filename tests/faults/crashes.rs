@@ -38,7 +38,9 @@ async fn workers_killed_at_random_cost_only_the_calls_that_they_ran() {
     let census = Census::begin().await;
     let (mut tally, mut detection, mut recovery) = (Tally::default(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let dspex = builder(WORKERS).lm(Lm::host(Parrot(Duration::from_millis(10)))).start().await.unwrap();
+        // Kills come faster here than any call should have to live through.
+        let dspex = builder(WORKERS).retries(10).lm(Lm::host(Parrot(Duration::from_millis(10))));
+        let dspex = dspex.start().await.unwrap();
         full_again(&dspex, WORKERS, &[], Instant::now()).await;
         let load = Load::start(&dspex).await;
         let mut dice = Dice(SEED + round as u64);

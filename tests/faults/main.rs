@@ -19,6 +19,7 @@
 mod common;
 mod crashes;
 mod exhaustion;
+mod hangs;
 mod harness;
 mod hosts;
 mod peers;

@@ -10,10 +10,13 @@ use dspex_runtime::pool::env::{EnvConfig, Environment};
 use crate::step::{self, Steps};
 
 /// What is optional, and tested all the same.
-const FEATURES: &str = "dspex/mcp,dspex/tls,dspex-state/conformance,dspex-state/postgres";
+const FEATURES: &str = "dspex/mcp,dspex/otel,dspex/tls,dspex-state/conformance,dspex-state/postgres";
 
 /// The tests that share one server: nextest's processes would start one each.
 const SHARED: &str = "conformance_postgres";
+
+/// The tests of faults: one after the other, and each says in a line what it found.
+const FAULTS: &str = "faults";
 
 /// What to run; everything without any option.
 #[derive(Args)]
@@ -168,12 +171,20 @@ impl Run<'_> {
         if nextest.is_ok_and(|status| status.success()) {
             let none = if self.filter.is_empty() { "fail" } else { "pass" };
             let mut tests = over_all(&["nextest", "run", "--no-tests", none]);
-            tests.args(["-E", &format!("not binary({SHARED})")]);
+            tests.args(["-E", &format!("not binary({SHARED}) and not binary({FAULTS})")]);
             let mut shared = over_all(&["test"]);
             shared.args(["--test", SHARED]);
+            let mut faults = over_all(&["test"]);
+            faults.args(["--test", FAULTS]);
             let mut doc = over_all(&["test"]);
             doc.arg("--doc");
-            vec![("nextest", filter(tests)), ("PostgreSQL", filter(shared)), ("doc tests", filter(doc))]
+            faults.args(["--", "--nocapture", "--test-threads", "1"]).args(self.filter);
+            vec![
+                ("nextest", filter(tests)),
+                ("PostgreSQL", filter(shared)),
+                ("faults", faults),
+                ("doc tests", filter(doc)),
+            ]
         } else {
             vec![("cargo test", filter(over_all(&["test"])))]
         }

@@ -16,6 +16,7 @@ use crate::bridge::{Bridge, CircuitBreaker};
 use crate::error::{Error, Result};
 use crate::lm::Lm;
 use crate::pool::{DEFAULT_POOL, PoolError, Pools};
+use crate::telemetry::start_looking;
 use crate::tool::{Standing, States};
 
 /// So often an idempotent call is run again when nothing else is said: one loss of a worker is chance, two are bad luck.
@@ -221,6 +222,7 @@ impl DspexBuilder {
         };
         let runtime = Arc::new(runtime);
         start_sweeping(&runtime, &ended);
+        start_looking(Arc::downgrade(&runtime), |runtime| &runtime.bridge, &ended);
         Ok(Dspex { runtime, standing: Standing::default() })
     }
 }

@@ -13,12 +13,13 @@ use super::caller::{CallContext, Caller};
 use super::dspy::{Dspy, InstanceSpec};
 use super::health::Health;
 use super::session::{Adapter, Registry, Session, SessionConfig, SessionLimits, Sessions};
+use super::status::DspexStatus;
 use super::{DspexBuilder, Prediction};
 use crate::bridge::Bridge;
 use crate::error::Result;
 use crate::lm::Lm;
 use crate::pool::{Load, PoolEvent, PoolInfo};
-use crate::telemetry::{TraceContext, Traced};
+use crate::telemetry::{BreakerState, TraceContext, Traced};
 use crate::tool::{Standing, States};
 
 /// A running dspex: Python workers with the real DSPy, sessions, and the default language model.
@@ -157,11 +158,31 @@ impl Dspex {
         self.dspy().predict_once(spec, inputs).await
     }
 
-    /// How the pool is, computed from what it does.
+    /// What there is and what it does now: versions, pools, workers, models, the store's figures. Cheap enough to be asked each second:
+    /// no worker is asked anything, and only the store's figures are waited for, at most a quarter of a second.
     ///
-    /// A worker is asked to build a predictor, so `Healthy` means that calls are answered.
+    /// ```no_run
+    /// # async fn run(dspex: dspex_runtime::Dspex) {
+    /// let status = dspex.status().await;
+    /// println!("{status}");
+    /// println!("{}", serde_json::to_string(&status).unwrap_or_default());
+    /// # }
+    /// ```
+    pub async fn status(&self) -> DspexStatus {
+        DspexStatus::of(self).await
+    }
+
+    /// How the pools are, computed from what they do. It waits for nothing, whether the pools start, are saturated, down or shut down.
+    ///
+    /// That calls are answered in truth, [`probe`](Self::probe) finds out.
     pub async fn health_check(&self) -> Health {
-        Health::compute(self).await
+        Health::compute(self)
+    }
+
+    /// A deep [`health_check`](Self::health_check): a worker of the default pool is asked to build a predictor, within this time. It waits
+    /// in the queue as every call does.
+    pub async fn probe(&self, deadline: Duration) -> Health {
+        Health::probe(self, deadline).await
     }
 
     /// The load of the pool `default` now.
@@ -174,6 +195,13 @@ impl Dspex {
     #[must_use]
     pub fn pools(&self) -> Vec<PoolInfo> {
         self.runtime.bridge.pools().info()
+    }
+
+    /// The states of the [circuit breakers](crate::CircuitBreaker), by the names of their models: of those that calls have asked
+    /// lately. Two models of one name have two. Empty where there are no breakers.
+    #[must_use]
+    pub fn breakers(&self) -> Vec<(String, BreakerState)> {
+        self.runtime.bridge.breakers()
     }
 
     /// The process ids of the workers of the pool `default` that take calls now.

@@ -12,7 +12,7 @@ use super::{Prediction, Session};
 use crate::bridge::{Spec, Target};
 use crate::error::{Error, Result};
 use crate::pool::PoolError;
-use crate::proto::Payload;
+use crate::proto::{Hello, Payload};
 
 /// DSPy by dotted paths. Only the public API of DSPy and of the modules given to
 /// [`allow_module`](super::DspexBuilder::allow_module) can be reached; anything else is
@@ -140,7 +140,7 @@ impl DynInstance {
 }
 
 /// What runs in the workers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Availability {
     /// DSPy's version.
@@ -149,6 +149,16 @@ pub struct Availability {
     pub python: String,
     /// What the workers can do besides, such as `numpy` or `uvloop`.
     pub capabilities: Vec<String>,
+}
+
+impl Availability {
+    pub(super) fn of(hello: &Hello) -> Self {
+        Self {
+            dspy: hello.dspy_version.clone(),
+            python: hello.python_version.clone(),
+            capabilities: hello.capabilities.clone(),
+        }
+    }
 }
 
 impl Dspy {
@@ -233,12 +243,7 @@ impl Dspy {
         let Some(link) = links.first() else {
             return Err(PoolError::Down("no worker is ready now".to_owned()).into());
         };
-        let hello = link.hello();
-        Ok(Availability {
-            dspy: hello.dspy_version.clone(),
-            python: hello.python_version.clone(),
-            capabilities: hello.capabilities.clone(),
-        })
+        Ok(Availability::of(link.hello()))
     }
 
     /// Describes the public classes and functions of modules: `["dspy"]`, or your own that were allowed. The answer is

@@ -1,84 +1,139 @@
-//! Whether the pool answers.
+//! Whether calls are answered, computed from the status.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use serde_json::json;
 
+use super::status::{DspexStatus, PoolState};
 use super::{Availability, Dspex, InstanceSpec};
 use crate::error::{Error, Result};
 use crate::pool::{Load, PoolError};
 
-/// A check that takes longer says something is wrong.
-const CHECK_DEADLINE: Duration = Duration::from_secs(5);
-
 /// How a [`Dspex`] is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Health {
     /// The verdict.
     pub status: Status,
     /// The version of dspex.
     pub version: &'static str,
-    /// What runs in the workers; `None` where none answered.
+    /// What runs in the workers of the default pool; `None` where none is ready.
     pub availability: Option<Availability>,
-    /// The pool's load.
+    /// The load of the default pool.
     pub load: Load,
-    /// The workers that were asked for.
+    /// The workers that were asked for in the default pool.
     pub workers: usize,
+    /// Starting the program anew would help nobody: false only when it was shut down.
+    pub live: bool,
+    /// New calls are taken now: what a load balancer wants to know. Also false while the default pool is saturated.
+    pub ready: bool,
 }
 
 /// The verdict on a pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "is", content = "because", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Status {
     /// Calls are answered by all workers.
     Healthy,
-    /// Calls are answered, and something is amiss.
+    /// Calls are answered, or will be soon, and something is amiss.
     Degraded(Vec<String>),
     /// Calls are not answered.
     Down(String),
 }
 
 impl Health {
-    pub(crate) async fn compute(dspex: &Dspex) -> Self {
-        let answered = tokio::time::timeout(CHECK_DEADLINE, ask(dspex)).await;
-        let load = dspex.load();
-        let workers = dspex.runtime.bridge.pool().size();
-        let (availability, status) = match answered {
-            Ok(Ok(availability)) => (Some(availability), verdict(load, workers)),
+    /// From what is known, without asking a worker.
+    pub(crate) fn compute(dspex: &Dspex) -> Self {
+        let status = DspexStatus::without_store(dspex);
+        // There always is a default pool, and it comes first.
+        let default = status.pools.first();
+        let load = default.map_or_else(|| dspex.load(), |pool| pool.load);
+        let states: Vec<_> = status.pools.iter().map(|pool| (pool.name.as_str(), &pool.state)).collect();
+        let state = default.map(|pool| &pool.state);
+        let full = load.in_flight >= load.capacity && load.queued >= load.queue_limit;
+        Self {
+            status: verdict(&states),
+            version: status.version,
+            availability: default.and_then(|pool| pool.runs.clone()),
+            load,
+            workers: default.map_or(0, |pool| pool.workers_wanted),
+            live: !matches!(state, Some(PoolState::Stopped)),
+            ready: matches!(state, Some(PoolState::Ready | PoolState::Degraded { .. }))
+                && load.ready_workers > 0
+                && !full,
+        }
+    }
+
+    /// The same, and a worker of the default pool answers a call.
+    pub(crate) async fn probe(dspex: &Dspex, deadline: Duration) -> Self {
+        let begun = Instant::now();
+        let answered = tokio::time::timeout(deadline, ask(dspex)).await;
+        let mut health = Self::compute(dspex);
+        let problem = match answered {
+            Ok(Ok(())) => return health,
             // Workers that are too busy for one more call are at work.
-            Ok(Err(Error::Pool(error @ PoolError::Saturated(_)))) => {
-                (hello(dspex).await, Status::Degraded(vec![error.to_string()]))
+            Ok(Err(Error::Pool(PoolError::Saturated(_)))) => return health,
+            Err(_) if health.load.ready_workers > 0 && health.load.in_flight >= health.load.capacity => {
+                let reason = format!("all places were taken for {:.1?}", begun.elapsed());
+                health.status = match health.status {
+                    Status::Degraded(mut reasons) => {
+                        reasons.push(reason);
+                        Status::Degraded(reasons)
+                    }
+                    Status::Healthy => Status::Degraded(vec![reason]),
+                    down => down,
+                };
+                return health;
             }
-            Err(_) if load.ready_workers > 0 && load.in_flight >= load.capacity => {
-                let reason = format!("all places were taken for {CHECK_DEADLINE:?}");
-                (hello(dspex).await, Status::Degraded(vec![reason]))
-            }
-            Ok(Err(error)) => (None, Status::Down(error.to_string())),
-            Err(_) => (None, Status::Down(format!("no worker answered within {CHECK_DEADLINE:?}"))),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no worker answered within {deadline:?}"),
         };
-        Self { status, version: env!("CARGO_PKG_VERSION"), availability, load, workers }
+        health.ready = false;
+        health.status = Status::Down(problem);
+        health
     }
 }
 
 /// A real call: a worker builds a predictor and says what it is.
-async fn ask(dspex: &Dspex) -> Result<Availability> {
+async fn ask(dspex: &Dspex) -> Result<()> {
     let spec = InstanceSpec::new("dspy.Predict").signature(json!({"text": "question -> answer"}));
-    dspex.dspy().create_instance(spec).await?;
-    dspex.dspy().check_availability().await
+    dspex.dspy().create_instance(spec).await.map(drop)
 }
 
-async fn hello(dspex: &Dspex) -> Option<Availability> {
-    dspex.dspy().check_availability().await.ok()
-}
-
-fn verdict(load: Load, workers: usize) -> Status {
+/// The default pool, which comes first, decides; another one that is not well is worth a word.
+fn verdict(pools: &[(&str, &PoolState)]) -> Status {
+    let several = pools.len() > 1;
+    let named = |name: &str, text: &str| match several {
+        true => format!("pool `{name}`: {text}"),
+        false => text.to_owned(),
+    };
     let mut reasons = Vec::new();
-    if load.ready_workers < workers {
-        reasons.push(format!("{} of {workers} workers are ready", load.ready_workers));
-    }
-    if load.queued > 0 && load.queued * 2 >= load.queue_limit {
-        reasons.push(format!("{} of {} places in the queue are taken", load.queued, load.queue_limit));
+    for (number, (name, state)) in pools.iter().enumerate() {
+        match state {
+            PoolState::Ready => {}
+            PoolState::Degraded { causes } => reasons.extend(causes.iter().map(|cause| named(name, cause))),
+            PoolState::Down { cause } if number == 0 => return Status::Down(named(name, cause)),
+            PoolState::Stopped if number == 0 => return Status::Down("the pool was shut down".to_owned()),
+            other => reasons.push(named(name, &other.to_string())),
+        }
     }
     if reasons.is_empty() { Status::Healthy } else { Status::Degraded(reasons) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_pool_decides_and_the_others_are_told_of() {
+        let (ready, down) = (PoolState::Ready, PoolState::Down { cause: "no Python".to_owned() });
+        assert_eq!(verdict(&[("default", &ready)]), Status::Healthy);
+        assert_eq!(verdict(&[("default", &down)]), Status::Down("no Python".to_owned()));
+        let Status::Degraded(reasons) = verdict(&[("default", &ready), ("gpu", &down)]) else { panic!() };
+        assert_eq!(reasons, ["pool `gpu`: down: no Python"]);
+        assert!(matches!(verdict(&[("default", &PoolState::Starting)]), Status::Degraded(_)));
+        assert!(matches!(verdict(&[("default", &PoolState::Stopped)]), Status::Down(_)));
+    }
 }

@@ -19,6 +19,7 @@ mod predictor;
 mod session;
 mod signals;
 mod signature;
+mod status;
 mod steering;
 mod tools;
 
@@ -41,6 +42,9 @@ pub use session::{
 };
 pub use signals::ShutdownSignal;
 pub use signature::{Both, IntoOptional, ReasoningIsFree, Signature, SignatureDefinition, contains};
+pub use status::{
+    DspexStatus, EndStatus, ModelStatus, PoolState, PoolStatus, StoreStatus, WorkerState, WorkerStatus,
+};
 pub use steering::Binding;
 pub(crate) use tools::SessionTools;
 pub use tools::{ToolInfo, ToolLanguage, ToolRegistration, Tools};

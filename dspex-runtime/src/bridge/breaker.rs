@@ -10,6 +10,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::telemetry::BreakerState;
+
 /// A probe that is not answered for so long gives way to another.
 const PROBE: Duration = Duration::from_secs(30);
 
@@ -150,6 +152,16 @@ impl Breaker {
         match self.state {
             State::Open(until) if now < until => Some(until - now),
             _ => None,
+        }
+    }
+
+    /// The state now, in the terms of those who watch.
+    pub(crate) fn state(&self, now: Instant) -> BreakerState {
+        match self.state {
+            State::Closed => BreakerState::Closed,
+            State::Open(until) if now < until => BreakerState::Open,
+            // The next call is the probe.
+            State::Open(_) | State::Probing(_) => BreakerState::HalfOpen,
         }
     }
 

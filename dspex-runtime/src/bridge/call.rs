@@ -23,7 +23,7 @@ use crate::lm::Lm;
 use crate::pool::transport::{Call, Inbound, SendError};
 use crate::pool::{InUse, Lease, LeaseError, Pool, PoolError, Pools, Want, WorkerEnd};
 use crate::proto::{self, Open, Payload, SessionView, cancel, down, open, up};
-use crate::telemetry::{CallWatch, RunWatch};
+use crate::telemetry::{BreakerState, CallWatch, ModelFigures, Models, RunWatch};
 use crate::tool::Standing;
 
 /// What a call is about.
@@ -148,13 +148,25 @@ pub(crate) struct Bridge {
     /// How often a call is run again at most, where that is allowed.
     retries: u32,
     breakers: Arc<Breakers>,
+    models: Models,
     suspects: Examiner,
 }
 
 impl Bridge {
     /// A bridge over running pools.
     pub(crate) fn new(pools: Pools, retries: u32, breaker: Option<CircuitBreaker>) -> Self {
-        Self { pools, retries, breakers: Breakers::new(breaker), suspects: Examiner::default() }
+        Self {
+            pools,
+            retries,
+            breakers: Breakers::new(breaker),
+            models: Models::default(),
+            suspects: Examiner::default(),
+        }
+    }
+
+    /// The states of the breakers, by the models' names.
+    pub(crate) fn breakers(&self) -> Vec<(String, BreakerState)> {
+        self.breakers.states()
     }
 
     /// The pools below.
@@ -165,6 +177,12 @@ impl Bridge {
     /// The pool of all that chooses none.
     pub(crate) fn pool(&self) -> &Pool {
         self.pools.default_pool()
+    }
+
+    /// The language models that calls have used, each with the state of its breaker.
+    pub(crate) fn models(&self) -> Vec<(ModelFigures, BreakerState)> {
+        let models = self.models.all().into_iter();
+        models.map(|(hash, figures)| (figures, self.breakers.state(&hash))).collect()
     }
 
     /// That there is a pool of this name.
@@ -204,6 +222,9 @@ impl Bridge {
         let mut watch = CallWatch::begin(pool.telemetry(), callee, session, above.trace.as_ref());
         let span = watch.span().clone();
         let result = self.run_watched(&pool, request, deadline, &mut watch).instrument(span).await;
+        if let Some(lm) = request.lm.as_ref().filter(|_| request.target.calls_model()) {
+            self.models.used(lm, matches!(&result, Err(Error::Lm(_) | Error::ModelUnavailable { .. })));
+        }
         watch.ended(&result);
         result
     }

@@ -18,6 +18,8 @@ mod events;
 mod fake_worker;
 mod heartbeat;
 mod intensity;
+#[cfg(test)]
+mod life_tests;
 mod limits;
 mod logs;
 mod oom;
@@ -56,8 +58,11 @@ pub(crate) use optimizers::InUse;
 pub use pools::PoolInfo;
 pub(crate) use pools::Pools;
 pub use scheduler::Load;
+pub(crate) use scheduler::Published;
+use scheduler::Scheduler;
 pub(crate) use scheduler::{Lease, LeaseError, Want};
-use scheduler::{Published, Scheduler};
+pub(crate) use slot::SlotState;
+pub(crate) use supervisor::{Board, WorkerSnapshot};
 use supervisor::{Event, Supervisor};
 #[cfg(feature = "tls")]
 pub use tls::ClientTls;
@@ -71,9 +76,10 @@ pub(crate) struct Pool {
     telemetry: Arc<PoolTelemetry>,
     supervisor: mpsc::UnboundedSender<Event>,
     closed: CancellationToken,
-    events: PoolEvents,
+    board: Arc<Board>,
     max_message_bytes: u64,
     size: usize,
+    endpoints: Vec<String>,
 }
 
 impl Pool {
@@ -96,13 +102,17 @@ impl Pool {
                 String::new()
             }
         };
+        let endpoints = match &fleet {
+            FleetConfig::Local { .. } => Vec::new(),
+            FleetConfig::Endpoints { addresses, .. } => addresses.iter().map(ToString::to_string).collect(),
+        };
         let telemetry = events.telemetry().clone();
         let config = Arc::new(config);
         let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
         let (task, inbox, supervisor) =
-            Supervisor::new(config.clone(), fleet, scheduler.clone(), token, started, events.clone())?;
+            Supervisor::new(config.clone(), fleet, scheduler.clone(), token, started, events)?;
         // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
         let pool = Self {
@@ -110,9 +120,10 @@ impl Pool {
             telemetry,
             supervisor,
             closed: closed.clone(),
-            events,
+            board: task.board(),
             max_message_bytes,
             size: config.workers,
+            endpoints,
         };
         tokio::spawn(task.run(inbox, closed));
         match tokio::time::timeout(config.start_timeout, ready).await {
@@ -141,6 +152,21 @@ impl Pool {
     /// What is known and measured of the pool.
     pub(crate) fn telemetry(&self) -> &Arc<PoolTelemetry> {
         &self.telemetry
+    }
+
+    /// Every worker process, whether the pool is degraded, and whether it can fork.
+    pub(crate) fn standing(&self) -> supervisor::Standing {
+        self.board.read()
+    }
+
+    /// Why nobody is given a place, while nobody is.
+    pub(crate) fn refusal(&self) -> Option<LeaseError> {
+        self.scheduler.refusal()
+    }
+
+    /// The addresses of workers that an operator started, by slot; none for local ones.
+    pub(crate) fn endpoints(&self) -> &[String] {
+        &self.endpoints
     }
 
     /// The load now.

@@ -11,7 +11,6 @@ use super::config::{FleetConfig, PoolPlan};
 use super::events::PoolEvents;
 use super::scheduler::Load;
 use super::{Pool, PoolError};
-use crate::telemetry::PoolTelemetry;
 
 /// The workers of one pool for runs of optimizers, whether there are any now or not.
 pub(crate) struct Optimizers {
@@ -42,6 +41,9 @@ impl Optimizers {
         plan.config.workers = workers;
         // Runs are synchronous: more of them than threads would only wait inside the worker.
         plan.config.in_flight_per_worker = plan.config.sync_threads;
+        // A run is worth hours: a worker that is to be replaced finishes it, and code that holds the GIL for long is borne longer.
+        plan.config.recycling.patience = Duration::MAX;
+        plan.config.heartbeat.patience = plan.config.heartbeat.patience.saturating_mul(6);
         plan.config.name = format!("{}/optimizers", plan.config.name).into();
         let events = events.of(plan.config.name.clone());
         Some(Self { plan, events, starting: tokio::sync::Mutex::default(), state: Mutex::default() })
@@ -68,9 +70,9 @@ impl Optimizers {
         Ok(self.in_use(&mut state, pool))
     }
 
-    /// What is known and measured of them.
-    pub(crate) fn telemetry(&self) -> &Arc<PoolTelemetry> {
-        self.events.telemetry()
+    /// The pool, while there is one.
+    pub(crate) fn pool(&self) -> Option<Arc<Pool>> {
+        self.lock().pool.clone()
     }
 
     /// The load; none where there are no workers now.

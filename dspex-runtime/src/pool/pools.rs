@@ -10,7 +10,6 @@ use super::optimizers::{InUse, Optimizers};
 use super::scheduler::Load;
 use super::{Pool, PoolError};
 use crate::error::Error;
-use crate::telemetry::PoolTelemetry;
 
 /// One of the pools, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,16 +90,6 @@ impl Pools {
         }
     }
 
-    /// What is known and measured of a pool, or of its workers for runs of optimizers; of the default where there is no such pool.
-    pub(crate) fn telemetry(&self, name: Option<&str>, optimizes: bool) -> &Arc<PoolTelemetry> {
-        let Some(name) = name.or(optimizes.then_some(DEFAULT_POOL)) else { return self.default.telemetry() };
-        let Some(entry) = self.pools.get(name) else { return self.default.telemetry() };
-        match &entry.optimizers {
-            Some(optimizers) if optimizes => optimizers.telemetry(),
-            _ => entry.pool.telemetry(),
-        }
-    }
-
     /// The workers for runs of optimizers in a pool, which are started if there are none; the pool itself if it has none apart.
     pub(crate) async fn optimizers(&self, name: Option<&str>) -> Result<Result<InUse, PoolError>, NoPool> {
         let entry = self.entry(name.unwrap_or(DEFAULT_POOL))?;
@@ -120,6 +109,15 @@ impl Pools {
             optimizers: entry.optimizers.as_ref().and_then(|optimizers| optimizers.load()),
         };
         self.pools.iter().map(info).collect()
+    }
+
+    /// All that run, those of optimizers included.
+    pub(crate) fn running(&self) -> Vec<Arc<Pool>> {
+        let of = |entry: &Entry| {
+            let optimizers = entry.optimizers.as_ref().and_then(|optimizers| optimizers.pool());
+            std::iter::once(entry.pool.clone()).chain(optimizers)
+        };
+        self.pools.values().flat_map(of).collect()
     }
 
     /// As [`Pool::shutdown`], all at once.

@@ -196,18 +196,20 @@ impl PoolMetrics {
         set(names::READY_WORKERS, load.ready_workers);
     }
 
-    /// A worker's own figures; those that it does not know are 0, and left out.
+    /// A worker's memory; what is not known is 0, and left out.
     #[expect(clippy::cast_precision_loss, reason = "no worker has 2^53 bytes")]
-    pub(crate) fn worker(&self, worker: usize, rss_bytes: u64, pss_bytes: u64, loop_lag: Duration) {
-        let index = worker.to_string();
-        let of = |name: &'static str| gauge!(name, "pool" => self.pool.clone(), "worker" => index.clone());
-        if rss_bytes > 0 {
-            of(names::RSS).set(rss_bytes as f64);
+    pub(crate) fn memory(&self, worker: usize, rss_bytes: u64, pss_bytes: u64) {
+        for (name, bytes) in [(names::RSS, rss_bytes), (names::PSS, pss_bytes)] {
+            if bytes > 0 {
+                gauge!(name, "pool" => self.pool.clone(), "worker" => worker.to_string()).set(bytes as f64);
+            }
         }
-        if pss_bytes > 0 {
-            of(names::PSS).set(pss_bytes as f64);
-        }
-        of(names::LOOP_LAG).set(loop_lag.as_secs_f64());
+    }
+
+    /// How late a worker's event loop was.
+    pub(crate) fn loop_lag(&self, worker: usize, lag: Duration) {
+        let (pool, worker) = (self.pool.clone(), worker.to_string());
+        gauge!(names::LOOP_LAG, "pool" => pool, "worker" => worker).set(lag.as_secs_f64());
     }
 
     /// So many more bytes went to a worker and came from it.

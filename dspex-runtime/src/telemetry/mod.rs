@@ -4,51 +4,53 @@
 //!
 //! * [`CallWatch`] follows one call: the only place that times calls and opens their spans,
 //! * [`TraceContext`] is what of a trace crosses to Python and back,
-//! * [`PoolTelemetry`] is what one pool shares: its metrics, and the board on which events leave what they mean.
+//! * [`PoolTelemetry`] is what one pool shares: its metrics, and what became of its workers so far.
 
-mod board;
 mod call;
 mod context;
+mod history;
 mod metrics;
 mod models;
 #[cfg(feature = "otel")]
 mod otel;
 mod outcome;
+mod sampler;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(crate) use self::board::{Board, Row};
 pub(crate) use self::call::{CallWatch, CallbackWatch, RunWatch};
 pub(crate) use self::context::Traced;
 pub use self::context::{InvalidTraceContext, TraceContext};
-pub(crate) use self::metrics::PoolMetrics;
+pub(crate) use self::history::{History, SlotHistory};
+pub(crate) use self::metrics::{PoolMetrics, breaker};
 pub use self::models::BreakerState;
 pub(crate) use self::models::{ModelFigures, Models};
+pub(crate) use self::sampler::start as start_looking;
 use crate::pool::{PoolChange, PoolEvent, Retirement, WorkerEnd};
 
 /// What all that watches one pool shares.
 pub(crate) struct PoolTelemetry {
     pub(crate) pool: Arc<str>,
     pub(crate) metrics: PoolMetrics,
-    board: Mutex<Board>,
+    history: Mutex<History>,
 }
 
 impl PoolTelemetry {
     /// That of the pool of this name.
     pub(crate) fn new(pool: Arc<str>) -> Arc<Self> {
         let metrics = PoolMetrics::new(pool.clone());
-        Arc::new(Self { pool, metrics, board: Mutex::new(Board::new()) })
+        Arc::new(Self { pool, metrics, history: Mutex::new(History::new()) })
     }
 
-    /// What is known of the workers.
-    pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
+    /// What became of the workers so far.
+    pub(crate) fn history(&self) -> MutexGuard<'_, History> {
         // What is noted cannot panic half-way.
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Something happened.
     pub(crate) fn note(&self, event: &PoolEvent) {
-        self.board().note(event);
+        self.history().note(event);
         match (&event.change, event.worker) {
             (PoolChange::Ended { end: WorkerEnd::Shutdown, .. }, _) => {}
             (PoolChange::Ended { end: WorkerEnd::Recycled(why), .. }, Some(worker)) => {

@@ -1,17 +1,17 @@
-//! Which language models calls use, how they fare, and the state of their breakers.
+//! Which language models calls use, and how they fare.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-use super::metrics;
+use crate::lm::Lm;
 
 /// Models that are told apart. A program has few; what comes later is not counted.
 const KEPT_MODELS: usize = 256;
 
 /// The state of a language model's circuit breaker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BreakerState {
@@ -24,17 +24,28 @@ pub enum BreakerState {
     Open,
 }
 
+impl std::fmt::Display for BreakerState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half open",
+            Self::Open => "open",
+        })
+    }
+}
+
 /// What is known of one language model.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ModelFigures {
-    /// Calls that used it, in this process.
+    /// Its name, as the program gave it.
+    pub(crate) model: String,
+    /// Calls that had it at hand and ended, in this process.
     pub(crate) calls: u64,
     /// Of these, calls that ended with an error of the model's.
     pub(crate) failed: u64,
-    pub(crate) breaker: BreakerState,
 }
 
-/// The language models that calls have used.
+/// The language models that calls have used, by the hashes of their specs.
 #[derive(Debug, Default)]
 pub(crate) struct Models(Mutex<BTreeMap<String, ModelFigures>>);
 
@@ -44,32 +55,25 @@ impl Models {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, model: &str, change: impl FnOnce(&mut ModelFigures)) {
+    /// A call that had the model at hand ended.
+    pub(crate) fn used(&self, lm: &Lm, failed: bool) {
         let mut models = self.lock();
-        if let Some(figures) = models.get_mut(model) {
-            change(figures);
-        } else if models.len() < KEPT_MODELS {
-            change(models.entry(model.to_owned()).or_default());
+        let hash = &lm.spec().hash;
+        if !models.contains_key(hash) {
+            if models.len() >= KEPT_MODELS {
+                return;
+            }
+            let model = lm.model().to_owned();
+            models.insert(hash.clone(), ModelFigures { model, ..ModelFigures::default() });
+        }
+        if let Some(figures) = models.get_mut(hash) {
+            figures.calls += 1;
+            figures.failed += u64::from(failed);
         }
     }
 
-    /// A call that used the model ended.
-    pub(crate) fn used(&self, model: &str, failed: bool) {
-        self.change(model, |figures| {
-            figures.calls += 1;
-            figures.failed += u64::from(failed);
-        });
-    }
-
-    /// The model's breaker has another state.
-    #[expect(dead_code, reason = "the breakers are not there yet")]
-    pub(crate) fn breaker(&self, model: &str, state: BreakerState) {
-        self.change(model, |figures| figures.breaker = state);
-        metrics::breaker(model, state);
-    }
-
-    /// All of them, by name.
+    /// All of them, with their hashes.
     pub(crate) fn all(&self) -> Vec<(String, ModelFigures)> {
-        self.lock().iter().map(|(name, figures)| (name.clone(), *figures)).collect()
+        self.lock().iter().map(|(hash, figures)| (hash.clone(), figures.clone())).collect()
     }
 }

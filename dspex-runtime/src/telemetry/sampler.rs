@@ -1,59 +1,73 @@
-//! What has to be looked at from time to time, since nothing tells of it: loads, traffic, and how workers are.
+//! What has to be looked at from time to time, since nothing tells of it: loads, traffic, breakers, and how workers are.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::PoolTelemetry;
+use tokio_util::sync::CancellationToken;
+
+use super::{BreakerState, PoolTelemetry, breaker};
 use crate::bridge::Bridge;
 use crate::pool::transport::Link;
-use crate::pool::{Load, Published};
+use crate::pool::{Pool, Published, SlotState};
 
 /// Gauges are no older than this.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Workers are asked how they are once in so many looks.
+/// Workers are asked how they are once in so many looks. Those that are busy are asked by nobody else.
 const ASK_EVERY: u32 = 3;
 
-/// One of the pools, as it is looked at.
-pub(crate) struct Sample {
-    pub(crate) telemetry: Arc<PoolTelemetry>,
-    pub(crate) load: Load,
-    pub(crate) workers: Vec<Published>,
-}
-
-/// Looks as long as there is something to look at. `bridge` gives it, unless its user has gone.
-pub(crate) fn start<T: Send + Sync + 'static>(of: Weak<T>, bridge: fn(&T) -> &Bridge) {
-    tokio::spawn(async move {
-        let (mut looks, mut counted) = (0, Traffic::default());
-        loop {
-            {
-                let Some(of) = of.upgrade() else { return };
-                let ask = looks % ASK_EVERY == 0;
-                bridge(&of).pools().samples().iter().for_each(|sample| look(sample, ask, &mut counted));
-            }
+/// Looks until `ended`, or until there is nothing to look at. `bridge` finds it, in what others own.
+pub(crate) fn start<T: Send + Sync + 'static>(
+    of: Weak<T>,
+    bridge: fn(&T) -> &Bridge,
+    ended: &CancellationToken,
+) {
+    let looks = async move {
+        let (mut looks, mut traffic) = (0, Traffic::default());
+        while let Some(of) = of.upgrade() {
+            let ask = looks % ASK_EVERY == 0;
+            let bridge = bridge(&of);
+            bridge.pools().running().iter().for_each(|pool| look(pool, ask, &mut traffic));
+            look_at_models(bridge);
+            drop(of);
             looks = looks.wrapping_add(1);
             tokio::time::sleep(EVERY).await;
         }
-    });
+    };
+    tokio::spawn(ended.clone().run_until_cancelled_owned(looks));
 }
 
-fn look(sample: &Sample, ask: bool, counted: &mut Traffic) {
-    let Sample { telemetry, load, workers } = sample;
-    telemetry.metrics.load(load);
-    for worker in workers {
+fn look(pool: &Pool, ask: bool, traffic: &mut Traffic) {
+    let (telemetry, workers) = (pool.telemetry(), pool.workers());
+    telemetry.metrics.load(&pool.load());
+    for worker in &workers {
         if ask {
             worker.link.ping();
         }
         if let Some(stats) = worker.link.stats() {
-            let lag = Duration::from_micros(stats.loop_lag_us);
-            telemetry.metrics.worker(worker.index, stats.rss_bytes, stats.pss_bytes, lag);
+            telemetry.metrics.loop_lag(worker.index, Duration::from_micros(stats.loop_lag_us));
         }
     }
-    counted.count(telemetry, workers);
+    for worker in pool.standing().workers {
+        if matches!(worker.state, SlotState::Ready | SlotState::Renewing) {
+            telemetry.metrics.memory(worker.id.index, worker.memory.rss, worker.memory.pss);
+        }
+    }
+    traffic.count(telemetry, &workers);
 }
 
-/// What of the workers' traffic was counted before.
+fn look_at_models(bridge: &Bridge) {
+    // Two models of one name differ in their settings: the worse one counts.
+    let mut states = BTreeMap::<String, BreakerState>::new();
+    for (figures, state) in bridge.models() {
+        let worst = states.entry(figures.model).or_default();
+        *worst = state.max(*worst);
+    }
+    states.iter().for_each(|(model, state)| breaker(model, *state));
+}
+
+/// What of the workers' traffic was counted before, by pool.
 #[derive(Default)]
 struct Traffic(BTreeMap<Arc<str>, Vec<Counted>>);
 
@@ -65,7 +79,7 @@ struct Counted {
 }
 
 impl Traffic {
-    /// Counts what came since, that of workers too which have gone meanwhile.
+    /// Counts what came since; a last time for workers that have gone meanwhile.
     fn count(&mut self, telemetry: &PoolTelemetry, workers: &[Published]) {
         let counted = self.0.entry(telemetry.pool.clone()).or_default();
         for worker in workers {

@@ -381,8 +381,13 @@ impl Registry {
         }
     }
 
+    /// Sessions with handles here.
+    pub(crate) fn open(&self) -> usize {
+        self.lock().values().filter_map(Entry::state).count()
+    }
+
     /// How many calls run in sessions.
-    pub(super) fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.lock().values().filter_map(Entry::state).map(|state| state.calls.len()).sum()
     }
 

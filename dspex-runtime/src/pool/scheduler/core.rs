@@ -186,6 +186,11 @@ impl<W: Worker, T> Core<W, T> {
         }
     }
 
+    /// Why nobody is given a place, while nobody is.
+    pub(super) fn refusal(&self) -> Option<&LeaseError> {
+        self.refusal.as_ref()
+    }
+
     /// Whoever asks is refused until a worker is published, or for ever if the pool is closed. Those who waited are to be told.
     pub(super) fn refuse(&mut self, refusal: LeaseError) -> Vec<T> {
         if !matches!(self.refusal, Some(LeaseError::Closed)) {

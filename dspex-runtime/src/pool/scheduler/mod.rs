@@ -14,6 +14,7 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -23,7 +24,7 @@ use self::hints::SpecKey;
 use super::transport::Link;
 
 /// The pool's load, as figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Load {
     /// Workers that take calls now.
@@ -40,7 +41,13 @@ pub struct Load {
     pub waiting_sessions: usize,
     /// Where the queue is full: about how long until it has room again, as places came free lately. `None` where it has room, or
     /// where too few places came free to tell.
+    #[serde(rename = "retry_after_seconds", serialize_with = "some_seconds")]
     pub retry_after: Option<Duration>,
+}
+
+/// A time as seconds, where there is one.
+pub(crate) fn some_seconds<S: Serializer>(duration: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| duration.as_secs_f64()).serialize(to)
 }
 
 /// Why no place was given.
@@ -224,6 +231,11 @@ impl Scheduler {
         for (waiter, place) in given {
             let _ = waiter.send(Ok(self.lease_of(place)));
         }
+    }
+
+    /// Why nobody is given a place, while nobody is.
+    pub(crate) fn refusal(&self) -> Option<LeaseError> {
+        self.lock().refusal().cloned()
     }
 
     /// The load now.

@@ -5,8 +5,10 @@
 //!
 //! * this file is the loop: what happened, which slot, what to do,
 //! * `starting` starts worker processes, `ending` finds out how they ended,
+//! * `board` is what others may know of it,
 //! * `watching` looks at all of them now and then, `zygotes` keeps one that can fork.
 
+mod board;
 mod ending;
 mod process;
 mod starting;
@@ -25,13 +27,14 @@ use super::error::PoolError;
 use super::events::{PoolChange, PoolEvents, Retirement, WorkerEnd, WorkerId};
 use super::intensity::{Intensity, random, spread};
 use super::oom::OomCount;
-use super::owned_dir::OwnedDir;
+use super::owned_dir::{self, OwnedDir};
 use super::process::Memory;
 use super::scheduler::{LeaseError, Scheduler};
 use super::slot::{Action, Slot, SlotEvent};
 use super::transport::Link;
 use super::zygote::Report;
 use crate::proto::cancel;
+pub(crate) use board::{Board, Standing, WorkerSnapshot};
 use process::{Process, Worker};
 use zygotes::Zygotes;
 
@@ -90,6 +93,7 @@ pub(crate) struct Supervisor {
     events: mpsc::UnboundedSender<Event>,
     reports: mpsc::UnboundedSender<(u64, Report)>,
     listeners: PoolEvents,
+    board: Arc<Board>,
     started: Option<oneshot::Sender<Result<(), PoolError>>>,
 }
 
@@ -118,6 +122,7 @@ impl Supervisor {
         started: oneshot::Sender<Result<(), PoolError>>,
         listeners: PoolEvents,
     ) -> Result<(Self, Inbox, mpsc::UnboundedSender<Event>), PoolError> {
+        owned_dir::clean(&std::env::temp_dir());
         let (events, event_inbox) = mpsc::unbounded_channel();
         let (reports, report_inbox) = mpsc::unbounded_channel();
         let socket_dir =
@@ -147,9 +152,15 @@ impl Supervisor {
             events: events.clone(),
             reports,
             listeners,
+            board: Arc::default(),
             started: Some(started),
         };
         Ok((supervisor, Inbox { events: event_inbox, reports: report_inbox }, events))
+    }
+
+    /// Where it leaves what others may know.
+    pub(crate) fn board(&self) -> Arc<Board> {
+        self.board.clone()
     }
 
     /// Runs until the pool is dropped or shut down.
@@ -192,6 +203,7 @@ impl Supervisor {
                 Some((zygote, report)) = inbox.reports.recv() => self.on_report(zygote, report).await,
                 _ = look.tick() => self.look().await,
             }
+            self.board.write(self.standing());
         }
         self.stopping = true;
         self.scheduler.refuse(LeaseError::Closed);

@@ -32,6 +32,8 @@ pub(super) struct Process {
     pub(super) id: WorkerId,
     /// Closing it kills the process. None for a worker that an operator started.
     pub(super) lifeline: Option<OwnedFd>,
+    /// The number of the zygote that was asked for it.
+    pub(super) zygote: u64,
     pub(super) link: Option<Arc<Link>>,
     pub(super) tail: Tail,
     /// Known once it was forked; never for one on another machine.
@@ -73,6 +75,7 @@ impl Process {
         Self {
             id,
             lifeline: None,
+            zygote: 0,
             link: None,
             tail: Tail::default(),
             pid: None,
