@@ -154,9 +154,9 @@ async fn a_worker_that_computes_on_a_thread_is_left_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_answers_again_in_time_keeps_its_calls() {
-    let dspex = framed().heartbeat(Duration::from_millis(50), Duration::from_secs(15)).start().await.unwrap();
+    let dspex = framed().heartbeat(Duration::from_millis(50), Duration::from_secs(6)).start().await.unwrap();
     let (mut events, pids) = (dspex.pool_events(), dspex.worker_pids());
-    let blocked = spawn(&dspex, "block_loop", json!([1.0]));
+    let blocked = spawn(&dspex, "block_loop", json!([3.0]));
     find(&mut events, |event| (event.change == PoolChange::Suspected).then_some(())).await;
     assert_eq!(dspex.load().ready_workers, 0, "no new calls for it");
     assert_eq!(blocked.await.unwrap().unwrap(), json!("blocked"));
@@ -251,7 +251,10 @@ async fn workers_that_die_too_often_degrade_the_pool_and_are_replaced_more_slowl
     let dspex = framed().restart_intensity(2, Duration::from_secs(2)).start().await.unwrap();
     let mut events = dspex.pool_events();
     for _ in 0..4 {
-        let _ = dspex.dspy().call(&program("end_by_signal"), &json!([11]), &json!({})).await;
+        eventually("there is a worker", || dspex.load().ready_workers == 1).await;
+        let pid = dspex.worker_pids()[0];
+        kill(pid, "SEGV");
+        eventually("it is gone", || !dspex.worker_pids().contains(&pid)).await;
     }
     let wait = find(&mut events, |event| match event.change {
         PoolChange::BackingOff { wait, .. } => Some(wait),
@@ -318,10 +321,15 @@ async fn a_zygote_that_hangs_is_replaced_and_costs_no_worker() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_worker_started_ends_with_it() {
     let dspex = framed().start().await.unwrap();
-    let child = call(&dspex, "start_child", json!([false])).await.unwrap().as_u64().unwrap() as u32;
-    assert!(is_alive(child));
-    kill(dspex.worker_pids()[0], "KILL");
-    eventually("its child is gone", || !is_alive(child)).await;
+    for new_session in [false, true] {
+        let child = call(&dspex, "start_child", json!([new_session])).await.unwrap().as_u64().unwrap() as u32;
+        assert!(is_alive(child));
+        let pid = dspex.worker_pids()[0];
+        kill(pid, "KILL");
+        eventually("its child is gone", || !is_alive(child)).await;
+        eventually("there is another worker", || dspex.worker_pids().first().is_some_and(|new| *new != pid))
+            .await;
+    }
     let child = call(&dspex, "start_child", json!([false])).await.unwrap().as_u64().unwrap() as u32;
     drop(dspex);
     eventually("and so when the pool ends it", || !is_alive(child)).await;

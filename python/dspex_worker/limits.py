@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import resource
 import sys
 from collections.abc import Callable, Mapping
@@ -19,8 +20,6 @@ _PR_SET_NO_NEW_PRIVS = 38
 
 # What a call needs at least beside what a fresh worker has.
 _ROOM_BYTES = 64 * 1024 * 1024
-
-_prctl: Callable[..., int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +54,19 @@ class Limits:
         return cls(**raw)
 
 
-def prepare(limits: Limits) -> None:
-    """In the zygote, when all is imported. Raises ValueError for limits under which no worker could live."""
-    global _prctl
+@functools.cache
+def prctl() -> Callable[..., int] | None:
+    """The system's call of that name, where it has one. Looked up once, in the zygote."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
-            _prctl = ctypes.CDLL(None, use_errno=True).prctl
+            found: Callable[..., int] = ctypes.CDLL(None, use_errno=True).prctl
+            return found
+    return None
+
+
+def prepare(limits: Limits) -> None:
+    """In the zygote, when all is imported. Raises ValueError for limits under which no worker could live."""
+    prctl()
     # Nothing of dspex leaves a core dump: keys would be in it.
     _lower(resource.RLIMIT_CORE, 0)
     wanted = limits.memory_bytes
@@ -82,10 +88,11 @@ def apply(limits: Limits) -> None:
         _lower(resource.RLIMIT_NOFILE, limits.open_files)
     if limits.user_processes is not None:
         _lower(resource.RLIMIT_NPROC, limits.user_processes)
-    if _prctl is not None:
-        _prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    control = prctl()
+    if control is not None:
+        control(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         if not limits.debuggable:
-            _prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+            control(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _lower(kind: int, value: int) -> None:

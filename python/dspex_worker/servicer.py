@@ -347,5 +347,3 @@ def _decode(message: bytes) -> pb.Up:
         raise ProtocolViolation(
             f"{len(message)} bytes that are not a message of protocol {PROTOCOL}"
         ) from None
-
-

@@ -24,7 +24,6 @@ in the worker for ever.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import os
@@ -40,12 +39,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dspex_worker import lifeline, limits, logs, worker
+from dspex_worker import kin, lifeline, limits, logs, worker
 from dspex_worker.config import ConfigError, WorkerConfig
 from dspex_worker.control import Control
 from dspex_worker.fragments import ProtocolViolation
 
 log = logging.getLogger(__name__)
+
+# What a dead worker was just starting is known when that has begun to run.
+_LOOKS = 100
+_LOOK_EVERY_MS = 20
 
 
 def main() -> int:
@@ -106,8 +109,10 @@ class Zygote:
         self._carrier = carrier
         self._facts = facts
         self._lifeline_fd = lifeline_fd
-        # pid -> name and generation
-        self._workers: dict[int, tuple[str, int]] = {}
+        # pid -> name, generation, and the mark of what it starts
+        self._workers: dict[int, tuple[str, int, str]] = {}
+        # So often it looks once more for what dead workers left.
+        self._looks = 0
         self._wake_read, self._wake_write = os.pipe()
         for fd in (self._wake_read, self._wake_write):
             os.set_blocking(fd, False)
@@ -132,6 +137,7 @@ class Zygote:
             limits.prepare(config.limits)
         except ValueError as exc:
             raise ConfigError(f"limits: {exc}") from None
+        kin.adopt(limits.prctl())
         zygote = cls(control, config, carrier, facts, lifeline_fd)
         warm_ms = round((time.monotonic() - started) * 1000, 1)
         control.write("ready", pid=os.getpid(), hello=facts, warm_ms=warm_ms)
@@ -142,7 +148,9 @@ class Zygote:
         poll.register(self._control.fileno(), select.POLLIN)
         poll.register(self._wake_read, select.POLLIN)
         while True:
-            ready = {fd for fd, _ in poll.poll()}
+            ready = {fd for fd, _ in poll.poll(_LOOK_EVERY_MS if self._looks else None)}
+            if not ready:
+                self._look_for_orphans()
             if self._wake_read in ready:
                 self._reap()
             if self._control.fileno() in ready:
@@ -179,20 +187,21 @@ class Zygote:
             if self._carrier == "grpc" and not isinstance(listen, str):
                 raise ConfigError(f"listen: expected an address such as unix:/path, got {listen!r}")
             config = replace(self._config, worker=config.worker, generation=config.generation)
+            mark = kin.new_mark()
             pid = os.fork()
         except (ConfigError, OSError) as exc:
             self._control.write("refused", request=request, error=_describe(exc))
             return
         else:
             if pid == 0:
-                self._become_worker(config, fds, listen)
+                self._become_worker(config, fds, listen, mark)
         finally:
             for fd in fds:
                 os.close(fd)
-        self._workers[pid] = (config.worker, config.generation)
+        self._workers[pid] = (config.worker, config.generation, mark)
         self._control.write("forked", worker=config.worker, generation=config.generation, pid=pid)
 
-    def _become_worker(self, config: WorkerConfig, fds: list[int], listen: str | None) -> NoReturn:
+    def _become_worker(self, config: WorkerConfig, fds: list[int], listen: str | None, mark: str) -> NoReturn:
         """In the child: leaves everything of the zygote behind, serves, and never returns."""
         code = 1
         try:
@@ -206,6 +215,7 @@ class Zygote:
             logs.adopt(stderr)
             lifeline.arm(own_lifeline, may_start_thread=True, of_group=True)
             limits.apply(config.limits)
+            kin.bear(mark)
             worker.reseed()
             if listen is None:
                 code = worker.serve_framed(config, self._facts, socket.socket(fileno=sockets[0]))
@@ -238,19 +248,22 @@ class Zygote:
             pass
         while (pid := _ended_child()) is not None:
             if pid in self._workers:
-                # What the worker started ends with it. Its group cannot be another's yet: the number of
-                # its leader is taken until it is reaped.
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)
+                kin.kill_group(pid)
             _, status = os.waitpid(pid, 0)
             if pid not in self._workers:
                 continue
-            name, generation = self._workers.pop(pid)
+            name, generation, _ = self._workers.pop(pid)
             by_signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
             code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
             self._control.write(
                 "exited", worker=name, generation=generation, pid=pid, code=code, signal=by_signal
             )
+        self._looks = _LOOKS
+        self._look_for_orphans()
+
+    def _look_for_orphans(self) -> None:
+        again = kin.kill_orphans(self._workers, {mark for _, _, mark in self._workers.values()})
+        self._looks = self._looks - 1 if again else 0
 
 
 def _ended_child() -> int | None:

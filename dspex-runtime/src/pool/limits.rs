@@ -29,7 +29,7 @@ impl WorkerLimits {
     }
 
     /// The most private memory that a worker may allocate, in bytes (`RLIMIT_DATA`). Code that wants more gets a `MemoryError`,
-    /// or ends the worker, which is told as [`WorkerEnd::OutOfMemory`](crate::WorkerEnd). A fresh worker has about 200 MB with the
+    /// or ends the worker, which is told as [`WorkerEnd::OutOfMemory`](crate::WorkerEnd). A fresh worker has about 100 MB with the
     /// threads' stacks (8 MB each) that are reserved and hardly used, so set it well above what is needed: a safety net, whereas
     /// `recycle_above_bytes` replaces a worker that grows without harm to any call. Default: no limit.
     #[must_use]

@@ -58,7 +58,7 @@ pub(crate) use scheduler::Published;
 use scheduler::Scheduler;
 pub(crate) use scheduler::{Lease, LeaseError, Want};
 pub(crate) use slot::SlotState;
-pub(crate) use supervisor::{Board, WorkerSnapshot};
+pub(crate) use supervisor::{Board, Standing, WorkerSnapshot};
 use supervisor::{Event, Supervisor};
 #[cfg(feature = "tls")]
 pub use tls::ClientTls;
@@ -107,8 +107,9 @@ impl Pool {
         let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
+        let board = Arc::new(Board::default());
         let (task, inbox, supervisor) =
-            Supervisor::new(config.clone(), fleet, scheduler.clone(), token, started, events.clone())?;
+            Supervisor::new(config.clone(), fleet, scheduler.clone(), token, started, events, board.clone())?;
         // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
         let pool = Self {
@@ -116,7 +117,7 @@ impl Pool {
             telemetry,
             supervisor,
             closed: closed.clone(),
-            board: task.board(),
+            board,
             max_message_bytes,
             size: config.workers,
             endpoints,
@@ -151,7 +152,7 @@ impl Pool {
     }
 
     /// Every worker process, whether the pool is degraded, and whether it can fork.
-    pub(crate) fn standing(&self) -> supervisor::Standing {
+    pub(crate) fn standing(&self) -> Standing {
         self.board.read()
     }
 

@@ -32,13 +32,12 @@ struct Owner {
 }
 
 impl OwnedDir {
-    /// Makes one among the temporary files, after what others left there was removed.
+    /// Makes one among the temporary files.
     pub(crate) fn new() -> std::io::Result<Self> {
         Self::within(&std::env::temp_dir())
     }
 
     fn within(temporary: &Path) -> std::io::Result<Self> {
-        clean(temporary);
         let dir = tempfile::Builder::new()
             .prefix(PREFIX)
             .permissions(std::fs::Permissions::from_mode(0o700))

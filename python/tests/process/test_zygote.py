@@ -312,3 +312,45 @@ def test_a_forked_worker_answers_soon(started: list[ZygoteHost]) -> None:
     times = sorted(asyncio.run(measure()) for _ in range(9))
     print(f"fork to first answer: median {times[4] * 1000:.1f} ms, fastest {times[0] * 1000:.1f} ms")
     assert times[0] < 1.0
+
+
+def test_a_zygote_answers_a_ping(started: list[ZygoteHost]) -> None:
+    host = ZygoteHost()
+    started.append(host)
+    host.ready()
+    host.send({"op": "ping"})
+    assert host.receive("pong") == {"op": "pong"}
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"memory_bytes": 1}, "a memory limit of 1 bytes is too small"),
+        ({"memory_bytes": -1}, "limits: memory_bytes: got -1"),
+        ({"open_files": True}, "limits: open_files: got True"),
+        ({"colour": "red"}, "limits: unknown limit(s): colour"),
+        (["memory_bytes"], "limits: expected an object"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused_at_the_start(
+    started: list[ZygoteHost], limits: object, told: str
+) -> None:
+    host = ZygoteHost({"limits": limits}, stderr=subprocess.DEVNULL)
+    started.append(host)
+    assert told in host.receive("failed")["error"]["message"]
+
+
+def test_a_worker_has_its_limits_and_no_core_dump_and_no_new_privileges(started: list[ZygoteHost]) -> None:
+    host = ZygoteHost({"limits": {"open_files": 77, "memory_bytes": 1 << 30}})
+    started.append(host)
+    host.ready()
+    worker = host.fork("w0")
+    assert worker.socket is not None
+    worker.socket.settimeout(PATIENCE_S)
+    assert worker.socket.recv(1)  # of its Hello: all is set
+    limits = Path(f"/proc/{worker.pid}/limits").read_text()
+    rows = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()[1:]}
+    assert rows["Max open files"] == ["77", "77"]
+    assert rows["Max core file size"] == ["0", "0"]
+    assert rows["Max data size"] == [str(1 << 30)] * 2
+    assert "NoNewPrivs:\t1" in Path(f"/proc/{worker.pid}/status").read_text()

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 use super::config::Vars;
 
+/// What runs the guard of a program.
+const SHELL: &str = "/bin/sh";
+
 /// How many lines of output an error message shows.
 const TAIL_LINES: usize = 20;
 
@@ -98,10 +101,11 @@ pub(super) struct Outcome {
     pub(super) tail: String,
 }
 
-/// Runs a command to its end and passes on each line that it writes to stdout or stderr.
+/// Runs a command to its end and passes on each line that it writes to stdout or stderr. Neither it nor what it starts
+/// outlives this process.
 pub(super) fn run(command: &mut Command, mut on_line: impl FnMut(&str)) -> io::Result<Outcome> {
     let mut tail = VecDeque::new();
-    let status = run_until(command, None, |line| {
+    let status = run_until(&mut bound_to_us(command), None, |line| {
         on_line(line);
         if tail.len() == TAIL_LINES {
             tail.pop_front();
@@ -113,6 +117,30 @@ pub(super) fn run(command: &mut Command, mut on_line: impl FnMut(&str)) -> io::R
         tail.push_str(&format!("\n(ended by {status})"));
     }
     Ok(Outcome { status, tail })
+}
+
+/// A shell that becomes the program, beside a guard that waits for the end of a pipe which this process alone holds: it comes when this
+/// process ends, by whatever cause, and the guard then kills the group that both are in.
+const GUARD: &str = "exec 3<&0 </dev/null
+(read -r _ <&3; kill -KILL 0) >/dev/null 2>&1 &
+exec \"$@\" 3<&-";
+
+/// The same command under a guard, where there is a shell for it. An installer works for minutes, and would go on writing after its host
+/// was killed.
+fn bound_to_us(command: &Command) -> Command {
+    let with_guard = Path::new(SHELL).exists();
+    let mut bound = Command::new(if with_guard { OsStr::new(SHELL) } else { command.get_program() });
+    if with_guard {
+        use std::os::unix::process::CommandExt;
+        bound.args(["-c", GUARD, "dspex"]).arg(command.get_program()).process_group(0);
+    }
+    bound.args(command.get_args()).env_clear();
+    bound.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(dir) = command.get_current_dir() {
+        bound.current_dir(dir);
+    }
+    bound.stdin(if with_guard { Stdio::piped() } else { Stdio::null() });
+    bound
 }
 
 /// Runs a command that should answer at once, and gives all of its output (stdout, stderr).
@@ -133,6 +161,8 @@ fn run_until(
     mut on_line: impl FnMut(&str),
 ) -> io::Result<ExitStatus> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    // Held until its end: what `wait` would close first, the guard waits for.
+    let _bond = child.stdin.take();
     let (sender, lines) = mpsc::channel();
     if let Some(stdout) = child.stdout.take() {
         forward(stdout, sender.clone());
@@ -172,4 +202,36 @@ fn forward(pipe: impl Read + Send + 'static, sender: mpsc::Sender<String>) {
             line.clear();
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = command(Path::new(SHELL), &Vars::of_process());
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_guarded_program_is_run_with_its_arguments_its_output_and_its_code() {
+        let mut lines = Vec::new();
+        let mut script = shell("echo \"$1 $0\"; echo err >&2; exit 3");
+        let outcome = run(script.args(["zero", "a b"]), |line| lines.push(line.to_owned())).unwrap();
+        assert_eq!(outcome.status.code(), Some(3));
+        lines.sort();
+        assert_eq!(lines, ["a b zero", "err"]);
+    }
+
+    #[test]
+    fn what_a_program_leaves_running_ends_with_it() {
+        let outcome = run(&mut shell("sleep 600 >/dev/null 2>&1 & echo $!"), |_| {}).unwrap();
+        let pid: u32 = outcome.tail.trim().parse().unwrap();
+        let begun = Instant::now();
+        while crate::pool::process::start_time(pid).is_some() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it runs on");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
 }

@@ -143,7 +143,7 @@ impl EnvConfig {
 pub(super) struct Vars(BTreeMap<OsString, OsString>);
 
 impl Vars {
-    fn of_process() -> Self {
+    pub(super) fn of_process() -> Self {
         Self(std::env::vars_os().collect())
     }
 

@@ -9,8 +9,9 @@ use super::process::Process;
 use super::{Event, Supervisor};
 use crate::pool::events::{PoolChange, Retirement, WorkerEnd};
 
-/// How long the zygote's report is waited for. Below what callers wait.
-const REPORT_WITHIN: Duration = Duration::from_millis(60);
+/// How long the zygote's report is waited for, which comes within a millisecond or two unless the machine is very busy. Below what
+/// callers wait.
+const REPORT_WITHIN: Duration = Duration::from_millis(400);
 
 /// The code with which a worker ends that could not set up DSPy.
 const EXIT_INIT: i32 = 3;
@@ -52,10 +53,11 @@ impl Supervisor {
         if !end.is_vague() {
             return Some(end);
         }
-        // One that drained and lost no call has ended as it should. An operator's worker has nobody to report its end.
+        // One that drained and lost no call has ended as it should.
         match process.retired {
             Some(_) if !link.lost_calls() => Some(self.planned(process)),
-            _ if process.lifeline.is_none() => Some(end),
+            // Nobody will report.
+            _ if process.lifeline.is_none() || !self.zygotes.is_current(process.zygote) => Some(end),
             _ => None,
         }
     }

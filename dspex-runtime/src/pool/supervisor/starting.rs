@@ -67,6 +67,7 @@ impl Supervisor {
                 Ok((zygote, ends)) => {
                     if let Some(process) = self.slots[index].process(generation) {
                         process.lifeline = Some(ends.lifeline);
+                        process.zygote = zygote;
                         process.tail = ends.tail;
                     }
                     socket = ends.socket;

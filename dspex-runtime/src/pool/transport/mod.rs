@@ -26,8 +26,8 @@ use crate::pool::events::WorkerEnd;
 use crate::pool::scheduler::Permit;
 use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Pong, Stats, Up, cancel, down, up};
 
-/// How long a caller waits at most to be told how its worker ended.
-const SETTLED_WITHIN: Duration = Duration::from_millis(100);
+/// How long a caller waits at most to be told how its worker ended. Mostly that is known within a millisecond or two.
+const SETTLED_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long a worker may take to end itself when it was drained.
 const ENDS_WITHIN: Duration = Duration::from_secs(1);
