@@ -121,3 +121,8 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The examples of the page on calls compile.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/calls.md")]
+struct Calls;

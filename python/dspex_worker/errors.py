@@ -24,6 +24,7 @@ from dspex_worker.problems import Problem as Problem
 from dspex_worker.problems import ProtocolError as ProtocolError
 from dspex_worker.problems import WorkerError as WorkerError
 from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.secrets import without_secrets
 from dspex_worker.variable_errors import VariableError
 
 MAX_MESSAGE = 16 * 1024
@@ -51,7 +52,7 @@ def _convert(error: BaseException, causes: int) -> pb.Error:
     )
     setattr(result, "class", codec.qualified_name(type(error)))
     if attributes:
-        result.attributes = _without_secrets(codec.dumps(attributes).decode("utf-8")).encode("utf-8")
+        result.attributes = without_secrets(codec.dumps(attributes).decode("utf-8")).encode("utf-8")
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None and cause is not error and causes > 0:
         result.cause.CopyFrom(_convert(cause, causes - 1))
@@ -147,29 +148,15 @@ def _frames(tb: TracebackType | None) -> list[pb.Frame]:
 # ----------------------------------------------------------------------------------------------------
 # scrubbing
 
-_secrets: set[str] = set()  # Keys that language models of this process hold; see `keep_secret`.
 _host_paths: re.Pattern[str] | None = None
-
-
-def keep_secret(value: str) -> None:
-    """From now on, this value is replaced in every message. Too short ones would blank out ordinary words."""
-    if len(value) >= 6:
-        _secrets.add(value)
 
 
 def scrub(text: str) -> str:
     """Removes secrets, and where this installation lives on the machine."""
-    text = _without_secrets(text)
+    text = without_secrets(text)
     if os.sep not in text:
         return text
     return _paths().sub("<python>", text)
-
-
-def _without_secrets(text: str) -> str:
-    for secret in _secrets:
-        if secret in text:
-            text = text.replace(secret, "***")
-    return text
 
 
 def _paths() -> re.Pattern[str]:

@@ -24,9 +24,10 @@ from dspy.utils.callback import with_callbacks
 from dspy.utils.usage_tracker import UsageTracker
 
 from dspex_worker import acceleration, codec
-from dspex_worker.errors import InvalidInput, Problem, ProtocolError, keep_secret
+from dspex_worker.errors import InvalidInput, Problem, ProtocolError
 from dspex_worker.host import Host, HostError
 from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.secrets import keep_secret
 from dspex_worker.threads import Threads
 
 # The key of DSPy's settings under which the current call travels. DSPy carries its settings into every thread

@@ -10,6 +10,7 @@ import urllib.parse
 from typing import TextIO
 
 from dspex_worker import tracing
+from dspex_worker.secrets import without_secrets
 
 
 class LineFormatter(logging.Formatter):
@@ -23,7 +24,8 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         record.dspex_call = _of_call()
-        return super().format(record).replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+        line = without_secrets(super().format(record))
+        return line.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _of_call() -> str:

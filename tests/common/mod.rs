@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_macros, unused_imports)]
 
 pub mod operator;
+pub mod provider;
 
 use std::path::PathBuf;
 

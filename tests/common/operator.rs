@@ -25,8 +25,13 @@ impl Drop for Operator {
 impl Operator {
     /// Starts a worker at `listen`, or at a socket of its own; returns it with the address that it is bound to.
     pub fn start(listen: Option<&str>, token: Option<&str>) -> (Self, Endpoint) {
+        Self::start_in(&std::env::temp_dir(), listen, token)
+    }
+
+    /// The same, with the operator's files in a directory of `parent`.
+    pub fn start_in(parent: &Path, listen: Option<&str>, token: Option<&str>) -> (Self, Endpoint) {
         let environment = Environment::provision(&EnvConfig::new()).expect("an environment");
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir_in(parent).unwrap();
         let socket = dir.path().join("worker.sock");
         let address = dir.path().join("address");
         let mut command = Command::new(&environment.python);

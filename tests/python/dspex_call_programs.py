@@ -78,3 +78,13 @@ def end_always(marker: str) -> None:
     count = int(path.read_text()) if path.exists() else 0
     path.write_text(str(count + 1))
     os._exit(7)
+
+
+async def ask_twice() -> str:
+    """Goes on after its model failed once."""
+    predict = dspy.Predict("question -> answer")
+    try:
+        await predict.acall(question="?")
+    except Exception:
+        pass
+    return str((await predict.acall(question="?")).answer)

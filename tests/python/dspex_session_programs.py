@@ -72,7 +72,13 @@ def make() -> Any:
     gone = variables["gone"]
     del variables["gone"]
     described = variables.describe("made")
-    return [list(variables), gone, described.type, dict(described.constraints), described.description]
+    return [
+        list(variables),
+        gone,
+        described.type,
+        dict(described.constraints),
+        described.description,
+    ]
 
 
 def who() -> str:

@@ -31,13 +31,18 @@ def _resolve(text: str) -> dict[str, Any]:
     try:
         # Without types of its own, DSPy would look names up in the frames of its callers.
         signature = dspy.Signature(text, custom_types={})
-        return {"inputs": _fields(signature.input_fields), "outputs": _fields(signature.output_fields)}
+        return {
+            "inputs": _fields(signature.input_fields),
+            "outputs": _fields(signature.output_fields),
+        }
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
 
 
 def _fields(fields: dict[str, Any]) -> list[list[Any]]:
-    return [[name, _schema(field.rebuild_annotation())] for name, field in fields.items()]
+    return [
+        [name, _schema(field.rebuild_annotation())] for name, field in fields.items()
+    ]
 
 
 def _schema(annotation: Any) -> Any:
@@ -55,4 +60,8 @@ def _inline(node: Any, definitions: dict[str, Any]) -> Any:
     form = _FORMATS.get(node.get("title", ""))
     if form is not None and node.get("type") == "object":
         return {"type": "object", "format": form}
-    return {key: _inline(value, definitions) for key, value in node.items() if key != "$defs"}
+    return {
+        key: _inline(value, definitions)
+        for key, value in node.items()
+        if key != "$defs"
+    }

@@ -36,7 +36,11 @@ async def use_with(name: str, kind: str) -> list[Any]:
     """A tool with a value that JSON alone cannot hold: what it answers, and what Python makes of that."""
     given = strange(kind)
     answer = await session().tools[name].acall(value=given)
-    return [answer, type(answer).__name__, answer == given or str(answer) == str(given) == "nan"]
+    return [
+        answer,
+        type(answer).__name__,
+        answer == given or str(answer) == str(given) == "nan",
+    ]
 
 
 async def use_many_letters(name: str, count: int) -> Any:
@@ -67,7 +71,10 @@ class Choose(dspy.Module):  # type: ignore[misc]
     async def aforward(self, question: str) -> Any:
         chosen = await self.choose.acall(question=question, tools=self.tools)
         by_name = {tool.name: tool for tool in self.tools}
-        answers = [await by_name[call.name].acall(**call.args) for call in chosen.outputs.tool_calls]
+        answers = [
+            await by_name[call.name].acall(**call.args)
+            for call in chosen.outputs.tool_calls
+        ]
         return dspy.Prediction(answers=answers)
 
 
@@ -92,8 +99,13 @@ class Nearest(dspy.Module):  # type: ignore[misc]
 
 def nearest(embedder: Any, questions: list[str], asked: str) -> list[str]:
     """The example that `dspy.KNN` finds closest."""
-    examples = [dspy.Example(question=question).with_inputs("question") for question in questions]
-    found = dspy.KNN(k=1, trainset=examples, vectorizer=dspy.Embedder(embedder))(question=asked)
+    examples = [
+        dspy.Example(question=question).with_inputs("question")
+        for question in questions
+    ]
+    found = dspy.KNN(k=1, trainset=examples, vectorizer=dspy.Embedder(embedder))(
+        question=asked
+    )
     return [example.question for example in found]
 
 
@@ -108,10 +120,16 @@ class Parcel(pydantic.BaseModel):
 
 
 def postage(
-    parcel: Parcel, zone: Literal["near", "far"] = "near", stamps: list[int] | None = None
+    parcel: Parcel,
+    zone: Literal["near", "far"] = "near",
+    stamps: list[int] | None = None,
 ) -> dict[str, int]:
     """The price of sending a parcel, in cents."""
-    price = parcel.grams // 10 + (500 if zone == "far" else 0) + (900 if parcel.express else 0)
+    price = (
+        parcel.grams // 10
+        + (500 if zone == "far" else 0)
+        + (900 if parcel.express else 0)
+    )
     return {"due": price - sum(stamps or [])}
 
 
@@ -167,5 +185,8 @@ def has_ended() -> bool:
 
 
 weigh = dspy.Tool(
-    lambda text: len(text), name="weigh", desc="How long a text is.", args={"text": {"type": "string"}}
+    lambda text: len(text),
+    name="weigh",
+    desc="How long a text is.",
+    args={"text": {"type": "string"}},
 )

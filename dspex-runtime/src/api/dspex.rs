@@ -19,7 +19,7 @@ use crate::bridge::Bridge;
 use crate::error::Result;
 use crate::lm::Lm;
 use crate::pool::{Load, PoolEvent, PoolInfo};
-use crate::telemetry::{TraceContext, Traced};
+use crate::telemetry::{BreakerState, TraceContext, Traced};
 use crate::tool::{Standing, States};
 
 /// A running dspex: Python workers with the real DSPy, sessions, and the default language model.
@@ -195,6 +195,13 @@ impl Dspex {
     #[must_use]
     pub fn pools(&self) -> Vec<PoolInfo> {
         self.runtime.bridge.pools().info()
+    }
+
+    /// The states of the [circuit breakers](crate::CircuitBreaker), by the names of their models: of those that calls have asked
+    /// lately. Two models of one name have two. Empty where there are no breakers.
+    #[must_use]
+    pub fn breakers(&self) -> Vec<(String, BreakerState)> {
+        self.runtime.bridge.breakers()
     }
 
     /// The process ids of the workers of the pool `default` that take calls now.

@@ -155,11 +155,12 @@ impl Breaker {
         }
     }
 
-    /// What others are told of it.
-    pub(crate) fn told(&self, now: Instant) -> BreakerState {
+    /// The state now, in the terms of those who watch.
+    pub(crate) fn state(&self, now: Instant) -> BreakerState {
         match self.state {
             State::Closed => BreakerState::Closed,
             State::Open(until) if now < until => BreakerState::Open,
+            // The next call is the probe.
             State::Open(_) | State::Probing(_) => BreakerState::HalfOpen,
         }
     }

@@ -26,7 +26,11 @@ pub(crate) struct Breakers {
 }
 
 struct Known {
+    /// The model's name, which several may have.
+    model: String,
     breaker: Breaker,
+    /// As it was told to whoever watches.
+    state: BreakerState,
     /// What the model failed with last.
     last: String,
 }
@@ -45,11 +49,14 @@ impl Breakers {
             if breakers.len() >= KEPT {
                 breakers.retain(|_, known| !known.breaker.is_clear());
             }
-            let known = Known { breaker: Breaker::new(settings), last: String::new() };
+            let (breaker, state) = (Breaker::new(settings), BreakerState::Closed);
+            let known = Known { model: lm.model().to_owned(), breaker, state, last: String::new() };
             breakers.insert(hash.clone(), known);
         }
         let Some(known) = breakers.get_mut(hash) else { return Ok(None) };
-        match known.breaker.admit(now()) {
+        let admitted = known.breaker.admit(now());
+        known.tell();
+        match admitted {
             Ok(pass) => {
                 let clear = known.breaker.is_clear();
                 Ok(Some(Asked { breakers: self.clone(), hash: hash.clone(), pass, clear, told: false }))
@@ -74,25 +81,50 @@ impl Breakers {
 
     /// The state of the breaker of the model with this hash; closed where there is none.
     pub(crate) fn state(&self, hash: &str) -> BreakerState {
-        self.lock().get(hash).map(|known| known.breaker.told(now())).unwrap_or_default()
+        self.lock().get(hash).map(|known| known.breaker.state(now())).unwrap_or_default()
     }
 
     fn record(&self, hash: &str, pass: Pass, outcome: Outcome, last: Option<String>) {
         if let Some(known) = self.lock().get_mut(hash) {
-            let was_open = known.breaker.is_open(now()).is_some();
             known.breaker.record(pass, outcome, now());
             if let Some(last) = last {
                 known.last = last;
             }
-            if let Some(open) = known.breaker.is_open(now()).filter(|_| !was_open) {
-                tracing::warn!(target: "dspex::bridge", ?open, last = %known.last, "a language model's circuit breaker opened");
-            }
+            known.tell();
         }
+    }
+
+    /// The states, by the models' names.
+    pub(crate) fn states(&self) -> Vec<(String, BreakerState)> {
+        let mut states: Vec<_> =
+            self.lock().values().map(|known| (known.model.clone(), known.breaker.state(now()))).collect();
+        states.sort_by(|one, other| one.0.cmp(&other.0));
+        states
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         // Nothing under this lock panics.
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Tells whoever watches of another state.
+    fn tell(&mut self) {
+        let state = self.breaker.state(now());
+        if state == self.state {
+            return;
+        }
+        self.state = state;
+        let Self { model, last, .. } = self;
+        match self.breaker.is_open(now()) {
+            Some(open) => {
+                tracing::warn!(target: "dspex::bridge", %model, ?open, %last, "a language model's circuit breaker opened");
+            }
+            None => {
+                tracing::info!(target: "dspex::bridge", %model, ?state, "a language model's circuit breaker")
+            }
+        }
     }
 }
 

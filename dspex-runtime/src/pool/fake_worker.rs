@@ -55,6 +55,13 @@ impl FakeWorker {
         self.stream.write_all(&message).await.expect("the host listens");
     }
 
+    /// Sends a message to a host that may hang up.
+    pub(crate) async fn try_send(&mut self, call: u64, kind: down::Kind) -> std::io::Result<()> {
+        let message = Down { call, kind: Some(kind) }.encode_to_vec();
+        self.stream.write_u32_le(message.len() as u32).await?;
+        self.stream.write_all(&message).await
+    }
+
     /// Sends raw bytes, whatever they mean.
     pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("the host listens");

@@ -31,6 +31,8 @@ mod slot;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_bounds;
 #[cfg(feature = "tls")]
 mod tls;
 pub(crate) mod transport;

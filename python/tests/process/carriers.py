@@ -289,8 +289,8 @@ class GrpcClient:
             await stream.write(b"\xff\xff\xff\xff")
             while await stream.read() is not grpc.aio.EOF:
                 pass
-        except grpc.aio.AioRpcError as exc:
-            raise ConnectionEnded(exc.code(), exc.details()) from None
+        except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
+            raise ConnectionEnded(await stream.code(), await stream.details()) from None
 
     async def drop(self, call: HostCall) -> None:
         assert isinstance(call.wire, GrpcWire)

@@ -34,11 +34,20 @@ use crate::wire;
 #[derive(Clone, Debug)]
 pub struct Tools {
     session: Session,
+    idempotent: bool,
 }
 
 impl Tools {
     pub(crate) fn new(session: Session) -> Self {
-        Self { session }
+        Self { session, idempotent: false }
+    }
+
+    /// Tools of Python that are run on this handle may be run again if their worker is lost; see
+    /// [`Run::idempotent`](crate::Run::idempotent). Those of Rust run in this process, and need no worker.
+    #[must_use]
+    pub fn idempotent(mut self, idempotent: bool) -> Self {
+        self.idempotent = idempotent;
+        self
     }
 
     /// Gives the session tools of Rust. Python programs in the session find them in `dspex_worker.session().tools`; an agent
@@ -151,7 +160,8 @@ impl Tools {
     ///
     /// Whatever the call ends with; see [`Error`](crate::Error).
     pub async fn execute_python(&self, path: &str, arguments: impl Serialize + Send) -> Result<Value> {
-        python(self.session.context(), path.to_owned(), document(&arguments)?, CallEvents::default()).await
+        let options = CallOptions { idempotent: self.idempotent, ..CallOptions::default() };
+        python(self.session.context(), path.to_owned(), document(&arguments)?, options).await
     }
 
     /// What a tool of Python is, by its path: a worker says so, and nothing is run.
@@ -176,9 +186,13 @@ impl Tools {
         events: CallEvents,
     ) -> Result<impl Future<Output = Result<Value>> + Send + 'static> {
         let (kind, context, name) = (self.find(name)?, self.session.context(), name.to_owned());
+        let idempotent = self.idempotent;
         Ok(async move {
             match kind {
-                Kind::Python { path, .. } => python(context, path, arguments, events).await,
+                Kind::Python { path, .. } => {
+                    let options = CallOptions { events, idempotent, ..CallOptions::default() };
+                    python(context, path, arguments, options).await
+                }
                 Kind::Rust(entry) => {
                     let answered = Box::pin(context.run_tool(&entry, &arguments, &events)).await?;
                     answered
@@ -204,12 +218,13 @@ impl Tools {
 
 /// Runs a tool of Python. The items of a generator go to whoever reads the events, and together they are the answer: null where
 /// somebody read more of them than one message may hold, an error where nobody did.
-async fn python(context: CallContext, path: String, arguments: Value, events: CallEvents) -> Result<Value> {
+async fn python(context: CallContext, path: String, arguments: Value, options: CallOptions) -> Result<Value> {
+    let events = options.events.clone();
     let inputs = encode_document(&arguments)?;
     let limit = context.runtime.bridge.pool().max_message_bytes();
     let target = Target::Tool { path: path.clone(), describe: false };
     let mut stream = CallStream::new(move |events| async move {
-        let options = CallOptions { events, ..CallOptions::default() };
+        let options = CallOptions { events, ..options };
         let payload = context.run(target, inputs, &options).await?;
         Ok(decode_document(&payload, &path)?.get_mut("value").map(Value::take))
     });
@@ -223,7 +238,11 @@ async fn python(context: CallContext, path: String, arguments: Value, events: Ca
                     return Err(Error::TooLarge { what: "the items of the tool", size, limit });
                 }
                 match &mut items {
-                    Some(items) if size <= limit => items.push(value.clone()),
+                    Some(items) if size <= limit => {
+                        // A call that is run again begins anew.
+                        items.truncate(index);
+                        items.push(value.clone());
+                    }
                     _ => items = None,
                 }
                 events.item(index, value, size - before).await;

@@ -20,7 +20,7 @@ impl Supervisor {
         self.looks += 1;
         self.oom.look();
         self.watch_zygote(since_last).await;
-        let exact = self.looks % EXACT_EVERY == 0;
+        let exact = self.looks.is_multiple_of(EXACT_EVERY);
         for index in 0..self.slots.len() {
             self.feel_pulses(index, since_last);
             self.measure(index, exact);

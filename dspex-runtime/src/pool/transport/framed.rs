@@ -9,6 +9,7 @@ use bytes::{Buf, BytesMut};
 use prost::Message;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+use secrecy::zeroize::Zeroize;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -199,10 +200,16 @@ impl Writer {
         let mut state = self.shared.lock();
         state.outbox.push(message);
         if !state.writing && state.outbox.only_small() {
+            let secret = state.outbox.holds_secret();
             let ready = state.outbox.ready();
             while !ready.is_empty() {
                 match self.shared.socket.try_write(ready) {
-                    Ok(written) => ready.advance(written),
+                    Ok(written) => {
+                        if secret {
+                            ready[..written].zeroize();
+                        }
+                        ready.advance(written);
+                    }
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     // Full, or broken: the task finds out which.
                     Err(_) => break,
@@ -210,6 +217,9 @@ impl Writer {
             }
             if ready.is_empty() {
                 return;
+            }
+            if secret {
+                state.outbox.still_holds_secret();
             }
         }
         self.shared.room.set(state.outbox.bytes());
@@ -228,18 +238,19 @@ async fn write_all(shared: Arc<Shared>, calls: Arc<CallTable>) {
         let next = {
             let mut state = shared.lock();
             let next = state.outbox.next();
+            let secret = state.outbox.holds_secret();
             state.writing = next.is_some();
             shared.room.set(state.outbox.bytes() + next.as_ref().map_or(0, BytesMut::len));
-            next
+            next.map(|bytes| (bytes, secret))
         };
-        let Some(bytes) = next else {
+        let Some((bytes, secret)) = next else {
             tokio::select! {
                 () = shared.wake.notified() => continue,
                 () = calls.lost.cancelled() => return,
             }
         };
         let written = tokio::select! {
-            written = write_chunk(&shared.socket, bytes) => written,
+            written = write_chunk(&shared.socket, bytes, secret) => written,
             () = calls.lost.cancelled() => return,
         };
         if let Err(error) = written {
@@ -248,11 +259,17 @@ async fn write_all(shared: Arc<Shared>, calls: Arc<CallTable>) {
     }
 }
 
-async fn write_chunk(socket: &OwnedWriteHalf, mut bytes: BytesMut) -> std::io::Result<()> {
+/// `secret`: what was written is wiped.
+async fn write_chunk(socket: &OwnedWriteHalf, mut bytes: BytesMut, secret: bool) -> std::io::Result<()> {
     while !bytes.is_empty() {
         socket.writable().await?;
         match socket.try_write(&bytes) {
-            Ok(written) => bytes.advance(written),
+            Ok(written) => {
+                if secret {
+                    bytes[..written].zeroize();
+                }
+                bytes.advance(written);
+            }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(error) => return Err(error),
         }

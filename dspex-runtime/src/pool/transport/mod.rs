@@ -8,6 +8,7 @@
 
 mod assembly;
 pub(crate) mod framed;
+mod grace;
 pub(crate) mod grpc;
 mod inbox;
 mod outbox;
@@ -16,12 +17,14 @@ mod spin;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use prost::Message;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::grace::Grace;
 use crate::pool::events::WorkerEnd;
 use crate::pool::scheduler::Permit;
 use crate::proto::{Cancel, Down, Hello, Open, PROTOCOL_VERSION, Pong, Stats, Up, cancel, down, up};
@@ -314,18 +317,29 @@ impl Link {
             return;
         }
         let _ = self.send(call, up::Kind::Cancel(Cancel { reason: reason.into() }));
-        let link = Arc::downgrade(self);
-        let (grace, lost) = (self.limits.cancel_grace, self.calls.lost.clone());
-        self.runtime.spawn(async move {
-            tokio::select! {
-                () = lost.cancelled() => {}
-                () = tokio::time::sleep(grace) => {
-                    if let Some(link) = link.upgrade().filter(|link| link.calls.contains(call)) {
-                        link.give_up(WorkerEnd::IgnoredCancellation { grace });
-                    }
-                }
-            }
-        });
+        // The clock cannot name every moment.
+        let grace = self.limits.cancel_grace.min(Duration::from_secs(30 * 365 * 24 * 3600));
+        if self.calls.grace.add(call, Instant::now() + grace) {
+            self.runtime.spawn(end_grace(Arc::downgrade(self), self.calls.lost.clone()));
+        }
+    }
+}
+
+/// Gives the worker up when one of its calls goes on for too long after its cancellation.
+async fn end_grace(link: Weak<Link>, lost: CancellationToken) {
+    let next = || {
+        let link = link.upgrade()?;
+        link.calls.grace.next(|call| !link.calls.contains(call))
+    };
+    while let Some((until, call)) = next() {
+        tokio::select! {
+            () = lost.cancelled() => return,
+            () = tokio::time::sleep_until(until) => {}
+        }
+        if let Some(link) = link.upgrade().filter(|link| link.calls.contains(call)) {
+            let grace = link.limits.cancel_grace;
+            return link.give_up(WorkerEnd::IgnoredCancellation { grace });
+        }
     }
 }
 
@@ -425,6 +439,7 @@ pub(crate) struct CallTable {
     end: OnceLock<WorkerEnd>,
     settled: CancellationToken,
     draining: AtomicBool,
+    grace: Grace,
     /// Somebody waits for the last call to have ended, with `draining` set.
     tells: AtomicBool,
     idle: CancellationToken,
@@ -455,6 +470,7 @@ impl CallTable {
             end: OnceLock::new(),
             settled: CancellationToken::new(),
             draining: AtomicBool::new(false),
+            grace: Grace::default(),
             tells: AtomicBool::new(false),
             idle: CancellationToken::new(),
             suspected: AtomicBool::new(false),

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
+use secrecy::zeroize::Zeroize;
 
 use crate::proto::{Fragment, Up, up};
 
@@ -41,6 +42,17 @@ fn put_frame(buffer: &mut BytesMut, message: &Up) {
     let _ = message.encode(buffer);
 }
 
+/// Overwrites the keys of a message that was encoded; tells whether there were any.
+fn wipe(message: &mut Up) -> bool {
+    let Some(up::Kind::State(state)) = &mut message.kind else { return false };
+    let mut any = false;
+    for lm in &mut state.lms {
+        any |= !lm.api_key.is_empty();
+        lm.api_key.zeroize();
+    }
+    any
+}
+
 /// A large message on its way, and what its call sends after it.
 struct Bulk {
     call: u64,
@@ -64,6 +76,8 @@ pub(crate) struct Outbox {
     bulk: VecDeque<Bulk>,
     /// Not begun.
     waiting: VecDeque<Bulk>,
+    /// A key is among what is ready.
+    secret: bool,
 }
 
 impl Outbox {
@@ -84,8 +98,10 @@ impl Outbox {
             }
             return;
         }
+        let mut message = message;
         if message.encoded_len() <= FRAGMENT_BYTES {
             put_frame(&mut self.ready, &message);
+            self.secret |= wipe(&mut message);
         } else {
             let encoded = message.encode_to_vec().into();
             self.waiting.push_back(Bulk { call: message.call, encoded, offset: 0, after: Vec::new() });
@@ -135,6 +151,16 @@ impl Outbox {
         self.ready.len() + self.bulk.iter().chain(&self.waiting).map(Bulk::bytes).sum::<usize>()
     }
 
+    /// Whether a key is among what `next` or `ready` gave since this was asked last; its bytes are to be wiped.
+    pub(crate) fn holds_secret(&mut self) -> bool {
+        std::mem::take(&mut self.secret)
+    }
+
+    /// What `ready` gave was not all taken.
+    pub(crate) fn still_holds_secret(&mut self) {
+        self.secret = true;
+    }
+
     /// The small messages that wait.
     pub(crate) fn ready(&mut self) -> &mut BytesMut {
         &mut self.ready
@@ -178,6 +204,26 @@ mod tests {
         let second = decode(outbox.next().unwrap());
         assert_eq!(second[0].call, 2, "the small call goes first");
         assert_eq!(second[1].call, 1);
+    }
+
+    #[test]
+    fn a_key_is_told_once_and_wiped_from_its_message() {
+        let state = |key: &str| {
+            let lm = crate::proto::LmSpec { api_key: key.into(), ..Default::default() };
+            Up {
+                call: 1,
+                kind: Some(up::Kind::State(crate::proto::State { lms: vec![lm], ..Default::default() })),
+            }
+        };
+        let mut message = state("canary");
+        assert!(wipe(&mut message));
+        assert_eq!(message, state(""));
+        let mut outbox = Outbox::default();
+        outbox.push(state(""));
+        assert!(!outbox.holds_secret());
+        outbox.push(state("canary"));
+        assert!(outbox.holds_secret() && !outbox.holds_secret());
+        assert!(decode(outbox.next().unwrap()).contains(&state("canary")));
     }
 
     #[test]
