@@ -326,7 +326,11 @@ impl WorkerStatus {
         Self {
             index: worker.id.index,
             generation: worker.id.generation,
-            state: worker.state.into(),
+            // The scheduler knows of a worker that is ready a moment before the board does.
+            state: match worker.state {
+                SlotState::Starting if published.is_some() => WorkerState::Ready,
+                state => state.into(),
+            },
             suspected: worker.suspected,
             pid: worker.pid,
             endpoint: endpoints.get(worker.id.index).cloned(),
