@@ -159,7 +159,8 @@ async def _grpc(
     await servicer.drain_started.wait()
     await carrier.drain_announced()
     await servicer.drained
-    await carrier.stop(grace=1.0)
+    # Ends as soon as all hosts have what was sent; a busy machine may need a while for that.
+    await carrier.stop(grace=10.0)
     return EXIT_OK
 
 

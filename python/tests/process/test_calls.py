@@ -183,7 +183,7 @@ async def test_replies_that_nobody_waits_for_are_ignored(client: Client) -> None
     reply = pb.CallbackReply(id=callback.id, ok=pb.Payload(json=b"2"))
     await started.send(callback_reply=reply)
     if client.carrier == "framed":
-        # A stream for one call may have ended with it by then, and grpcio's client loses what it has not read.
+        # A stream for one call may have ended with it by then, and grpcio's client loses what is unread.
         await started.send(callback_reply=reply)
     assert await started.done() == [2]
 

@@ -5,6 +5,7 @@
 //! supervisor's to judge.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -65,8 +66,9 @@ impl Watch {
                         let what = "it sent a call's message on the stream that has no call";
                         return calls.lose(super::WorkerEnd::Garbage(what.to_owned()));
                     }
-                    // The worker ends; what still runs there may end as well.
+                    // The worker ends; what still runs there may end as well, and its own streams tell.
                     Ok(None) => return calls.lose_when_idle(),
+                    Err(_) if calls.draining.load(Ordering::Acquire) => return,
                     Err(status) => return calls.lose(super::describe(&status)),
                 }
             }
