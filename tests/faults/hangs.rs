@@ -23,7 +23,7 @@ fn nothing(_: &Error) -> Outcome {
 /// The error of a call whose worker was found to do nothing.
 fn unresponsive(error: &Error) -> Outcome {
     match error {
-        Error::OutcomeUnknown { end, .. } if matches!(end, WorkerEnd::Unresponsive { .. }) => {
+        Error::OutcomeUnknown { end: WorkerEnd::Unresponsive { .. }, .. } => {
             Outcome::Explained("unresponsive")
         }
         _ => Outcome::Unexplained,

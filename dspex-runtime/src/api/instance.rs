@@ -26,8 +26,9 @@ use crate::functions::Reward;
 /// many calls may run on it at once. Cheap to clone.
 ///
 /// ```no_run
+/// # use std::time::Duration;
 /// # use dspex_runtime::{Instance, Module, Result};
-/// # /// # async fn run<M: Module<Inputs = String>>(triage: Instance<M>) -> Result<()> {
+/// # async fn run<M: Module<Inputs = String>>(triage: Instance<M>) -> Result<()> {
 /// let outputs = triage.execute("The checkout is down".into()).await?;
 /// let prediction = triage.run("The checkout is down".into()).deadline(Duration::from_secs(20)).await?;
 /// println!("{} tokens", prediction.usage().total_tokens());

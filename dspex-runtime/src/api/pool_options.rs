@@ -122,7 +122,7 @@ macro_rules! settings {
         /// 10 s, since code may well hold Python's lock for some seconds, and killing a worker costs all calls on it. A call that
         /// computes in a thread does not keep its worker from answering.
         pub fn heartbeat(mut self, every: Duration, patience: Duration) -> Self {
-            let every = every.max(Duration::from_millis(10));
+            let every = every.clamp(Duration::from_millis(10), Duration::from_secs(86_400));
             self.settings().config.heartbeat = Heartbeat { every, patience: patience.max(every) };
             self
         }
@@ -155,8 +155,8 @@ macro_rules! settings {
             self
         }
 
-        /// How long the calls of a worker that was replaced may go on, before they are cancelled. Default: 10 minutes, more than the
-        /// default deadline of a call.
+        /// How long the calls of a worker that was replaced may go on, before they are cancelled. Default: an hour; set it above the
+        /// longest deadline of your calls.
         pub fn recycle_patience(mut self, patience: Duration) -> Self {
             self.settings().config.recycling.patience = patience;
             self

@@ -334,7 +334,7 @@ impl WorkerStatus {
             suspected: worker.suspected,
             pid: worker.pid,
             endpoint: endpoints.get(worker.id.index).cloned(),
-            ready_for: worker.ready_for,
+            ready_for: worker.ready.map(|since| since.elapsed()),
             calls: published.map_or(worker.calls, |published| published.link.calls_begun()),
             in_flight: published.map_or(0, |published| published.in_flight),
             rss_bytes: known(worker.memory.rss),

@@ -18,6 +18,8 @@ mod events;
 mod fake_worker;
 mod heartbeat;
 mod intensity;
+#[cfg(test)]
+mod life_tests;
 mod limits;
 mod logs;
 mod oom;
@@ -60,7 +62,7 @@ pub(crate) use scheduler::Published;
 use scheduler::Scheduler;
 pub(crate) use scheduler::{Lease, LeaseError, Want};
 pub(crate) use slot::SlotState;
-pub(crate) use supervisor::{Board, Standing, WorkerSnapshot};
+pub(crate) use supervisor::{Board, WorkerSnapshot};
 use supervisor::{Event, Supervisor};
 #[cfg(feature = "tls")]
 pub use tls::ClientTls;
@@ -109,9 +111,8 @@ impl Pool {
         let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
-        let board = Arc::new(Board::default());
         let (task, inbox, supervisor) =
-            Supervisor::new(config.clone(), fleet, scheduler.clone(), token, started, events, board.clone())?;
+            Supervisor::new(config.clone(), fleet, scheduler.clone(), token, started, events)?;
         // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
         let pool = Self {
@@ -119,7 +120,7 @@ impl Pool {
             telemetry,
             supervisor,
             closed: closed.clone(),
-            board,
+            board: task.board(),
             max_message_bytes,
             size: config.workers,
             endpoints,
@@ -154,7 +155,7 @@ impl Pool {
     }
 
     /// Every worker process, whether the pool is degraded, and whether it can fork.
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self) -> supervisor::Standing {
         self.board.read()
     }
 

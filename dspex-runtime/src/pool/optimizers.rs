@@ -41,6 +41,9 @@ impl Optimizers {
         plan.config.workers = workers;
         // Runs are synchronous: more of them than threads would only wait inside the worker.
         plan.config.in_flight_per_worker = plan.config.sync_threads;
+        // A run is worth hours: a worker that is to be replaced finishes it, and code that holds the GIL for long is borne longer.
+        plan.config.recycling.patience = Duration::MAX;
+        plan.config.heartbeat.patience = plan.config.heartbeat.patience.saturating_mul(6);
         plan.config.name = format!("{}/optimizers", plan.config.name).into();
         let events = events.of(plan.config.name.clone());
         Some(Self { plan, events, starting: tokio::sync::Mutex::default(), state: Mutex::default() })

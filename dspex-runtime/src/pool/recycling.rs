@@ -35,7 +35,7 @@ impl Default for Recycling {
             calls: Some(100_000),
             age: Some(Duration::from_secs(24 * 3600)),
             memory: Some(1536 << 20),
-            patience: Duration::from_secs(600),
+            patience: Duration::from_secs(3600),
         }
     }
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
 
@@ -183,8 +182,8 @@ async def test_replies_that_nobody_waits_for_are_ignored(client: Client) -> None
     await started.send(callback_reply=pb.CallbackReply(id=99, ok=pb.Payload(json=b"1")))
     reply = pb.CallbackReply(id=callback.id, ok=pb.Payload(json=b"2"))
     await started.send(callback_reply=reply)
-    # By then a stream for one call may have ended with it.
-    with contextlib.suppress(ConnectionEnded):
+    if client.carrier == "framed":
+        # A stream for one call may have ended with it by then, and grpcio's client loses what it has not read.
         await started.send(callback_reply=reply)
     assert await started.done() == [2]
 

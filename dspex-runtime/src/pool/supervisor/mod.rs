@@ -5,8 +5,10 @@
 //!
 //! * this file is the loop: what happened, which slot, what to do,
 //! * `starting` starts worker processes, `ending` finds out how they ended,
+//! * `board` is what others may know of it,
 //! * `watching` looks at all of them now and then, `zygotes` keeps one that can fork.
 
+mod board;
 mod ending;
 mod process;
 mod starting;
@@ -14,7 +16,7 @@ mod watching;
 mod zygotes;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
@@ -32,7 +34,7 @@ use super::slot::{Action, Slot, SlotEvent};
 use super::transport::Link;
 use super::zygote::Report;
 use crate::proto::cancel;
-pub(crate) use process::WorkerSnapshot;
+pub(crate) use board::{Board, Standing, WorkerSnapshot};
 use process::{Process, Worker};
 use zygotes::Zygotes;
 
@@ -95,33 +97,6 @@ pub(crate) struct Supervisor {
     started: Option<oneshot::Sender<Result<(), PoolError>>>,
 }
 
-/// What others may know of the pool's workers, as of the supervisor's last step.
-#[derive(Debug, Default)]
-pub(crate) struct Board(Mutex<Standing>);
-
-/// The content of a [`Board`].
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Standing {
-    /// Every worker process, in the order of the slots.
-    pub(crate) workers: Vec<WorkerSnapshot>,
-    /// Too many workers ended of late: how the last one did.
-    pub(crate) degraded: Option<WorkerEnd>,
-    /// Workers can be forked; always so where an operator starts them.
-    pub(crate) zygote_warm: bool,
-}
-
-impl Board {
-    /// As it stands now.
-    pub(crate) fn read(&self) -> Standing {
-        // A plain assignment leaves it whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn write(&self, standing: Standing) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = standing;
-    }
-}
-
 /// The channels that a running supervisor listens to.
 pub(crate) struct Inbox {
     events: mpsc::UnboundedReceiver<Event>,
@@ -146,7 +121,6 @@ impl Supervisor {
         token: String,
         started: oneshot::Sender<Result<(), PoolError>>,
         listeners: PoolEvents,
-        board: Arc<Board>,
     ) -> Result<(Self, Inbox, mpsc::UnboundedSender<Event>), PoolError> {
         owned_dir::clean(&std::env::temp_dir());
         let (events, event_inbox) = mpsc::unbounded_channel();
@@ -178,10 +152,15 @@ impl Supervisor {
             events: events.clone(),
             reports,
             listeners,
-            board,
+            board: Arc::default(),
             started: Some(started),
         };
         Ok((supervisor, Inbox { events: event_inbox, reports: report_inbox }, events))
+    }
+
+    /// Where it leaves what others may know.
+    pub(crate) fn board(&self) -> Arc<Board> {
+        self.board.clone()
     }
 
     /// Runs until the pool is dropped or shut down.
@@ -381,11 +360,6 @@ impl Supervisor {
         if failing && self.scheduler.load().ready_workers == 0 {
             self.scheduler.refuse(LeaseError::Down(reason.to_owned()));
         }
-    }
-
-    fn standing(&self) -> Standing {
-        let workers = self.slots.iter().enumerate().flat_map(|(index, worker)| worker.snapshots(index));
-        Standing { workers: workers.collect(), degraded: self.degraded.clone(), zygote_warm: self.can_fork() }
     }
 
     fn send_later(&self, wait: Duration, event: Event) {

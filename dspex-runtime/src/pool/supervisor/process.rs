@@ -10,7 +10,7 @@ use crate::pool::intensity::Intensity;
 use crate::pool::logs::Tail;
 use crate::pool::process::Memory;
 use crate::pool::recycling::{Recycling, Term};
-use crate::pool::slot::{Slot, SlotState};
+use crate::pool::slot::Slot;
 use crate::pool::transport::Link;
 
 /// A slot and its processes: one, or two while one replaces the other.
@@ -68,22 +68,6 @@ impl Worker {
         let at = self.processes.iter().position(|process| process.id.generation == generation)?;
         Some(self.processes.swap_remove(at))
     }
-
-    /// What others may know of its processes; one without any stands for the slot itself.
-    pub(super) fn snapshots(&self, index: usize) -> Vec<WorkerSnapshot> {
-        if self.processes.is_empty() {
-            return vec![WorkerSnapshot {
-                id: WorkerId::new(index, self.slot.generation),
-                pid: None,
-                state: self.slot.state,
-                suspected: false,
-                ready_for: None,
-                calls: 0,
-                memory: Memory::default(),
-            }];
-        }
-        self.processes.iter().map(|process| process.snapshot(&self.slot)).collect()
-    }
 }
 
 impl Process {
@@ -115,43 +99,4 @@ impl Process {
     pub(super) fn lived(&self) -> Duration {
         self.ready.map_or(Duration::ZERO, |since| since.elapsed())
     }
-
-    fn snapshot(&self, slot: &Slot) -> WorkerSnapshot {
-        let generation = self.id.generation;
-        let state = if slot.leaving == Some(generation) {
-            SlotState::Draining
-        } else if slot.serving == Some(generation) {
-            slot.state
-        } else {
-            SlotState::Starting
-        };
-        WorkerSnapshot {
-            id: self.id,
-            pid: self.pid,
-            state,
-            suspected: self.link.as_ref().is_some_and(|link| link.is_suspected()),
-            ready_for: self.ready.map(|since| since.elapsed()),
-            calls: self.link.as_ref().map_or(0, |link| link.calls_begun()),
-            memory: self.memory,
-        }
-    }
-}
-
-/// What is known of one worker process, or of a slot without one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct WorkerSnapshot {
-    /// Which one.
-    pub(crate) id: WorkerId,
-    /// Its process id, where it lives on this machine.
-    pub(crate) pid: Option<u32>,
-    /// Where it stands.
-    pub(crate) state: SlotState,
-    /// It owes a sign of life and gets no calls.
-    pub(crate) suspected: bool,
-    /// How long it has been ready.
-    pub(crate) ready_for: Option<Duration>,
-    /// The calls that it was given.
-    pub(crate) calls: u64,
-    /// Its memory, as of the last look; zeros: unknown.
-    pub(crate) memory: Memory,
 }
