@@ -45,7 +45,8 @@ on_both_carriers! {
         assert_eq!((pool.workers.len(), pool.workers_wanted), (2, 2));
         let mut pids: Vec<_> = pool.workers.iter().map(|worker| worker.pid.unwrap()).collect();
         let mut expected = dspex.worker_pids();
-        (pids.sort_unstable(), expected.sort_unstable());
+        pids.sort_unstable();
+        expected.sort_unstable();
         assert_eq!(pids, expected);
         assert!(pool.workers.iter().all(|worker| worker.state == WorkerState::Ready && worker.generation == 1));
         assert_eq!(pool.workers.iter().map(|worker| worker.calls).sum::<u64>(), 1);
