@@ -103,7 +103,7 @@ async def block_the_loop(seconds: float) -> str:
 
 
 async def spin_in_c() -> None:
-    """A C function that holds the interpreter's lock, in a process that ignores every signal that can be ignored."""
+    """A C function that holds the interpreter's lock, where every signal is ignored that can be."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         try:
             signal.signal(number, signal.SIG_IGN)
@@ -125,9 +125,7 @@ async def answer_twice(value: Any) -> Any:
     assert connection is not None
     current = asyncio.current_task()
     (call,) = (call for call in connection._calls.values() if call._task is current)
-    done = pb.Down(
-        call=call.call_id, done=pb.Done(output=pb.Payload(json=b'{"value": "by hand"}'))
-    )
+    done = pb.Down(call=call.call_id, done=pb.Done(output=pb.Payload(json=b'{"value": "by hand"}')))
     carrier.send(call.call_id, done.SerializeToString(), False)
     return value
 
@@ -144,9 +142,7 @@ async def send_garbage(kind: str) -> str:
         # A second Hello, of another protocol.
         "hello": _frame(pb.Down(hello=pb.Hello(protocol=999))),
         # A fragment of a message that is longer than any may be, and never comes.
-        "fragment": _frame(
-            pb.Down(call=1, fragment=pb.Fragment(data=b"x", last=True, total=1 << 60))
-        ),
+        "fragment": _frame(pb.Down(call=1, fragment=pb.Fragment(data=b"x", last=True, total=1 << 60))),
     }[kind]
     transport = _carrier()._transport
     assert transport is not None

@@ -2,9 +2,9 @@
 
     python usual_design.py SOCKET HOST
 
-A unary `grpc.aio` server at SOCKET. For each call it sets the session up with the host at HOST, which is a blocking unary
-call on the event loop, makes an adapter, registers its tools where the session is new, and runs the tool in a thread. Says
-`ready` when it listens, and ends with its standard input.
+A unary `grpc.aio` server at SOCKET. For each call it sets the session up with the host at HOST, which is a
+blocking unary call on the event loop, makes an adapter, registers its tools where the session is new, and runs
+the tool in a thread. Says `ready` when it listens, and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -47,7 +47,13 @@ def _messages() -> dict[str, Any]:
                 _typed(added, kind)
 
     text, flag, number, any_ = _Field.TYPE_STRING, _Field.TYPE_BOOL, _Field.TYPE_INT64, ".google.protobuf.Any"
-    message("ExecuteTool", ("session_id", text), ("tool_name", text), ("parameters", (any_,)), ("metadata", (text,)))
+    message(
+        "ExecuteTool",
+        ("session_id", text),
+        ("tool_name", text),
+        ("parameters", (any_,)),
+        ("metadata", (text,)),
+    )
     message(
         "ToolExecuted",
         ("success", flag),
