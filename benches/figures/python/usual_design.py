@@ -3,8 +3,8 @@
     python usual_design.py SOCKET HOST
 
 A unary `grpc.aio` server at SOCKET. For each call it sets the session up with the host at HOST, which is a
-blocking unary call on the event loop, makes an adapter, registers its tools where the session is new, and runs
-the tool in a thread. Says `ready` when it listens, and ends with its standard input.
+blocking unary call on the event loop, makes an adapter, registers its tools where the session is new, and
+runs the tool in a thread. Says `ready` when it listens, and ends with its standard input.
 """
 
 from __future__ import annotations
