@@ -71,8 +71,12 @@ async fn a_quiet_session_finds_room_in_a_queue_that_a_noisy_one_has_filled() {
     };
     let running = spawn(&noisy, Duration::from_secs(600));
     eventually("the place is taken", || dspex.load().in_flight == 1).await;
-    let mut waiting: Vec<_> = (0..8).map(|_| spawn(&noisy, Duration::from_secs(600))).collect();
-    eventually("the queue is full", || dspex.load().queued == 8).await;
+    let mut waiting = Vec::new();
+    for number in 1..=8 {
+        waiting.push(spawn(&noisy, Duration::from_secs(600)));
+        // One after the other, so that it is known who came last.
+        eventually("it waits", || dspex.load().queued == number).await;
+    }
     let error = sleep(&noisy, CALL).await.unwrap_err();
     assert!(matches!(error, Error::Pool(PoolError::Saturated(_))), "{error}");
     let served = spawn(&quiet, CALL);
