@@ -13,8 +13,11 @@ use crate::lm::{Lm, LmError};
 use crate::proto::Payload;
 use crate::telemetry::BreakerState;
 
-/// How many breakers of which nothing bad is known are kept for what comes.
+/// How many breakers are kept for what comes, besides those that are open or were asked of late.
 const KEPT: usize = 256;
+
+/// A breaker that was not asked for so long, and is closed, starts anew.
+const FORGOTTEN: Duration = Duration::from_secs(600);
 
 /// What a refusal within a call is marked with, as the provider's code.
 const REFUSED: &str = "dspex_circuit_open";
@@ -33,6 +36,8 @@ struct Known {
     state: BreakerState,
     /// What the model failed with last.
     last: String,
+    /// When it was asked last.
+    asked: Instant,
 }
 
 impl Breakers {
@@ -47,13 +52,16 @@ impl Breakers {
         let mut breakers = self.lock();
         if !breakers.contains_key(hash) {
             if breakers.len() >= KEPT {
-                breakers.retain(|_, known| !known.breaker.is_clear());
+                let now = now();
+                breakers.retain(|_, known| !known.is_over(now));
             }
             let (breaker, state) = (Breaker::new(settings), BreakerState::Closed);
-            let known = Known { model: lm.model().to_owned(), breaker, state, last: String::new() };
+            let known =
+                Known { model: lm.model().to_owned(), breaker, state, last: String::new(), asked: now() };
             breakers.insert(hash.clone(), known);
         }
         let Some(known) = breakers.get_mut(hash) else { return Ok(None) };
+        known.asked = now();
         let admitted = known.breaker.admit(now());
         known.tell();
         match admitted {
@@ -109,6 +117,12 @@ impl Breakers {
 }
 
 impl Known {
+    /// Whether nothing is lost with it.
+    fn is_over(&self, now: Instant) -> bool {
+        let idle = now.saturating_duration_since(self.asked) >= FORGOTTEN;
+        self.breaker.is_clear() || (idle && self.breaker.is_open(now).is_none())
+    }
+
     /// Tells whoever watches of another state.
     fn tell(&mut self) {
         let state = self.breaker.state(now());

@@ -281,8 +281,11 @@ impl Bridge {
             reserve: request.above.reserve.as_ref(),
         };
         let queued = watch.queue();
+        // From here on, so that whoever ends a session counts those that wait, too.
+        let tracked = request.tracker.as_ref().map(TaskTracker::token);
         let lease = pool.lease(want).instrument(queued.span().clone()).await;
-        let lease = lease.map_err(|error| lease_error(error, request))?;
+        let mut lease = lease.map_err(|error| lease_error(error, request))?;
+        tracked.into_iter().for_each(|token| lease.permit.track(token));
         let run = watch.placed(queued, &lease);
         check_fingerprint(&lease, request)?;
         let worker = lease.link.clone();
@@ -320,10 +323,7 @@ impl Bridge {
         deadline: Instant,
         (watch, mut run): (&mut CallWatch, RunWatch),
     ) -> Result<Attempt> {
-        let Lease { link, mut permit } = lease;
-        if let Some(tracker) = &request.tracker {
-            permit.track(tracker.token());
-        }
+        let Lease { link, permit } = lease;
         // A worker that reads slowly makes its callers wait, not the host hold what they would send.
         if tokio::time::timeout_at(deadline, link.room()).await.is_err() {
             return Err(Error::DeadlineExceeded { after: request.deadline, phase: Phase::Queued });

@@ -1,6 +1,6 @@
 //! What is asked before a call runs, and noted when it ended: whether it is one that ends workers.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,11 +24,47 @@ pub(crate) struct Examiner {
     any: AtomicBool,
     /// Held by the one suspect that runs.
     turn: Arc<Semaphore>,
+    strays: Strays,
+}
+
+/// Suspects that run although it is not their turn: while one does, the loss of a worker says nothing about another.
+#[derive(Default)]
+struct Strays {
+    running: AtomicU64,
+    begun: AtomicU64,
+}
+
+impl Strays {
+    fn begin(&self) -> Stray<'_> {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        Stray(self)
+    }
+
+    /// How many ever were, unless one is now.
+    fn none_since(&self) -> Option<u64> {
+        let begun = self.begun.load(Ordering::SeqCst);
+        (self.running.load(Ordering::SeqCst) == 0).then_some(begun)
+    }
+}
+
+/// One of them, until it is dropped.
+struct Stray<'a>(&'a Strays);
+
+impl Drop for Stray<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Default for Examiner {
     fn default() -> Self {
-        Self { suspects: Mutex::default(), any: AtomicBool::new(false), turn: Arc::new(Semaphore::new(1)) }
+        Self {
+            suspects: Mutex::default(),
+            any: AtomicBool::new(false),
+            turn: Arc::new(Semaphore::new(1)),
+            strays: Strays::default(),
+        }
     }
 }
 
@@ -37,25 +73,34 @@ pub(crate) struct Examined<'a> {
     examiner: &'a Examiner,
     /// Known only if there were suspects.
     print: Option<Fingerprint>,
-    /// Whether no other suspect runs.
-    alone: bool,
+    /// How many strays there had been when it began, unless one ran or it is one.
+    strays: Option<u64>,
     _turn: Option<OwnedSemaphorePermit>,
+    _stray: Option<Stray<'a>>,
 }
 
 impl Examiner {
     /// Refuses a request that ends workers, and has suspects run one by one.
     pub(crate) async fn examine(&self, request: &Request, deadline: Instant) -> Result<Examined<'_>> {
-        let examined = |print, alone, turn| Ok(Examined { examiner: self, print, alone, _turn: turn });
-        if !self.any.load(Ordering::Relaxed) {
-            return examined(None, true, None);
+        let examined = |print, turn| {
+            Ok(Examined {
+                examiner: self,
+                print,
+                strays: self.strays.none_since(),
+                _turn: turn,
+                _stray: None,
+            })
+        };
+        if !self.any.load(Ordering::Relaxed) || !self.may_know(request) {
+            return examined(None, None);
         }
         let print = fingerprint(request);
         let mut turn = None;
         loop {
             let verdict = self.lock().verdict(&print, Instant::now().into_std());
             match verdict {
-                Verdict::Clear => return examined(Some(print), true, None),
-                Verdict::Suspect if turn.is_some() => return examined(Some(print), true, turn),
+                Verdict::Clear => return examined(Some(print), None),
+                Verdict::Suspect if turn.is_some() => return examined(Some(print), turn),
                 Verdict::Suspect => {}
                 Verdict::Quarantined { workers, end, remains } => {
                     let target = request.target.name().to_owned();
@@ -66,9 +111,21 @@ impl Examiner {
             match tokio::time::timeout_at(until, self.turn.clone().acquire_owned()).await {
                 // Much may have become known meanwhile.
                 Ok(mine) => turn = mine.ok(),
-                Err(_) => return examined(Some(print), false, None),
+                Err(_) => {
+                    let stray = Some(self.strays.begin());
+                    let print = Some(print);
+                    return Ok(Examined { examiner: self, print, strays: None, _turn: None, _stray: stray });
+                }
             }
         }
+    }
+
+    /// A first look at what costs next to nothing.
+    fn may_know(&self, request: &Request) -> bool {
+        let mut suspects = self.lock();
+        let may = suspects.may_know(request.inputs.len(), Instant::now().into_std());
+        self.any.store(!suspects.is_empty(), Ordering::Relaxed);
+        may
     }
 
     fn lock(&self) -> MutexGuard<'_, Suspects> {
@@ -96,7 +153,10 @@ impl Examined<'_> {
         let print = self.print.unwrap_or_else(|| fingerprint(request));
         let worker = (u64::from(worker.pid) << 32) | (worker.generation & 0xffff_ffff);
         let now = Instant::now().into_std();
-        self.examiner.change(|suspects| suspects.lost(print, worker, end, self.alone, now));
+        let strays = &self.examiner.strays;
+        let alone = self.strays == Some(strays.begun.load(Ordering::SeqCst));
+        let request = (print, request.inputs.len());
+        self.examiner.change(|suspects| suspects.lost(request, worker, end, alone, now));
     }
 }
 

@@ -15,6 +15,9 @@ const QUARANTINE: Duration = Duration::from_secs(60);
 /// A suspect that nothing was heard of for so long is none.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 
+/// It is looked so often for what is over.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// So many are remembered at most.
 const REMEMBERED: usize = 1024;
 
@@ -43,6 +46,8 @@ pub(crate) enum Verdict {
 #[derive(Debug, Default)]
 pub(crate) struct Suspects {
     known: HashMap<Fingerprint, Suspect>,
+    /// When it was last looked for what is over.
+    looked: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -53,12 +58,33 @@ struct Suspect {
     end: WorkerEnd,
     seen: Instant,
     until: Option<Instant>,
+    /// Bytes of its inputs: most requests are told apart by that.
+    size: usize,
+}
+
+impl Suspect {
+    /// Whether nothing is held against it any more.
+    fn is_over(&self, now: Instant) -> bool {
+        match self.until {
+            Some(until) => until <= now,
+            None => now.saturating_duration_since(self.seen) >= FORGOTTEN,
+        }
+    }
 }
 
 impl Suspects {
     /// Whether there are any.
     pub(crate) fn is_empty(&self) -> bool {
         self.known.is_empty()
+    }
+
+    /// Whether a request with inputs of so many bytes can be one of them. Forgets what is over, now and then.
+    pub(crate) fn may_know(&mut self, size: usize, now: Instant) -> bool {
+        if self.looked.is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK_EVERY) {
+            self.looked = Some(now);
+            self.known.retain(|_, suspect| !suspect.is_over(now));
+        }
+        self.known.values().any(|suspect| suspect.size == size)
     }
 
     /// What is known of a request.
@@ -79,7 +105,7 @@ impl Suspects {
     /// A worker was lost with it, which could be its doing. `alone`: no other suspect ran.
     pub(crate) fn lost(
         &mut self,
-        request: Fingerprint,
+        (request, size): (Fingerprint, usize),
         worker: u64,
         end: &WorkerEnd,
         alone: bool,
@@ -91,7 +117,7 @@ impl Suspects {
         if self.known.len() >= REMEMBERED && !self.known.contains_key(&request) {
             self.forget(now);
         }
-        let new = Suspect { workers: 0, last: worker, end: end.clone(), seen: now, until: None };
+        let new = Suspect { workers: 0, last: worker, end: end.clone(), seen: now, until: None, size };
         let suspect = self.known.entry(request).or_insert(new);
         suspect.seen = now;
         if suspect.workers == 0 {
@@ -111,10 +137,7 @@ impl Suspects {
 
     /// Makes room: what is over goes, or else what is oldest.
     fn forget(&mut self, now: Instant) {
-        self.known.retain(|_, suspect| match suspect.until {
-            Some(until) => until > now,
-            None => now.saturating_duration_since(suspect.seen) < FORGOTTEN,
-        });
+        self.known.retain(|_, suspect| !suspect.is_over(now));
         if self.known.len() >= REMEMBERED
             && let Some(oldest) =
                 self.known.iter().min_by_key(|(_, suspect)| suspect.seen).map(|(key, _)| *key)
@@ -152,15 +175,15 @@ mod tests {
     #[test]
     fn a_request_that_ended_two_workers_is_kept_away_for_a_minute() {
         let (mut suspects, start) = (Suspects::default(), Instant::now());
-        suspects.lost(print(1), 10, &SEGFAULT, false, start);
+        suspects.lost((print(1), 0), 10, &SEGFAULT, false, start);
         assert_eq!(suspects.verdict(&print(1), start), Verdict::Suspect);
-        suspects.lost(print(1), 10, &SEGFAULT, true, start);
+        suspects.lost((print(1), 0), 10, &SEGFAULT, true, start);
         assert_eq!(
             suspects.verdict(&print(1), start),
             Verdict::Suspect,
             "one worker is one, however many calls it had"
         );
-        suspects.lost(print(1), 11, &WorkerEnd::Exit(3), true, start);
+        suspects.lost((print(1), 0), 11, &WorkerEnd::Exit(3), true, start);
         let verdict = suspects.verdict(&print(1), start + Duration::from_secs(20));
         let remains = Duration::from_secs(40);
         assert_eq!(verdict, Verdict::Quarantined { workers: 2, end: WorkerEnd::Exit(3), remains });
@@ -173,12 +196,12 @@ mod tests {
     fn kills_from_outside_and_company_convict_nobody() {
         let (mut suspects, start) = (Suspects::default(), Instant::now());
         for end in [WorkerEnd::Signal(9), WorkerEnd::Signal(15), WorkerEnd::Shutdown] {
-            suspects.lost(print(1), 10, &end, true, start);
-            suspects.lost(print(1), 11, &end, true, start);
+            suspects.lost((print(1), 0), 10, &end, true, start);
+            suspects.lost((print(1), 0), 11, &end, true, start);
         }
         assert_eq!(suspects.verdict(&print(1), start), Verdict::Clear);
         for worker in 0..10 {
-            suspects.lost(print(1), worker, &SEGFAULT, false, start);
+            suspects.lost((print(1), 0), worker, &SEGFAULT, false, start);
         }
         assert_eq!(suspects.verdict(&print(1), start), Verdict::Suspect, "others were there");
         assert_eq!(suspects.verdict(&print(1), start + FORGOTTEN), Verdict::Clear);
@@ -187,10 +210,20 @@ mod tests {
     #[test]
     fn an_answer_clears_a_suspect() {
         let (mut suspects, start) = (Suspects::default(), Instant::now());
-        suspects.lost(print(1), 10, &SEGFAULT, true, start);
+        suspects.lost((print(1), 0), 10, &SEGFAULT, true, start);
         suspects.survived(&print(1));
-        suspects.lost(print(1), 11, &SEGFAULT, true, start);
+        suspects.lost((print(1), 0), 11, &SEGFAULT, true, start);
         assert_eq!(suspects.verdict(&print(1), start), Verdict::Suspect);
+    }
+
+    #[test]
+    fn inputs_of_another_size_need_no_closer_look_and_what_is_over_is_forgotten() {
+        let (mut suspects, start) = (Suspects::default(), Instant::now());
+        suspects.lost((print(1), 200), 10, &SEGFAULT, true, start);
+        assert!(suspects.may_know(200, start));
+        assert!(!suspects.may_know(201, start));
+        assert!(!suspects.may_know(200, start + FORGOTTEN));
+        assert!(suspects.is_empty());
     }
 
     proptest! {
@@ -207,9 +240,9 @@ mod tests {
                         suspects.survived(&print(request));
                         losses.remove(&request);
                     }
-                    1 => suspects.lost(print(request), worker, &WorkerEnd::Signal(9), true, now),
+                    1 => suspects.lost((print(request), 0), worker, &WorkerEnd::Signal(9), true, now),
                     _ => {
-                        suspects.lost(print(request), worker, &SEGFAULT, step == 2, now);
+                        suspects.lost((print(request), 0), worker, &SEGFAULT, step == 2, now);
                         *losses.entry(request).or_default() += 1;
                     }
                 }

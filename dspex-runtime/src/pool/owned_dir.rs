@@ -6,9 +6,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -16,6 +17,9 @@ use super::process::start_time;
 
 const PREFIX: &str = "dspex-pool-";
 const OWNER: &str = "owner.json";
+
+/// An owner's file is far smaller.
+const OWNER_BYTES: u64 = 4096;
 
 /// A directory that only this user can enter. Removed on drop.
 pub(crate) struct OwnedDir {
@@ -77,17 +81,23 @@ pub(crate) fn clean(temporary: &Path) {
 
 /// The lock of a directory whose owner is gone.
 fn abandoned(directory: &PathBuf) -> Option<File> {
-    if !std::fs::symlink_metadata(directory).ok()?.is_dir() {
+    // Anybody may put what they like among the temporary files; only this user's is looked into.
+    let user = rustix::process::geteuid().as_raw();
+    let found = std::fs::symlink_metadata(directory).ok()?;
+    if !found.is_dir() || found.uid() != user {
         return None;
     }
-    let mut file = OpenOptions::new().read(true).write(true).open(directory.join(OWNER)).ok()?;
-    // Who can put a link there is the directory's owner; it has to be the file's as well.
-    if file.metadata().ok()?.uid() != std::fs::symlink_metadata(directory).ok()?.uid() {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(flags.bits().cast_signed());
+    let file = options.open(directory.join(OWNER)).ok()?;
+    let found = file.metadata().ok()?;
+    if !found.is_file() || found.uid() != user {
         return None;
     }
     file.try_lock().ok()?;
     let mut text = String::new();
-    file.read_to_string(&mut text).ok()?;
+    (&file).take(OWNER_BYTES).read_to_string(&mut text).ok()?;
     let owner: Owner = serde_json::from_str(&text).ok()?;
     // Where the lock says nothing (some network file systems), the process does.
     let lives = owner.start_time.is_some() && start_time(owner.pid) == owner.start_time;
@@ -127,6 +137,23 @@ mod tests {
         assert!(nameless.exists() && other.exists(), "a name is no proof");
         drop(alive);
         assert_eq!(std::fs::read_dir(at).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn what_is_no_owners_file_is_not_even_waited_for() {
+        let temporary = tempfile::tempdir().unwrap();
+        let at = temporary.path();
+        let gone = left_behind(at, "somewhere", r#"{"token": "t", "pid": 4194305, "start_time": 7}"#);
+        let (pipe, link) = (at.join("dspex-pool-pipe"), at.join("dspex-pool-link"));
+        std::fs::create_dir(&pipe).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(pipe.join(OWNER)).status();
+        assert!(made.unwrap().success());
+        std::fs::create_dir(&link).unwrap();
+        std::os::unix::fs::symlink(gone.join(OWNER), link.join(OWNER)).unwrap();
+        let long = format!(r#"{{"token": "{}", "pid": 4194305}}"#, "t".repeat(OWNER_BYTES as usize));
+        let long = left_behind(at, "dspex-pool-long", &long);
+        clean(at);
+        assert!(pipe.exists() && link.exists() && long.exists());
     }
 
     #[test]

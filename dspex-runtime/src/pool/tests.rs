@@ -136,6 +136,22 @@ async fn a_message_over_the_limit_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
+async fn a_dropped_call_of_which_nothing_has_left_gives_its_place_back_at_once() {
+    let (_worker, scheduler) = FakeWorker::ready(LIMITS, 16, 0).await;
+    let mut calls = Vec::new();
+    // The worker reads nothing; four large ones take turns, and the rest wait for them.
+    for _ in 0..8 {
+        let lease = scheduler.lease(Want::default()).await.unwrap();
+        calls.push(lease.link.open(open_of(900 << 10), lease.permit).unwrap());
+    }
+    let link = calls[0].link().clone();
+    drop(calls.pop());
+    assert_eq!(scheduler.load().in_flight, 7, "the worker never hears of it");
+    tokio::time::sleep(2 * LIMITS.cancel_grace).await;
+    assert!(!link.is_lost(), "and is not given up for it");
+}
+
+#[tokio::test]
 async fn an_answer_over_the_limit_reaches_its_call_as_that() {
     let (mut worker, scheduler) = FakeWorker::ready(LIMITS, 1, 1).await;
     let lease = scheduler.lease(Want::default()).await.unwrap();

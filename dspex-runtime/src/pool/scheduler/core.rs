@@ -179,6 +179,15 @@ impl<W: Worker, T> Core<W, T> {
         self.serve()
     }
 
+    /// A worker may take calls again that did not for a while. If one does, nobody is refused for want of workers.
+    pub(super) fn resume(&mut self) -> Given<W, T> {
+        let closed = matches!(self.refusal, Some(LeaseError::Closed));
+        if !closed && self.slots.iter().any(Slot::takes_calls) {
+            self.refusal = None;
+        }
+        self.serve()
+    }
+
     /// A worker takes no more calls. Those that run keep their places.
     pub(super) fn withdraw(&mut self, slot: usize, generation: u64) {
         if let Some(slot) = self.slots.get_mut(slot).filter(|slot| slot.generation == generation) {
@@ -223,7 +232,7 @@ impl<W: Worker, T> Core<W, T> {
     }
 
     /// Gives free places to those who wait. A place is taken before somebody leaves the line for it: a worker may go at any time.
-    pub(super) fn serve(&mut self) -> Given<W, T> {
+    fn serve(&mut self) -> Given<W, T> {
         let mut given = Vec::new();
         while let Some(spec) = self.first.first_key_value().map(|(_, waiter)| waiter.spec) {
             let Some(place) = self.take_place(usize::MAX, spec) else { break };

@@ -157,7 +157,7 @@ impl Scheduler {
 
     /// A worker may take calls again that did not for a while.
     pub(crate) fn resume(self: &Arc<Self>) {
-        let given = self.lock().serve();
+        let given = self.lock().resume();
         self.hand_out(given);
     }
 

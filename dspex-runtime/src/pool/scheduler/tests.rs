@@ -31,6 +31,27 @@ impl Worker for Fake {
     }
 }
 
+#[test]
+fn a_refusal_for_want_of_workers_ends_when_one_takes_calls_again() {
+    let mut core: Core<Fake, u32> = Core::new(1, Limits { in_flight_per_worker: 1, queue: 1 });
+    let worker = Fake::new();
+    core.publish(0, 1, worker.clone());
+    worker.0.set(false);
+    core.refuse(LeaseError::Down("no zygote".to_owned()));
+    assert!(matches!(core.ask(asker(""), Instant::now, || 1), Asked::Refused(LeaseError::Down(_))));
+    core.resume();
+    assert!(matches!(core.ask(asker(""), Instant::now, || 1), Asked::Refused(_)), "it does not take any yet");
+    worker.0.set(true);
+    core.resume();
+    assert!(matches!(core.ask(asker(""), Instant::now, || 1), Asked::Now(_)));
+    core.refuse(LeaseError::Closed);
+    core.resume();
+    assert!(
+        matches!(core.ask(asker(""), Instant::now, || 1), Asked::Refused(LeaseError::Closed)),
+        "for ever"
+    );
+}
+
 fn asker(session: &str) -> Asker<'_> {
     Asker { session, spec: None, beyond: false }
 }
@@ -210,7 +231,7 @@ proptest! {
                 },
                 Step::Resume(slot) => if let Some((_, worker)) = &world.workers[slot] {
                     worker.0.set(true);
-                    let given = world.core.serve();
+                    let given = world.core.resume();
                     world.take(given);
                 },
                 Step::Refuse | Step::Close => {

@@ -357,7 +357,9 @@ impl Supervisor {
     /// With no worker left and starts failing, callers are told at once instead of waiting for their deadline.
     fn refuse_if_hopeless(&self, reason: &str) {
         let failing = self.zygotes.failures > 0 || self.slots.iter().all(|worker| worker.slot.failures >= 3);
-        if failing && self.scheduler.load().ready_workers == 0 {
+        // One that is only suspected to hang may answer yet.
+        let none = self.scheduler.links().iter().all(|link| link.is_lost());
+        if failing && none {
             self.scheduler.refuse(LeaseError::Down(reason.to_owned()));
         }
     }

@@ -76,7 +76,8 @@ impl Supervisor {
                 self.report_start(Err(error));
                 self.zygotes.failures += 1;
                 self.refuse_if_hopeless(&reason);
-                self.send_later(BACKOFF.1, Event::StartZygote);
+                // Not at once: what it lacked, such as descriptors, takes a moment to come back.
+                self.send_later(backoff(self.zygotes.failures + 1), Event::StartZygote);
             }
         }
     }
@@ -182,10 +183,14 @@ impl Supervisor {
         }
         self.refuse_if_hopeless(summary);
         // One that was warm is replaced at once.
-        let wait = match failures {
-            1 => Duration::ZERO,
-            failures => BACKOFF.0.saturating_mul(1 << (failures - 2).min(10)).min(BACKOFF.1),
-        };
-        self.send_later(wait, Event::StartZygote);
+        self.send_later(backoff(failures), Event::StartZygote);
+    }
+}
+
+/// The wait after so many failures in a row: none after the first.
+fn backoff(failures: u32) -> Duration {
+    match failures {
+        0 | 1 => Duration::ZERO,
+        failures => BACKOFF.0.saturating_mul(1 << (failures - 2).min(10)).min(BACKOFF.1),
     }
 }

@@ -35,9 +35,10 @@ pub(crate) async fn connect(stream: UnixStream, limits: LinkLimits) -> Result<Ar
     let (read, write) = stream.into_split();
     let mut frames = Frames::new(read);
     let hello = expect_hello(&mut frames).await?;
+    super::check_version(&hello)?;
     let calls = CallTable::new(false);
     let writer = Writer::start(write, calls.clone(), limits);
-    let link = Link::new(Carrier::Framed(writer), calls.clone(), hello, limits)?;
+    let link = Link::new(Carrier::Framed(writer), calls.clone(), hello, limits);
     tokio::spawn(read_all(frames, calls, limits));
     Ok(link)
 }
@@ -195,10 +196,10 @@ impl Writer {
         Self { shared }
     }
 
-    /// Queues a message, and writes it where that needs no waiting.
-    pub(crate) fn send(&self, message: Up) {
+    /// Queues a message, and writes it where that needs no waiting. False for the cancellation of a call of which nothing has left.
+    pub(crate) fn send(&self, message: Up) -> bool {
         let mut state = self.shared.lock();
-        state.outbox.push(message);
+        let heard = state.outbox.push(message);
         if !state.writing && state.outbox.only_small() {
             let secret = state.outbox.holds_secret();
             let ready = state.outbox.ready();
@@ -216,7 +217,7 @@ impl Writer {
                 }
             }
             if ready.is_empty() {
-                return;
+                return heard;
             }
             if secret {
                 state.outbox.still_holds_secret();
@@ -225,6 +226,7 @@ impl Writer {
         self.shared.room.set(state.outbox.bytes());
         drop(state);
         self.shared.wake.notify_one();
+        heard
     }
 
     /// Completes when a message may be queued, or the worker is `lost`.

@@ -117,17 +117,9 @@ enum Carrier {
 }
 
 impl Link {
-    fn new(
-        carrier: Carrier,
-        calls: Arc<CallTable>,
-        hello: Hello,
-        limits: LinkLimits,
-    ) -> Result<Arc<Self>, LinkError> {
-        if hello.protocol != PROTOCOL_VERSION {
-            return Err(LinkError::Version { got: hello.protocol });
-        }
+    fn new(carrier: Carrier, calls: Arc<CallTable>, hello: Hello, limits: LinkLimits) -> Arc<Self> {
         let runtime = tokio::runtime::Handle::current();
-        Ok(Arc::new(Self { carrier, calls, next_call: AtomicU64::new(1), hello, limits, runtime }))
+        Arc::new(Self { carrier, calls, next_call: AtomicU64::new(1), hello, limits, runtime })
     }
 
     /// Who the worker said it is.
@@ -144,7 +136,7 @@ impl Link {
         self.calls.insert(id, inbox, permit)?;
         let call = Call { id, link: self.clone(), messages, ended: false };
         match &self.carrier {
-            Carrier::Framed(writer) => writer.send(message),
+            Carrier::Framed(writer) => drop(writer.send(message)),
             Carrier::Grpc(client) => client.open(message, self.calls.clone(), self.limits),
         }
         Ok(call)
@@ -298,17 +290,20 @@ impl Link {
         Ok(())
     }
 
-    fn send(&self, call: u64, kind: up::Kind) -> Result<(), SendError> {
+    /// Whether the worker hears of it: not so of the cancellation of a call of which nothing has left.
+    fn send(&self, call: u64, kind: up::Kind) -> Result<bool, SendError> {
         let message = Up { call, kind: Some(kind) };
         self.check_size(&message)?;
         if self.is_lost() {
             return Err(SendError::Lost);
         }
         match &self.carrier {
-            Carrier::Framed(writer) => writer.send(message),
-            Carrier::Grpc(client) => client.send(message),
+            Carrier::Framed(writer) => Ok(writer.send(message)),
+            Carrier::Grpc(client) => {
+                client.send(message);
+                Ok(true)
+            }
         }
-        Ok(())
     }
 
     /// Tells the worker to stop the call, and gives the worker up if it does not within the grace period.
@@ -316,7 +311,11 @@ impl Link {
         if !self.calls.mark_cancelled(call) {
             return;
         }
-        let _ = self.send(call, up::Kind::Cancel(Cancel { reason: reason.into() }));
+        let heard = self.send(call, up::Kind::Cancel(Cancel { reason: reason.into() }));
+        if matches!(heard, Ok(false)) {
+            // The worker never hears of the call, and will not say that it ended.
+            return self.calls.end_call(call, Inbound::Unsent);
+        }
         // The clock cannot name every moment.
         let grace = self.limits.cancel_grace.min(Duration::from_secs(30 * 365 * 24 * 3600));
         if self.calls.grace.add(call, Instant::now() + grace) {
@@ -341,6 +340,20 @@ async fn end_grace(link: Weak<Link>, lost: CancellationToken) {
             return link.give_up(WorkerEnd::IgnoredCancellation { grace });
         }
     }
+}
+
+impl Drop for Link {
+    /// What reads and writes for it ends with it.
+    fn drop(&mut self) {
+        if !self.is_lost() {
+            self.calls.lose(WorkerEnd::Disconnected("nobody uses the connection any more".to_owned()));
+        }
+    }
+}
+
+/// Whether the peer speaks this host's version of the protocol.
+fn check_version(hello: &Hello) -> Result<(), LinkError> {
+    if hello.protocol == PROTOCOL_VERSION { Ok(()) } else { Err(LinkError::Version { got: hello.protocol }) }
 }
 
 impl std::fmt::Debug for Link {
@@ -382,7 +395,7 @@ impl Call {
 
     /// Sends a message of this call.
     pub(crate) fn send(&self, kind: up::Kind) -> Result<(), SendError> {
-        self.link.send(self.id, kind)
+        self.link.send(self.id, kind).map(drop)
     }
 
     /// A handle for tasks that answer the call's callbacks.
@@ -424,7 +437,7 @@ impl CallSender {
 
     /// Sends a message of this call.
     pub(crate) fn send(&self, kind: up::Kind) -> Result<(), SendError> {
-        self.link.send(self.id, kind)
+        self.link.send(self.id, kind).map(drop)
     }
 }
 

@@ -59,6 +59,8 @@ struct Bulk {
     encoded: Bytes,
     offset: usize,
     after: Vec<Up>,
+    /// It begins its call.
+    opens: bool,
 }
 
 impl Bulk {
@@ -81,32 +83,38 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Queues a message.
-    pub(crate) fn push(&mut self, message: Up) {
+    /// Queues a message. False for the cancellation of a call of which nothing has left: the peer never hears of it.
+    pub(crate) fn push(&mut self, message: Up) -> bool {
         if let Some(bulk) =
             self.bulk.iter_mut().chain(&mut self.waiting).find(|bulk| bulk.call == message.call)
         {
             if matches!(message.kind, Some(up::Kind::Cancel(_))) {
                 // The rest of what the call wanted to say is moot; the peer drops what it has of it.
                 let call = message.call;
+                let unheard = bulk.opens && bulk.offset == 0;
                 self.bulk.retain(|bulk| bulk.call != call);
                 self.waiting.retain(|bulk| bulk.call != call);
                 self.begin_waiting();
+                if unheard {
+                    return false;
+                }
                 put_frame(&mut self.ready, &message);
             } else {
                 bulk.after.push(message);
             }
-            return;
+            return true;
         }
         let mut message = message;
         if message.encoded_len() <= FRAGMENT_BYTES {
             put_frame(&mut self.ready, &message);
             self.secret |= wipe(&mut message);
         } else {
-            let encoded = message.encode_to_vec().into();
-            self.waiting.push_back(Bulk { call: message.call, encoded, offset: 0, after: Vec::new() });
+            let (opens, encoded) =
+                (matches!(message.kind, Some(up::Kind::Open(_))), message.encode_to_vec().into());
+            self.waiting.push_back(Bulk { call: message.call, encoded, offset: 0, after: Vec::new(), opens });
             self.begin_waiting();
         }
+        true
     }
 
     fn begin_waiting(&mut self) {
@@ -253,6 +261,22 @@ mod tests {
             }
         }
         assert!(begun.is_empty());
+    }
+
+    #[test]
+    fn the_cancellation_of_a_call_that_has_not_begun_to_leave_takes_all_of_it_back() {
+        let mut outbox = Outbox::default();
+        for call in 1..=BULK_AT_ONCE as u64 + 1 {
+            assert!(outbox.push(open(call, 3 * FRAGMENT_BYTES)));
+        }
+        let _ = outbox.next();
+        let cancel = |call| Up { call, kind: Some(up::Kind::Cancel(Cancel::default())) };
+        assert!(outbox.push(cancel(1)), "its first fragment has left");
+        for call in 2..=BULK_AT_ONCE as u64 + 1 {
+            assert!(!outbox.push(cancel(call)));
+        }
+        let rest = drain(&mut outbox);
+        assert_eq!(rest.iter().map(|message| message.call).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

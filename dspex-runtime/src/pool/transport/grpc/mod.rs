@@ -38,6 +38,7 @@ pub(crate) async fn connect(endpoint: &Endpoint, limits: LinkLimits) -> Result<A
     let connection = dial::dial(endpoint).await?;
     let stub = Stub { channel: connection.channel.clone(), authorization };
     let (watch, hello, stats) = Watch::open(&stub).await.map_err(|status| connection.refusal(&status))?;
+    super::check_version(&hello)?;
     if stats.draining {
         return Err(LinkError::Draining);
     }
@@ -48,7 +49,7 @@ pub(crate) async fn connect(endpoint: &Endpoint, limits: LinkLimits) -> Result<A
         room: Arc::new(Room::new(limits.max_message_bytes)),
         questions: watch.questions.clone(),
     };
-    let link = Link::new(Carrier::Grpc(client), calls.clone(), hello, limits)?;
+    let link = Link::new(Carrier::Grpc(client), calls.clone(), hello, limits);
     watch.follow(calls);
     Ok(link)
 }
