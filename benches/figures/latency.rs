@@ -58,7 +58,13 @@ pub async fn measure() -> Result<Vec<Measured>> {
 async fn waiting(calls: usize, workers: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     let lm = delayed_lm(LATENCY);
     let places = (calls / workers).next_power_of_two();
-    let dspex = Dspex::builder().lm(lm).workers(workers).in_flight_per_worker(places).start().await?;
+    let dspex = Dspex::builder()
+        .lm(lm)
+        .workers(workers)
+        .in_flight_per_worker(places)
+        .worker_limits(process::readable())
+        .start()
+        .await?;
     while dspex.load().ready_workers < workers {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -27,7 +27,13 @@ const MEGABYTE: f64 = 1e6;
 /// Measures it.
 pub async fn measure() -> Result<Vec<Measured>> {
     let lm = delayed_lm(Duration::from_millis(500));
-    let dspex = Dspex::builder().lm(lm).workers(WORKERS).in_flight_per_worker(1).start().await?;
+    let dspex = Dspex::builder()
+        .lm(lm)
+        .workers(WORKERS)
+        .in_flight_per_worker(1)
+        .worker_limits(process::readable())
+        .start()
+        .await?;
     for _ in 0..1000 {
         if dspex.worker_pids().len() == WORKERS {
             break;

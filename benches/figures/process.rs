@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use dspex::WorkerLimits;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The ticks of `/proc/<pid>/stat` in a second: Linux shows programs 100 on every architecture that Rust and
@@ -24,6 +25,11 @@ pub fn pss(pid: u32) -> Result<u64> {
     let line =
         rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("smaps_rollup has no Pss")?;
     Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? * 1024)
+}
+
+/// Limits of workers with which whoever measures may read their memory.
+pub fn readable() -> WorkerLimits {
+    WorkerLimits::new().debuggable(true)
 }
 
 /// The parent's process id.

@@ -61,6 +61,7 @@ pub async fn measure() -> Result<Vec<Measured>> {
     );
     let dspex = Dspex::builder()
         .workers(1)
+        .worker_limits(process::readable())
         .allow_module("figure_tools")
         .python_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/figures/python"))
         .start()

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dspex::Error;
 use dspex::prelude::*;
+use dspex::{Carrier, Error};
 use serde_json::json;
 use tokio::sync::Mutex;
 
 use crate::common::kill;
 use crate::harness::{
-    Ask, Census, Dice, Line, Outcome, Parrot, Tally, ask, builder, full_again, keep, kept, parent_of, run,
+    Ask, Census, Dice, Line, Outcome, Parrot, Tally, ask, builder, builder_on, full_again, keep, kept,
+    parent_of, run,
 };
 
 const WORKERS: usize = 4;
@@ -184,8 +185,14 @@ async fn a_killed_zygote_costs_no_call_and_no_worker() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_exits_or_crashes_costs_its_call_alone() {
+    for carrier in [Carrier::Framed, Carrier::Grpc] {
+        exits(carrier).await;
+    }
+}
+
+async fn exits(carrier: Carrier) {
     let census = Census::begin().await;
-    let dspex = builder(2).start().await.unwrap();
+    let dspex = builder_on(carrier, 2).start().await.unwrap();
     let (mut tally, mut recovery, mut detection) = (Tally::default(), Vec::new(), Vec::new());
     full_again(&dspex, 2, &[], Instant::now()).await;
     let endings =
@@ -205,7 +212,8 @@ async fn a_worker_that_exits_or_crashes_costs_its_call_alone() {
     }
     drop(dspex);
     let leftovers = census.end().await;
-    Line { detection, recovery, ..Line::new("worker_exits", runs, tally, leftovers) }.check();
+    let note = format!("carrier={carrier:?}");
+    Line { detection, recovery, note, ..Line::new("worker_exits", runs, tally, leftovers) }.check();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@
 //!
 //! *Lost* is what was acknowledged and is not there; *unexplained* is every outcome that is neither the call's own answer nor an
 //! error that names the fault; *orphans* are Python processes that outlive their host; *leaks* are descriptors, tasks and
-//! files that a pool leaves behind. All four are 0 in every test. *Detection* is how long a caller waited for the news,
+//! directories that a pool leaves behind. All four are 0 in every test. *Detection* is how long a caller waited for the news,
 //! *recovery* how long until all workers took calls again.
 //!
 //! Tests of this program run one after the other, since each of them counts what the process has.

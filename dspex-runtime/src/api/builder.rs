@@ -120,7 +120,7 @@ impl DspexBuilder {
     /// ([`SessionConfig::pool`](super::SessionConfig::pool)), instances and calls choose it by its name. One given again replaces the
     /// one before.
     ///
-    /// The other settings here are those of the pool `default`, for all that chooses none.
+    /// The other settings here are those of the pool `default`, for all that chooses none; `pool("default", ..)` replaces all of them.
     pub fn pool(mut self, name: impl Into<String>, options: PoolOptions) -> Self {
         let name = name.into();
         self.pools.retain(|(other, _)| *other != name);

@@ -39,7 +39,7 @@ pub(crate) struct PoolConfig {
     pub(crate) max_message_bytes: u64,
     /// How long a cancelled call may go on in Python before its worker is killed.
     pub(crate) cancel_grace: Duration,
-    /// How long the zygote may take to import and warm DSPy, and a worker to say Hello.
+    /// How long the zygote may take to import and warm DSPy, and the first worker to be ready.
     pub(crate) start_timeout: Duration,
     /// Threads in which one worker runs modules that are not async-capable.
     pub(crate) sync_threads: usize,

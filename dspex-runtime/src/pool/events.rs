@@ -60,7 +60,7 @@ pub enum PoolChange {
     Starting,
     /// A worker takes calls.
     Ready {
-        /// Its process id, where it lives on this machine.
+        /// Its process id, on its own machine.
         pid: u32,
         /// From the request for it until it was ready.
         took: Duration,
@@ -85,7 +85,7 @@ pub enum PoolChange {
     BackingOff {
         /// How long.
         wait: Duration,
-        /// Failures in a row.
+        /// Workers of its slot that did not start, or were lost, of late.
         failures: u32,
     },
     /// The zygote imported and warmed DSPy: workers can be forked.
@@ -149,7 +149,7 @@ pub enum WorkerEnd {
         /// What says that it was memory.
         evidence: String,
     },
-    /// Python could not import what it needs.
+    /// The forked process could not set up DSPy. What the zygote cannot import ends the zygote: [`PoolChange::ZygoteLost`].
     ImportFailed(String),
     /// It did not start, or did not say Hello.
     NotStarted(String),

@@ -27,6 +27,11 @@ impl Intensity {
         u32::try_from(self.ends.len().saturating_sub(self.limit)).unwrap_or(u32::MAX)
     }
 
+    /// How many there were of late.
+    pub(crate) fn recent(&self) -> u32 {
+        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+    }
+
     /// Whether there were too many, seen from now.
     pub(crate) fn is_exceeded(&mut self, now: Instant) -> bool {
         self.forget(now);

@@ -9,11 +9,11 @@ use super::intensity::spread;
 /// together.
 const JITTER: f64 = 0.1;
 
-/// One that reached its memory's bound within this needs that much from its start, and leaks nothing.
-const NEEDS_IT: Duration = Duration::from_secs(60);
-
-/// The longest that such a worker is left alone.
+/// The longest that a worker is left alone that needs so much memory from its start and leaks nothing.
 const LEFT_ALONE: Duration = Duration::from_secs(300);
+
+/// One that reached its memory's bound within this is taken for such a worker.
+const NEEDS_IT: Duration = Duration::from_secs(600);
 
 /// When workers are replaced. `None`: never for that reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Term {
 /// How many workers in a row were replaced for their memory soon after their start, with this one.
 pub(crate) fn hungry_in_a_row(before: u32, why: Retirement, lived: Duration) -> u32 {
     match why {
-        Retirement::Memory(_) if lived < NEEDS_IT.max(LEFT_ALONE * 2) => before + 1,
+        Retirement::Memory(_) if lived < NEEDS_IT => before + 1,
         _ => 0,
     }
 }

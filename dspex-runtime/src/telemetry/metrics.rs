@@ -56,7 +56,11 @@ fn describe() {
         "Time of calls, queueing and retries included, by outcome"
     );
     describe_histogram!(PYTHON_SECONDS, Unit::Seconds, "Time of calls in the worker, as it timed them");
-    describe_counter!(RETRIES, Unit::Count, "Calls that were run again after the loss of their worker");
+    describe_counter!(
+        RETRIES,
+        Unit::Count,
+        "Calls that were run again, after the loss of their worker or when their model asked for it"
+    );
     describe_histogram!(
         CALLBACK_SECONDS,
         Unit::Seconds,

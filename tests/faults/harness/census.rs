@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -121,6 +122,7 @@ impl Census {
                 leaks.push(format!("{after} {what}, there were {before}"));
             }
         }
+        leaks.extend(directories().map(|left| format!("the directory {left}")));
         Leftovers { orphans: alive(), leaks }
     }
 
@@ -141,6 +143,17 @@ impl Drop for Census {
 fn descriptors() -> usize {
     // The directory itself is open meanwhile.
     fs::read_dir("/proc/self/fd").expect("/proc is there").count()
+}
+
+/// The directories of sockets that this process has among the temporary files.
+fn directories() -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(std::env::temp_dir()).expect("there are temporary files").flatten();
+    let of_this_process = |path: &Path| {
+        let owner = fs::read(path.join("owner.json")).ok()?;
+        let owner: serde_json::Value = serde_json::from_slice(&owner).ok()?;
+        (owner["pid"] == std::process::id()).then(|| path.display().to_string())
+    };
+    entries.filter_map(move |entry| of_this_process(&entry.path()))
 }
 
 fn tasks() -> usize {

@@ -9,7 +9,7 @@ mod tally;
 pub use census::{Census, Leftovers, Process, parent_of};
 pub use dice::Dice;
 pub use line::Line;
-pub use program::{Ask, Parrot, ask, builder, keep, kept, run, run_within};
+pub use program::{Ask, Parrot, ask, builder, builder_on, keep, kept, run, run_within};
 pub use tally::{Outcome, Tally};
 
 use std::time::{Duration, Instant};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dspex::lm::{LanguageModel, LmError, LmRequest, LmResponse};
 use dspex::prelude::*;
-use dspex::{Carrier, DspexBuilder};
+use dspex::{Carrier, DspexBuilder, WorkerLimits};
 use serde_json::{Value, json};
 
 const PROGRAMS: &str = "dspex_fault_programs";
@@ -45,9 +45,16 @@ impl LanguageModel for Parrot {
 
 /// A builder with so many workers and the programs of this suite.
 pub fn builder(workers: usize) -> DspexBuilder {
+    builder_on(Carrier::Framed, workers)
+}
+
+/// The same on a carrier.
+pub fn builder_on(carrier: Carrier, workers: usize) -> DspexBuilder {
     Dspex::builder()
         .workers(workers)
-        .carrier(Carrier::Framed)
+        .carrier(carrier)
+        // So that whoever runs the tests may see how much memory they use.
+        .worker_limits(WorkerLimits::new().debuggable(true))
         .allow_module(PROGRAMS)
         .python_path(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python"))
 }

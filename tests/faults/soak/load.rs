@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use dspex::Error;
 use dspex::lm::{LanguageModel, LmError, LmRequest, LmResponse};
 use dspex::prelude::*;
 use dspex::state::VarSpec;
+use dspex::{Error, WorkerLimits};
 use futures::{StreamExt, future::try_join_all};
 use serde_json::{Value, json};
 
@@ -101,6 +101,8 @@ impl LanguageModel for Parrot {
 pub async fn soak(duration: Duration) -> Result<Soaked> {
     let dspex = Dspex::builder()
         .workers(2)
+        // So that whoever runs it may see how much memory they use.
+        .worker_limits(WorkerLimits::new().debuggable(true))
         .lm(Lm::host(Parrot))
         .allow_module(PROGRAMS)
         .python_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python"))

@@ -340,6 +340,8 @@ impl Supervisor {
 
     fn fork_after(&mut self, index: usize, wait: Duration) {
         let Slot { generation, failures, .. } = self.slots[index].slot;
+        // Workers that were lost after they had been ready count as well.
+        let failures = failures.max(self.slots[index].intensity.recent());
         // To knock at an endpoint costs nothing, and it should be used again soon after it is back.
         let wait = match self.fleet {
             FleetConfig::Endpoints { .. } => wait.min(ENDPOINT_BACKOFF),
