@@ -306,10 +306,12 @@ class Connection:
                 log.exception("State that no call asked for cannot be used")
 
     def _cancel(self, call_id: int, cancel: pb.Cancel) -> None:
+        # The host sends nothing after it, not even the rest of what it had begun to send.
+        unfinished = self._reassembly.refuse(call_id)
         call = self._calls.get(call_id)
         if call is not None:
             call.abort(cancelled(cancel.reason))
-        elif call_id not in self._ended and self._reassembly.refuse(call_id):
+        elif unfinished and call_id not in self._ended:
             # Its Open was still on the way.
             self._refuse(call_id, cancelled(cancel.reason))
 

@@ -91,6 +91,15 @@ class Engine:
         except (RuntimeError, MemoryError) as error:
             return str(error)
 
+    async def do_in_transit(self, argument: Any, host: Any) -> Any:
+        """What the connection holds of messages that are not complete."""
+        reassembly = host._connection._reassembly
+        return {
+            "messages": len(reassembly._partial),
+            "bytes": reassembly._reserved,
+            "refused": len(reassembly._refused),
+        }
+
     async def do_break_the_figures(self, argument: Any, host: Host) -> Any:
         def figures() -> tuple[int, int]:
             raise ValueError("no figures today")
