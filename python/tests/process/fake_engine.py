@@ -38,6 +38,11 @@ def hello(config: WorkerConfig) -> dict[str, Any]:
 
 class Engine:
     def __init__(self, config: WorkerConfig) -> None:
+        match config.settings.get("setup"):
+            case "import":
+                raise ImportError("libcuda.so.1: cannot open shared object file")
+            case "exit":
+                raise SystemExit("no licence")
         self.specs: dict[str, bytes] = {}
         # What happened to the call before, for the test to ask about.
         self.log: list[str] = []
