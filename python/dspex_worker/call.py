@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dspex_worker.host import CallCancelled, HostError
 from dspex_worker.item_window import ItemWindow
 from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.secrets import without_secrets
 from dspex_worker.told import json_of, text_of
 from dspex_worker.tracing import asks_as, enter
 
@@ -285,7 +286,7 @@ class Call:
         except Exception:
             log.exception("the engine cannot describe %s", type(exc).__qualname__)
             cls = type(exc)
-            described = error(pb.Error.KIND_PYTHON, text_of(exc))
+            described = error(pb.Error.KIND_PYTHON, without_secrets(text_of(exc)))
             setattr(described, "class", f"{cls.__module__}.{cls.__qualname__}")
             return described
 

@@ -153,7 +153,7 @@ def _serve(options: argparse.Namespace) -> int:
             admission=Admission(tokens),
             tls=server_tls,
         )
-    except (BindError, TlsError) as exc:
+    except (BindError, TlsError, worker.SetupFailed) as exc:
         print(f"dspex_worker serve: {exc}", file=sys.stderr)
     finally:
         logs.flush()

@@ -34,6 +34,7 @@ from dspex_worker import (
     errors,
     errors_for_models,
     introspect,
+    left_behind,
     observations,
     off_loop,
     tool_calls,
@@ -124,7 +125,18 @@ class Engine:
     # -------------------------------------------------------------------------------------------- calls
 
     async def run(self, open: pb.Open, host: Host) -> pb.Payload:
-        """Runs a call to its end. Never returns, nor raises, while a thread of the call is still running."""
+        """Runs a call to its end. Does not end while a thread of a cancelled call still runs."""
+        try:
+            output = await self._run(open, host)
+        except GeneratorExit:
+            raise  # the loop is gone
+        except BaseException:
+            await left_behind.ended(host)
+            raise
+        await left_behind.ended(host)
+        return output
+
+    async def _run(self, open: pb.Open, host: Host) -> pb.Payload:
         kind = open.WhichOneof("target")
         if kind == "instance":
             return pb.Payload(json=await self._call_instance(open, host))
@@ -344,6 +356,7 @@ def _prepare(config: WorkerConfig) -> None:
     errors_for_models.install()
     observations.install()
     off_loop.install()
+    left_behind.install()
     if config.settings.get("accelerate", True):
         acceleration.install()
 

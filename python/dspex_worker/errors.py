@@ -24,7 +24,7 @@ from dspex_worker.problems import Problem as Problem
 from dspex_worker.problems import ProtocolError as ProtocolError
 from dspex_worker.problems import WorkerError as WorkerError
 from dspex_worker.proto import worker_pb2 as pb
-from dspex_worker.secrets import without_secrets
+from dspex_worker.secrets import HIDDEN, without_secrets
 from dspex_worker.variable_errors import VariableError
 
 MAX_MESSAGE = 16 * 1024
@@ -52,7 +52,8 @@ def _convert(error: BaseException, causes: int) -> pb.Error:
     )
     setattr(result, "class", codec.qualified_name(type(error)))
     if attributes:
-        result.attributes = without_secrets(codec.dumps(attributes).decode("utf-8")).encode("utf-8")
+        told = without_secrets(codec.dumps(attributes).decode("utf-8"))
+        result.attributes = told.encode("utf-8") if told != HIDDEN else b""
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None and cause is not error and causes > 0:
         result.cause.CopyFrom(_convert(cause, causes - 1))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import resource
 import sys
-import threading
 import time
 from collections import deque
 
@@ -56,26 +56,32 @@ class Memory:
     def __init__(self) -> None:
         self._pss = 0
         self._next = 0.0
-        self._measuring: threading.Thread | None = None
 
     def rss(self) -> int:
         """In bytes; where the system does not tell, what it was at most."""
         try:
             with open("/proc/self/statm", "rb") as file:
                 return int(file.read().split()[1]) * resource.getpagesize()
-        except OSError:
+        except (OSError, IndexError, ValueError):
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             return peak if sys.platform == "darwin" else peak * 1024
 
     def pss(self) -> int:
         """In bytes, as it was some seconds ago; 0 where the system does not tell."""
-        if time.monotonic() >= self._next and (self._measuring is None or not self._measuring.is_alive()):
-            if self._next == 0.0:
+        now = time.monotonic()
+        if now >= self._next:
+            first = self._next == 0.0
+            # Whatever becomes of this measurement, the next one comes later.
+            self._next = now + _PSS_EVERY_S
+            if first:
                 self._measure()
             else:
-                # Beside the event loop: the kernel's walk does not hold the interpreter.
-                self._measuring = threading.Thread(target=self._measure, name="dspex-pss", daemon=True)
-                self._measuring.start()
+                try:
+                    # Beside the event loop: the kernel's walk does not hold the interpreter. Not by
+                    # `threading.Thread`, which waits for its thread to begin: out of memory, one never does.
+                    _thread.start_new_thread(self._measure, ())
+                except (RuntimeError, MemoryError):
+                    pass  # no thread or no memory left: the figure stays as it is
         return self._pss
 
     def _measure(self) -> None:
@@ -84,7 +90,9 @@ class Memory:
             with open("/proc/self/smaps_rollup", "rb") as file:
                 sizes = {line.split()[0]: int(line.split()[1]) for line in file if line.endswith(b" kB\n")}
             self._pss = sizes.get(b"Pss:", 0) * 1024
-        except OSError:
+        except (FileNotFoundError, PermissionError):
             self._pss = 0
+        except Exception:
+            pass  # no descriptor or no memory left
         took = time.monotonic() - started
         self._next = time.monotonic() + max(_PSS_EVERY_S, took * _PSS_SHARE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from dspex_worker.proto import worker_pb2 as pb
@@ -10,6 +11,10 @@ from dspex_worker.proto import worker_pb2 as pb
 FRAGMENT_BYTES = 256 * 1024
 # The largest encoded `Up` or `Down` on a carrier: a piece and what surrounds it.
 MAX_FRAME_BYTES = FRAGMENT_BYTES + 1024
+
+# Of so many calls the rest of a refused message is told from a new message: those heard of last. A peer that
+# was told of a refusal sends none at all as a rule, and has few large messages on their way at once.
+_REMEMBERED_REFUSALS = 1024
 
 
 class ProtocolViolation(Exception):
@@ -57,8 +62,6 @@ class _Partial:
     total: int
     received: int = 0
     parts: list[bytes] = field(default_factory=list)
-    # The rest is thrown away as it comes.
-    refused: bool = False
 
 
 class Reassembly:
@@ -68,6 +71,8 @@ class Reassembly:
         self._message_limit = message_limit
         self._connection_limit = connection_limit
         self._partial: dict[int, _Partial] = {}
+        # Calls with a message whose rest is thrown away as it comes, if it comes: it may never.
+        self._refused: OrderedDict[int, None] = OrderedDict()
         self._reserved = 0
 
     def feed(self, call: int, fragment: pb.Fragment) -> bytes | None:
@@ -78,11 +83,13 @@ class Reassembly:
         data = fragment.data
         partial = self._partial.get(call)
         if partial is None:
+            if call in self._refused and not fragment.total:
+                if fragment.last:
+                    del self._refused[call]
+                else:
+                    self._refused.move_to_end(call)
+                return None
             partial = self._begin(call, fragment)
-        if partial.refused:
-            if fragment.last:
-                del self._partial[call]
-            return None
         partial.received += len(data)
         if partial.received > partial.total:
             raise ProtocolViolation(
@@ -101,29 +108,32 @@ class Reassembly:
         return b"".join(partial.parts)
 
     def refuse(self, call: int) -> bool:
-        """Frees what was received of a call's message and ignores its rest. False: there was none."""
-        partial = self._partial.get(call)
+        """Forgets what was received of a call's message and ignores its rest. False: there was none."""
+        partial = self._partial.pop(call, None)
         if partial is None:
             return False
-        if not partial.refused:
-            partial.refused = True
-            partial.parts.clear()
-            self._reserved -= partial.total
+        self._reserved -= partial.total
+        self._ignore_rest(call)
         return True
+
+    def _ignore_rest(self, call: int) -> None:
+        self._refused[call] = None
+        self._refused.move_to_end(call)
+        if len(self._refused) > _REMEMBERED_REFUSALS:
+            self._refused.popitem(last=False)
 
     def _begin(self, call: int, fragment: pb.Fragment) -> _Partial:
         total = fragment.total
         if total == 0:
             raise ProtocolViolation(f"the first fragment of call {call} does not announce a total")
-        partial = _Partial(total)
+        self._refused.pop(call, None)
         free = self._connection_limit - self._reserved
         if total > self._message_limit or total > free:
-            partial.refused = True
             if not fragment.last:
-                self._partial[call] = partial
+                self._ignore_rest(call)
             if total > self._message_limit:
                 raise TooLarge(total, self._message_limit, "the worker's limit for one message")
             raise TooLarge(total, free, "what the connection has left for messages in transit")
-        self._partial[call] = partial
+        partial = self._partial[call] = _Partial(total)
         self._reserved += total
         return partial

@@ -23,9 +23,21 @@ class LineFormatter(logging.Formatter):
         super().__init__("%(levelname).1s %(name)s%(dspex_call)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        record.dspex_call = _of_call()
-        line = without_secrets(super().format(record))
-        return line.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+        try:
+            record.dspex_call = _of_call()
+            line = super().format(record)
+        except Exception as error:
+            # Not what it would have said: nothing of that could be scrubbed.
+            why = f"no text: {type(error).__name__}, from {record.module}, line {record.lineno}"
+            line = f"{record.levelname:.1} {record.name}: ({why})"
+        return without_secrets(line).replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes lines, or nothing."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Does not print the record, as `logging` does, which would show what the formatter hides."""
 
 
 def _of_call() -> str:
@@ -43,7 +55,7 @@ def _of_call() -> str:
 
 def configure(level: str) -> None:
     """Sends all log records and warnings of this process to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Lines(sys.stderr)
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)

@@ -146,18 +146,21 @@ class Servicer:
             self._finish_drain()
 
     def stats(self) -> pb.Stats:
-        busy, instances = self.engine.figures()
-        return pb.Stats(
+        """How the worker is; where a figure cannot be had, what the host cannot do without."""
+        stats = pb.Stats(
             in_flight=self.in_flight,
             calls=self.calls,
-            rss_bytes=self._memory.rss(),
-            pss_bytes=self._memory.pss(),
-            loop_lag_us=self._lag.microseconds(),
-            sync_threads_busy=busy,
             sync_threads=self.config.sync_threads,
-            instances=instances,
             draining=self.draining,
         )
+        try:
+            stats.sync_threads_busy, stats.instances = self.engine.figures()
+            stats.rss_bytes = self._memory.rss()
+            stats.pss_bytes = self._memory.pss()
+            stats.loop_lag_us = self._lag.microseconds()
+        except Exception:
+            log.exception("not all figures of this worker can be had")
+        return stats
 
     def _finish_drain(self) -> None:
         waiting, self._awaiting_drain = self._awaiting_drain, []
@@ -265,11 +268,7 @@ class Connection:
         elif kind == "cancel":
             self._cancel(up.call, up.cancel)
         elif kind == "ping":
-            self._watch()
-            self.send(
-                0,
-                pb.Down(pong=pb.Pong(nonce=up.ping.nonce, stats=self._servicer.stats())).SerializeToString(),
-            )
+            self._ping(up.ping.nonce)
         elif kind == "drain":
             log.info("the host %s asks for a drain", self.host)
             self._servicer.drain(self)
@@ -307,10 +306,12 @@ class Connection:
                 log.exception("State that no call asked for cannot be used")
 
     def _cancel(self, call_id: int, cancel: pb.Cancel) -> None:
+        # The host sends nothing after it, not even the rest of what it had begun to send.
+        unfinished = self._reassembly.refuse(call_id)
         call = self._calls.get(call_id)
         if call is not None:
             call.abort(cancelled(cancel.reason))
-        elif call_id not in self._ended and self._reassembly.refuse(call_id):
+        elif unfinished and call_id not in self._ended:
             # Its Open was still on the way.
             self._refuse(call_id, cancelled(cancel.reason))
 
@@ -333,6 +334,15 @@ class Connection:
                 f"fragments of call {call_id} hold a message that is not one of that call"
             )
         self._dispatch(up)
+
+    def _ping(self, nonce: int) -> None:
+        """Answers; or does not, which costs less than the connection with all its calls."""
+        try:
+            self._watch()
+            pong = pb.Pong(nonce=nonce, stats=self._servicer.stats())
+            self.send(0, pb.Down(pong=pong).SerializeToString())
+        except Exception:
+            log.exception("a ping of the host %s cannot be answered", self.host)
 
     def _watch(self) -> None:
         if self._single_call and not self._watching:

@@ -37,6 +37,10 @@ EXIT_PROTOCOL = 4
 _LAST_WORDS_S = 0.1
 
 
+class SetupFailed(Exception):
+    """DSPy, or what the worker needs of the user's modules, cannot be set up: no worker can serve."""
+
+
 class EngineModule(Protocol):
     """`dspex_worker.engine`, which imports DSPy: only on demand."""
 
@@ -49,6 +53,13 @@ class EngineModule(Protocol):
 
 def _engine() -> EngineModule:
     return cast(EngineModule, importlib.import_module("dspex_worker.engine"))
+
+
+def _make_engine(config: WorkerConfig) -> Engine:
+    try:
+        return _engine().Engine(config)
+    except (Exception, SystemExit) as exc:
+        raise SetupFailed(f"{type(exc).__name__}: {exc}") from exc
 
 
 def prepare(config: WorkerConfig) -> dict[str, Any]:
@@ -83,7 +94,10 @@ def preload(carrier: str) -> None:
 
 
 def serve_framed(config: WorkerConfig, facts: Mapping[str, Any], sock: socket.socket) -> int:
-    """Serves the host at the other end of `sock` until it hangs up or drains us; returns the exit code."""
+    """Serves the host at the other end of `sock` until it hangs up or drains us; returns the exit code.
+
+    Raises `SetupFailed`.
+    """
     return _run(_framed(config, facts, sock))
 
 
@@ -101,7 +115,7 @@ def serve_grpc(
 
     `announce` is given the bound address. `admission`: the hosts that are served; without it the one that has
     the configuration's token. A SIGTERM lets running calls end for `grace_s` seconds, a second
-    one cancels them.
+    one cancels them. Raises `SetupFailed`.
     """
     return _run(_grpc(config, facts, listen, announce, grace_s, admission, tls))
 
@@ -115,7 +129,7 @@ def reseed() -> None:
 
 
 async def _framed(config: WorkerConfig, facts: Mapping[str, Any], sock: socket.socket) -> int:
-    servicer = Servicer(config, _engine().Engine(config), facts)
+    servicer = Servicer(config, _make_engine(config), facts)
     carrier = FramedCarrier(servicer)
     await servicer.loop.create_unix_connection(lambda: carrier, sock=sock)
     either: set[asyncio.Future[Any]] = {carrier.closed, servicer.drained}
@@ -141,7 +155,7 @@ async def _grpc(
     # Imported here: a framed worker has no use for the 20 MB.
     from dspex_worker.carrier.grpc_carrier import GrpcCarrier
 
-    servicer = Servicer(config, _engine().Engine(config), facts)
+    servicer = Servicer(config, _make_engine(config), facts)
     carrier = GrpcCarrier(servicer, admission, tls)
     address = await carrier.start(listen)
     terminated = asyncio.Event()

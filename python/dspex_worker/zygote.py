@@ -221,6 +221,11 @@ class Zygote:
                 code = worker.serve_framed(config, self._facts, socket.socket(fileno=sockets[0]))
             else:
                 code = worker.serve_grpc(config, self._facts, listen)
+        except worker.SetupFailed as exc:
+            code = worker.EXIT_INIT
+            log.error("the worker cannot set up DSPy", exc_info=True)
+            # The host tells the last line of a worker that ends with this code.
+            log.critical("cannot start: %s", exc)
         except BaseException:
             log.critical("the worker ends", exc_info=True)
         finally:

@@ -148,9 +148,8 @@ class FramedCarrier(asyncio.Protocol):
             waiting = large[call] = deque()
             self._queue_large(waiting, call, message)
         else:
-            batch = self._batch
-            batch.append(_length.pack(length))
-            batch.append(message)
+            # Both or, out of memory, neither: a length without its message would be the end of the stream.
+            self._batch += (_length.pack(length), message)
         if not self._flush_scheduled:
             self._schedule_flush()
         if last and not self._spin_until:
@@ -195,8 +194,8 @@ class FramedCarrier(asyncio.Protocol):
         waiting.append(Outgoing(call, message))
 
     def _schedule_flush(self) -> None:
-        self._flush_scheduled = True
         self._loop.call_soon(self._flush)
+        self._flush_scheduled = True
 
     def _flush(self) -> None:
         self._flush_scheduled = False

@@ -11,13 +11,15 @@ import json
 import logging
 import os
 import re
+import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from dspex_worker import tracing
+from dspex_worker import figures, limits, tracing
 from dspex_worker.config import WorkerConfig
 from dspex_worker.host import CallCancelled, Host, HostError
 from dspex_worker.proto import worker_pb2 as pb
@@ -27,8 +29,6 @@ def warm(config: WorkerConfig) -> None:
     if config.settings.get("print"):
         print("printed while warming")
     if config.settings.get("thread"):
-        import threading
-
         threading.Thread(target=time.sleep, args=(60,), name="left-behind", daemon=True).start()
 
 
@@ -38,6 +38,11 @@ def hello(config: WorkerConfig) -> dict[str, Any]:
 
 class Engine:
     def __init__(self, config: WorkerConfig) -> None:
+        match config.settings.get("setup"):
+            case "import":
+                raise ImportError("libcuda.so.1: cannot open shared object file")
+            case "exit":
+                raise SystemExit("no licence")
         self.specs: dict[str, bytes] = {}
         # What happened to the call before, for the test to ask about.
         self.log: list[str] = []
@@ -79,6 +84,32 @@ class Engine:
 
     async def do_block_the_loop(self, argument: Any, host: Host) -> Any:
         time.sleep(argument)  # noqa: ASYNC251
+
+    async def do_leave_no_room_for_threads(self, argument: Any, host: Host) -> Any:
+        """From now on every thread fails to start, and figures are wanted at once."""
+        figures._PSS_EVERY_S = figures._PSS_SHARE = 0  # type: ignore[assignment]
+        room = limits._data_bytes() + 8 * 1024 * 1024
+        resource.setrlimit(resource.RLIMIT_DATA, (room, room))
+        threading.stack_size(64 * 1024 * 1024)
+        try:
+            threading.Thread(target=int).start()
+        except (RuntimeError, MemoryError) as error:
+            return str(error)
+
+    async def do_in_transit(self, argument: Any, host: Any) -> Any:
+        """What the connection holds of messages that are not complete."""
+        reassembly = host._connection._reassembly
+        return {
+            "messages": len(reassembly._partial),
+            "bytes": reassembly._reserved,
+            "refused": len(reassembly._refused),
+        }
+
+    async def do_break_the_figures(self, argument: Any, host: Host) -> Any:
+        def figures() -> tuple[int, int]:
+            raise ValueError("no figures today")
+
+        self.figures = figures  # type: ignore[method-assign]
 
     async def do_log(self, argument: Any, host: Host) -> Any:
         return self.log

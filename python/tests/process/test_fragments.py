@@ -83,6 +83,26 @@ def test_refusing_a_message_in_transit_frees_its_place() -> None:
     assert reassembly.feed(1, fragment(b"1" * 9, last=True)) is None
 
 
+def test_refusals_without_a_rest_take_bounded_memory_and_forget_none_whose_rest_comes() -> None:
+    reassembly = Reassembly(10, 10)
+    reassembly.feed(1, fragment(b"1", total=10))
+    assert reassembly.refuse(1)
+    assert not reassembly.refuse(1)
+    for call in range(2, 10_000):
+        if call % 2:
+            reassembly.feed(call, fragment(b"1", total=10))
+            reassembly.refuse(call)
+        else:
+            with pytest.raises(TooLarge):
+                reassembly.feed(call, fragment(b"1", total=11))
+        if call % 1000 == 0:
+            assert reassembly.feed(1, fragment(b"1")) is None
+    assert len(reassembly._refused) <= 1024
+    assert not reassembly._partial
+    assert reassembly.feed(1, fragment(b"1", last=True)) is None
+    assert reassembly.feed(1, fragment(b"1" * 10, last=True, total=10)) == b"1" * 10
+
+
 @pytest.mark.parametrize(
     ("sequence", "told"),
     [

@@ -104,6 +104,49 @@ async def test_messages_in_transit_are_bounded_for_the_whole_connection(connect:
     await one(client)
 
 
+async def test_calls_that_are_cancelled_in_the_middle_of_a_message_leave_nothing(connect: Connect) -> None:
+    client = await framed(connect)
+    started = [await client.start() for _ in range(3000)]
+    for one_of_many in started:
+        await one_of_many.fragment(bytes(1000), False, MIB)
+        await one_of_many.cancel()
+        assert (await one_of_many.failed()).kind == pb.Error.KIND_CANCELLED
+    held = await (await call(client, "in_transit")).done()
+    assert (held["messages"], held["bytes"]) == (0, 0)
+    assert held["refused"] <= 1024
+    # What was on its way nevertheless is no new message.
+    for late in started[-1000:]:
+        await late.fragment(bytes(1000), False)
+        await late.fragment(bytes(1000), True)
+    left = await (await call(client, "in_transit")).done()
+    assert left["refused"] == held["refused"] - 1000
+
+
+async def test_replies_that_a_cancelled_call_got_in_part_leave_nothing(connect: Connect) -> None:
+    client = await framed(connect)
+    for _ in range(20):
+        running = await call(client, "callback", ["tool"])
+        await running.expect("callback")
+        await running.fragment(bytes(1000), False, MIB)
+        await running.cancel()
+        assert (await running.failed()).kind == pb.Error.KIND_CANCELLED
+    held = await (await call(client, "in_transit")).done()
+    assert (held["messages"], held["bytes"]) == (0, 0)
+
+
+async def test_a_cancel_that_crosses_the_calls_end_drops_what_the_host_had_begun_to_send(
+    connect: Connect,
+) -> None:
+    client = await framed(connect)
+    for number in range(20):
+        ended = await call(client, "echo", number)
+        assert await ended.done() == number
+        await ended.fragment(bytes(1000), False, LIMIT)
+        await ended.cancel()
+    held = await (await call(client, "in_transit")).done()
+    assert (held["messages"], held["bytes"]) == (0, 0)
+
+
 async def test_open_with_an_id_that_was_used_ends_the_connection(connect: Connect) -> None:
     client = await framed(connect)
     started = await call(client, "echo", 1)

@@ -163,3 +163,23 @@ async def test_eight_workers_share_the_memory_of_the_zygote(zygote: ZygoteHost, 
     for client, worker in connected:
         await client.close()
         worker.release()
+
+
+def test_a_worker_in_which_dspy_does_not_import_after_the_fork_exits_with_3(tmp_path: Path) -> None:
+    (tmp_path / "fickle.py").write_text(
+        "import os, sys\n"
+        "def lose():\n"
+        "    del sys.modules['dspex_worker.engine']\n"
+        "    for name in [name for name in sys.modules if name.split('.')[0] == 'dspy']:\n"
+        "        sys.modules[name] = None\n"
+        "os.register_at_fork(after_in_child=lose)\n"
+    )
+    host = ZygoteHost({"modules": ["fickle"], "python_path": [str(tmp_path)]}, script=REAL)
+    try:
+        host.ready()
+        worker = host.fork("w0")
+        assert host.exited(worker) == (3, None)
+        last = worker.stderr_to_the_end().splitlines()[-1]
+    finally:
+        host.close()
+    assert last.startswith("C dspex_worker.zygote: cannot start: ModuleNotFoundError: import of dspy")

@@ -162,6 +162,41 @@ async def test_the_end_of_a_worker_is_reported_with_code_or_signal(
     assert await asyncio.to_thread(zygote.exited, worker) == expected
 
 
+@pytest.mark.parametrize("carrier", ["framed", "grpc"])
+@pytest.mark.parametrize(
+    ("setup", "told"),
+    [
+        ("import", "cannot start: ImportError: libcuda.so.1: cannot open shared object file"),
+        ("exit", "cannot start: SystemExit: no licence"),
+    ],
+)
+def test_a_forked_worker_that_cannot_be_set_up_exits_with_3_and_says_why_last(
+    started: list[ZygoteHost], tmp_path: Path, carrier: str, setup: str, told: str
+) -> None:
+    host = ZygoteHost({"settings": {"setup": setup}}, carrier)
+    started.append(host)
+    host.ready()
+    worker = host.fork("w0", 1, f"unix:{tmp_path}/w0" if carrier == "grpc" else None)
+    assert host.exited(worker) == (3, None)
+    first, last = worker.stderr_to_the_end().splitlines()
+    assert first.startswith("E dspex_worker.zygote: the worker cannot set up DSPy\\nTraceback")
+    assert last == f"C dspex_worker.zygote: {told}"
+    # The zygote is none the worse for it.
+    host.send({"op": "ping"})
+    assert host.receive("pong")
+
+
+def test_a_forked_worker_that_ends_otherwise_before_it_serves_does_not_exit_with_3(
+    started: list[ZygoteHost], tmp_path: Path
+) -> None:
+    host = ZygoteHost(carrier="grpc")
+    started.append(host)
+    host.ready()
+    worker = host.fork("w0", 1, f"unix:{tmp_path}/no/such/directory")
+    assert host.exited(worker) == (1, None)
+    assert "cannot listen on" in worker.stderr_to_the_end()
+
+
 async def test_the_host_can_signal_a_worker(connect: Connect) -> None:
     client, worker, zygote = await connect("framed")
     await client.hello()

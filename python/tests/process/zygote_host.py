@@ -34,6 +34,13 @@ class WorkerProcess:
         """Reads the worker's stderr until it holds `text`."""
         return read_until(self._stderr, text)
 
+    def stderr_to_the_end(self) -> str:
+        """Reads what a worker that ended has left on its stderr."""
+        data = b""
+        while chunk := os.read(self._stderr, 65536):
+            data += chunk
+        return data.decode()
+
     def release(self) -> None:
         """Lets go of it: the worker dies by its lifeline."""
         if self.socket is not None:
