@@ -174,15 +174,15 @@ impl Run<'_> {
             tests.args(["-E", &format!("not binary({SHARED}) and not binary({FAULTS})")]);
             let mut shared = over_all(&["test"]);
             shared.args(["--test", SHARED]);
-            let mut faults = over_all(&["test"]);
-            faults.args(["--test", FAULTS]);
+            let mut faults = over_all(&["nextest", "run", "--no-tests", none]);
+            // One after the other, and what they say is shown.
+            faults.args(["-E", &format!("binary({FAULTS})"), "--no-capture"]);
             let mut doc = over_all(&["test"]);
             doc.arg("--doc");
-            faults.args(["--", "--nocapture", "--test-threads", "1"]).args(self.filter);
             vec![
                 ("nextest", filter(tests)),
                 ("PostgreSQL", filter(shared)),
-                ("faults", faults),
+                ("faults", filter(faults)),
                 ("doc tests", filter(doc)),
             ]
         } else {
