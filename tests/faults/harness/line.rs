@@ -32,7 +32,7 @@ impl Line {
 
     /// Prints it, and fails the test unless everything is accounted for.
     pub fn check(self) {
-        println!("{self}");
+        println!("\n{self}");
         let Self { tally, leftovers, .. } = &self;
         assert!(tally.lost.is_empty(), "lost: {:?}", tally.lost);
         assert!(tally.unexplained.is_empty(), "unexplained: {:#?}", tally.unexplained);
