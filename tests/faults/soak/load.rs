@@ -38,8 +38,6 @@ pub struct Sample {
     /// Resident in the workers together. What they share with the zygote counts in each of them, so that a page's becoming a worker's
     /// own, which happens to ever more of them for a while, is no growth.
     pub workers: f64,
-    /// The same, with what is shared in parts (Pss).
-    pub in_parts: f64,
 }
 
 impl Soaked {
@@ -139,11 +137,9 @@ pub async fn soak(duration: Duration) -> Result<Soaked> {
         }
         if begun.elapsed() >= warm_up {
             let calls = shared.calls.load(Ordering::Relaxed);
-            let of_workers = |what: &str| {
-                dspex.worker_pids().into_iter().map(|pid| megabytes(pid, what)).sum::<Result<f64>>()
-            };
-            let host = megabytes(std::process::id(), "Rss:")?;
-            samples.push(Sample { calls, host, workers: of_workers("Rss:")?, in_parts: of_workers("Pss:")? });
+            let host = megabytes(std::process::id())?;
+            let workers = dspex.worker_pids().into_iter().map(megabytes).sum::<Result<f64>>()?;
+            samples.push(Sample { calls, host, workers });
         }
     };
     let mut calls = BTreeMap::new();
@@ -249,10 +245,10 @@ async fn one(number: usize, dspex: &Dspex, shared: &Shared) -> Result<&'static s
     })
 }
 
-/// How much memory a process has, by the line of its `smaps_rollup` that begins so.
-fn megabytes(pid: u32, what: &str) -> Result<f64> {
+/// How much memory of a process is resident.
+fn megabytes(pid: u32) -> Result<f64> {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = rollup.lines().find_map(|line| line.strip_prefix(what));
-    let line = line.with_context(|| format!("smaps_rollup has no {what}"))?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:"));
+    let line = line.context("smaps_rollup has no Rss")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0 / 1e6)
 }

@@ -12,10 +12,8 @@ async fn minutes_of_mixed_load_leave_memory_as_it_was() {
     let soaked = load::soak(Duration::from_secs(135)).await.unwrap();
     let leftovers = census.end().await;
     for sample in &soaked.samples {
-        let load::Sample { calls, host, workers, in_parts } = sample;
-        println!(
-            "  {calls:>7} calls: host {host:.1} MB, workers {workers:.1} MB (shared in parts: {in_parts:.1})"
-        );
+        let load::Sample { calls, host, workers } = sample;
+        println!("  {calls:>7} calls: host {host:.1} MB, workers {workers:.1} MB");
     }
     let (growth, host) = (soaked.growth(), soaked.host_growth());
     let note = format!("growth_mb_per_10k_calls={growth:.2} host={host:.2} calls={:?}", soaked.calls);
