@@ -55,7 +55,6 @@ pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
 pub(crate) use heartbeat::Heartbeat;
 pub use limits::WorkerLimits;
 pub(crate) use optimizers::InUse;
-pub use pools::PoolInfo;
 pub(crate) use pools::Pools;
 pub use scheduler::Load;
 pub(crate) use scheduler::Published;
