@@ -11,6 +11,7 @@ mod api;
 mod bridge;
 mod error;
 mod functions;
+mod jitter;
 pub mod lm;
 mod panics;
 pub mod pool;

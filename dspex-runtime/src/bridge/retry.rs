@@ -1,6 +1,5 @@
 //! When a call is tried again, and after how long: a decision without clocks.
 
-use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 /// The pause before the second try, and the longest one.
@@ -74,13 +73,6 @@ fn jittered(nth: u32, random: f64) -> Duration {
     pause.mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0))
 }
 
-/// From 0 to 1; good enough to spread calls by.
-pub(crate) fn random() -> f64 {
-    // The standard library's keys differ for each.
-    let bits = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    (bits >> 11) as f64 / (1_u64 << 53) as f64
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -106,16 +98,6 @@ mod tests {
         let pause = Tries::new(true, 1).again(Missed::Later(wait), LONG, 0.5).unwrap();
         assert!(pause >= wait && pause < wait + Duration::from_secs(1), "{pause:?}");
         assert_eq!(Tries::new(true, 1).again(Missed::Later(wait), Duration::from_secs(6), 0.5), None);
-    }
-
-    #[test]
-    fn chance_is_spread_over_all_of_its_range() {
-        let values: Vec<f64> = (0..1_000).map(|_| random()).collect();
-        assert!(values.iter().all(|value| (0.0..1.0).contains(value)));
-        for tenth in 0..10 {
-            let low = f64::from(tenth) / 10.0;
-            assert!(values.iter().any(|value| (low..low + 0.1).contains(value)), "none from {low}");
-        }
     }
 
     proptest! {

@@ -45,22 +45,8 @@ impl Intensity {
     }
 }
 
-/// Spreads a value by so much to both sides; `random` is from 0 to 1.
-pub(crate) fn spread(value: f64, by: f64, random: f64) -> f64 {
-    value * (1.0 + by * (2.0 * random - 1.0))
-}
-
-/// A number from 0 to 1. For jitter only: nothing secret hangs on it.
-pub(crate) fn random() -> f64 {
-    use std::hash::{BuildHasher, Hasher};
-    let bits = std::hash::RandomState::new().build_hasher().finish() >> 11;
-    bits as f64 / (1u64 << 53) as f64
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -73,20 +59,5 @@ mod tests {
         assert!(intensity.is_exceeded(begun + minute));
         assert!(!intensity.is_exceeded(begun + minute + Duration::from_secs(3)));
         assert_eq!(intensity.count(begun + minute * 3), 0);
-    }
-
-    proptest! {
-        #[test]
-        fn jitter_stays_within_its_bounds(value in 1.0..1e9, random in 0.0..1.0) {
-            let spread = spread(value, 0.2, random);
-            prop_assert!(spread >= value * 0.799 && spread <= value * 1.201);
-        }
-    }
-
-    #[test]
-    fn random_numbers_differ_and_are_from_zero_to_one() {
-        let numbers: Vec<f64> = (0..100).map(|_| random()).collect();
-        assert!(numbers.iter().all(|number| (0.0..1.0).contains(number)));
-        assert!(numbers.windows(2).any(|pair| pair[0] != pair[1]));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::events::Retirement;
-use super::intensity::spread;
+use crate::jitter::spread;
 
 /// By how much each worker's own bounds differ from the ones that were set, so that workers that started together do not end
 /// together.

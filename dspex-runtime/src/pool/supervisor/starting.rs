@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::process::Process;
 use super::{Event, Supervisor, worker_name};
+use crate::jitter::random;
 use crate::pool::config::FleetConfig;
 use crate::pool::endpoint::Endpoint;
 use crate::pool::error::PoolError;
 use crate::pool::events::{PoolChange, WorkerEnd, WorkerId};
-use crate::pool::intensity::random;
 use crate::pool::owned_dir::OwnedDir;
 use crate::pool::slot::SlotEvent;
 use crate::pool::transport::{Link, LinkError, LinkLimits, framed, grpc};

@@ -99,7 +99,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// Opens the call's stream with its first message.
-    pub(crate) fn open(&self, message: Up, calls: Arc<CallTable>, limits: LinkLimits) {
+    pub(super) fn open(&self, message: Up, calls: Arc<CallTable>, limits: LinkLimits) {
         let call = message.call;
         let (sender, mut receiver) = mpsc::unbounded_channel::<Queued>();
         lock(&self.streams).insert(call, sender);
