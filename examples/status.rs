@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use dspex::PoolChange;
 use dspex::prelude::*;
 use dspex::testing::StandInLm;
@@ -40,7 +41,7 @@ async fn main() -> anyhow::Result<()> {
     println!("/ready says: {}\n", get(address, "/ready").await?);
 
     // A worker dies, as by a fault in a C library. Calls go on, and it is replaced.
-    let pid = dspex.worker_pids()[0];
+    let pid = dspex.status().await.pools[0].workers[0].pid.context("the worker runs here")?;
     tokio::process::Command::new("kill").args(["-SEGV", &pid.to_string()]).status().await?;
     let replaced = async {
         // How a worker ended is known a little after its successor has started.
@@ -61,7 +62,7 @@ async fn main() -> anyhow::Result<()> {
     tokio::time::timeout(Duration::from_secs(20), replaced).await?;
     dspex.predict("question -> answer", &question).await?;
     println!("\n{}", dspex.status().await);
-    println!("a probe: {:?}", dspex.probe(Duration::from_secs(5)).await.status);
+    println!("a probe: {:?}", dspex.probe(Duration::from_secs(5)).await.verdict);
 
     if given.is_some() {
         tokio::signal::ctrl_c().await?;
@@ -77,7 +78,7 @@ async fn answer(dspex: &Dspex, path: &str) -> (&'static str, String) {
     let verdict = |ok: bool| if ok { "200 OK" } else { "503 Service Unavailable" };
     match path {
         "/live" => (verdict(health.live), "live\n".to_owned()),
-        "/ready" => (verdict(health.ready), format!("{:?}\n", health.status)),
+        "/ready" => (verdict(health.ready), format!("{:?}\n", health.verdict)),
         "/status" => {
             let status = dspex.status().await;
             (verdict(true), serde_json::to_string_pretty(&status).unwrap_or_default())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{eventually, program};
+use common::{eventually, program, worker_pids};
 use dspex::lm::{LmResponse, lm_fn};
 use dspex::prelude::*;
 use dspex::{Carrier, DspexBuilder};
@@ -95,7 +95,7 @@ async fn a_token_ends_running_and_waiting_calls_and_those_that_come_later() {
 }
 
 async fn interrupted(dspex: &Dspex, class: &str, working: impl Fn() -> bool) -> Duration {
-    let before = dspex.worker_pids();
+    let before = worker_pids(dspex);
     let spec = InstanceSpec::new(format!("{OWN}.{class}"));
     let dspy = dspex.dspy();
     let instance = dspy.create_instance(spec).await.unwrap();
@@ -108,7 +108,7 @@ async fn interrupted(dspex: &Dspex, class: &str, working: impl Fn() -> bool) -> 
     eventually("its thread has ended", || dspex.load().in_flight == 0).await;
     let took = started.elapsed();
     common::assert_serves(dspex).await;
-    assert_eq!(dspex.worker_pids(), before, "no worker was lost for it");
+    assert_eq!(worker_pids(dspex), before, "no worker was lost for it");
     took
 }
 
@@ -132,13 +132,13 @@ async fn synchronous_programs_that_swallow_every_exception_are_interrupted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deadline_interrupts_a_synchronous_program() {
     let dspex = builder(Carrier::Framed).start().await.unwrap();
-    let before = dspex.worker_pids();
+    let before = worker_pids(&dspex);
     let instance = dspex.dspy().create_instance(InstanceSpec::new(format!("{OWN}.Busy"))).await.unwrap();
     let dspy = dspex.dspy().deadline(Duration::from_millis(300));
     let error = dspy.execute(&instance, &json!({"question": "?"})).await.unwrap_err();
     assert!(matches!(error, Error::DeadlineExceeded { .. }), "{error}");
     eventually("its thread has ended", || dspex.load().in_flight == 0).await;
-    assert_eq!(dspex.worker_pids(), before);
+    assert_eq!(worker_pids(&dspex), before);
 }
 
 /// The resident memory of this process, in KiB.
@@ -176,7 +176,7 @@ async fn storm(dspex: &Dspex, calls: usize) {
 async fn ten_thousand_dropped_calls_leave_nothing_behind() {
     let dspex = builder(Carrier::Framed).workers(2).start().await.unwrap();
     eventually("both workers are ready", || dspex.load().ready_workers == 2).await;
-    let pids = dspex.worker_pids();
+    let pids = worker_pids(&dspex);
     storm(&dspex, 2_000).await;
     let metrics = tokio::runtime::Handle::current().metrics();
     let (tasks, memory) = (metrics.num_alive_tasks(), resident());
@@ -187,6 +187,6 @@ async fn ten_thousand_dropped_calls_leave_nothing_behind() {
     let grown = resident().saturating_sub(memory);
     println!("10,000 dropped calls in {took:.1?}: {grown} KiB more memory, no task more");
     assert!(grown < 16 * 1024, "{grown} KiB");
-    assert_eq!(dspex.worker_pids(), pids, "no worker was lost for them");
+    assert_eq!(worker_pids(&dspex), pids, "no worker was lost for them");
     common::assert_serves(&dspex).await;
 }

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{builder, eventually, is_alive, kill, parent_of, program};
+use common::{builder, eventually, is_alive, kill, parent_of, program, worker_pids};
 use serde_json::json;
 
 const ROLE: &str = "DSPEX_TEST_HOST";
@@ -24,13 +24,13 @@ async fn the_host() {
         return;
     };
     let dspex = builder(dspex::Carrier::Framed).workers(3).start().await.unwrap();
-    eventually("three workers are ready", || dspex.worker_pids().len() == 3).await;
+    eventually("three workers are ready", || worker_pids(&dspex).len() == 3).await;
     let stuck = tokio::spawn({
         let dspy = dspex.dspy();
         async move { dspy.call(&program("hold_the_gil"), &json!([]), &json!({})).await }
     });
     eventually("one of them is stuck", || dspex.load().in_flight == 1).await;
-    let mut pids = dspex.worker_pids();
+    let mut pids = worker_pids(&dspex);
     pids.push(parent_of(pids[0]));
     println!("PIDS {}", pids.iter().map(u32::to_string).collect::<Vec<_>>().join(" "));
     match ending.as_str() {
@@ -84,14 +84,14 @@ async fn a_host_that_aborts_or_exits_in_the_middle_leaves_no_process_behind() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_survive_the_loss_of_the_zygote_and_a_new_one_replaces_it() {
     let dspex = builder(dspex::Carrier::Framed).workers(2).start().await.unwrap();
-    eventually("both workers are ready", || dspex.worker_pids().len() == 2).await;
-    let before = dspex.worker_pids();
+    eventually("both workers are ready", || worker_pids(&dspex).len() == 2).await;
+    let before = worker_pids(&dspex);
     kill(parent_of(before[0]), "KILL");
     common::assert_serves(&dspex).await;
-    assert_eq!(dspex.worker_pids(), before, "the workers went on");
+    assert_eq!(worker_pids(&dspex), before, "the workers went on");
     // With a worker lost as well, only a new zygote can bring the pool back to two.
     kill(before[0], "KILL");
-    let full = || dspex.worker_pids().len() == 2 && !dspex.worker_pids().contains(&before[0]);
+    let full = || worker_pids(&dspex).len() == 2 && !worker_pids(&dspex).contains(&before[0]);
     eventually("the pool is complete again", full).await;
     common::assert_serves(&dspex).await;
 }

@@ -6,13 +6,16 @@ mod common;
 
 use std::time::Duration;
 
-use common::{PROGRAMS, eventually, is_alive, program};
+use common::{PROGRAMS, eventually, is_alive, pids_of, program, worker_pids};
 use dspex::bindings::Example;
 use dspex::prelude::*;
-use dspex::{Carrier, PoolError, PoolInfo, PoolOptions};
+use dspex::{Carrier, Load, PoolError, PoolOptions};
 use serde_json::{Value, json};
 
 const OWN: &str = "dspex_call_programs";
+
+/// The pool of the optimizers of the pool `default`.
+const OPTIMIZERS: &str = "default/optimizers";
 
 fn builder(carrier: Carrier) -> dspex::DspexBuilder {
     common::builder(carrier).allow_module(OWN)
@@ -26,8 +29,12 @@ fn options() -> PoolOptions {
         .python_path(std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python"))
 }
 
-fn pool(dspex: &Dspex, name: &str) -> PoolInfo {
-    dspex.pools().into_iter().find(|pool| pool.name == name).expect("the pool is there")
+fn load(dspex: &Dspex, pool: &str) -> Option<Load> {
+    common::pool(dspex, pool).map(|pool| pool.load)
+}
+
+fn pids(dspex: &Dspex, pool: &str) -> Vec<u32> {
+    pids_of(&common::pool(dspex, pool).expect("the pool is there"))
 }
 
 async fn pid(dspy: dspex::Dspy) -> u32 {
@@ -39,8 +46,7 @@ async fn pid(dspy: dspex::Dspy) -> u32 {
 async fn sessions_and_calls_choose_their_pool_by_name() {
     let dspex =
         builder(Carrier::Framed).pool("gpu", options().in_flight_per_worker(1)).start().await.unwrap();
-    let (usual, gpu) = (pool(&dspex, "default").worker_pids, pool(&dspex, "gpu").worker_pids);
-    assert_eq!(dspex.worker_pids(), usual);
+    let (usual, gpu) = (worker_pids(&dspex), pids(&dspex, "gpu"));
     assert_eq!(pid(dspex.dspy()).await, usual[0]);
     assert_eq!(pid(dspex.dspy().pool("gpu")).await, gpu[0]);
     let session = dspex.sessions().create("vision", SessionConfig::new().pool("gpu")).await.unwrap();
@@ -61,7 +67,7 @@ async fn a_pool_that_is_full_leaves_the_others_alone() {
         let dspy = dspex.dspy().pool("small");
         async move { dspy.call(&program("sleep"), &json!([600]), &json!({})).await }
     });
-    eventually("the place is taken", || pool(&dspex, "small").load.in_flight == 1).await;
+    eventually("the place is taken", || load(&dspex, "small").unwrap().in_flight == 1).await;
     let refused =
         dspex.dspy().pool("small").call(&program("echo"), &json!([1]), &json!({})).await.unwrap_err();
     let Error::Pool(PoolError::Saturated(load)) = refused else { panic!("{refused}") };
@@ -120,29 +126,29 @@ async fn compile(session: &Session) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn optimizers_run_in_workers_of_their_own_which_come_and_go() {
     let dspex = builder(Carrier::Framed).optimizer_idle(Duration::from_millis(200)).start().await.unwrap();
-    assert_eq!(pool(&dspex, "default").optimizers, None, "nobody needs them yet");
+    assert_eq!(load(&dspex, OPTIMIZERS), None, "nobody needs them yet");
     let session = dspex.session();
     let state = compile(&session).await;
     assert_eq!(state["demos"].as_array().map(Vec::len), Some(1), "{state}");
-    let load = pool(&dspex, "default").optimizers.expect("they are there");
-    assert_eq!((load.ready_workers, load.queued), (1, 0));
-    eventually("they are let go", || pool(&dspex, "default").optimizers.is_none()).await;
+    let theirs = load(&dspex, OPTIMIZERS).expect("they are there");
+    assert_eq!((theirs.ready_workers, theirs.queued), (1, 0));
+    eventually("they are let go", || load(&dspex, OPTIMIZERS).is_none()).await;
     assert_eq!(compile(&session).await, state, "and come again");
     dspex.shutdown(Duration::from_secs(10)).await;
-    assert_eq!(pool(&dspex, "default").optimizers.map(|load| load.ready_workers).unwrap_or(0), 0);
+    assert_eq!(load(&dspex, OPTIMIZERS).map_or(0, |load| load.ready_workers), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn optimizers_run_among_all_other_calls_where_that_is_wanted() {
     let dspex = builder(Carrier::Framed).optimizer_workers(0).start().await.unwrap();
     compile(&dspex.session()).await;
-    assert_eq!(pool(&dspex, "default").optimizers, None);
+    assert_eq!(load(&dspex, OPTIMIZERS), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_of_the_last_handle_ends_the_workers_of_all_pools() {
     let dspex = builder(Carrier::Framed).pool("gpu", options()).start().await.unwrap();
-    let pids: Vec<u32> = dspex.pools().into_iter().flat_map(|pool| pool.worker_pids).collect();
+    let pids: Vec<u32> = common::status(&dspex).pools.iter().flat_map(pids_of).collect();
     assert_eq!(pids.len(), 2);
     drop(dspex);
     eventually("all workers are gone", || !pids.iter().any(|pid| is_alive(*pid))).await;

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{assert_serves, builder, eventually, is_alive, kill, parent_of, program};
+use common::{assert_serves, builder, eventually, is_alive, kill, parent_of, program, worker_pids};
 use dspex::Error;
 use serde_json::json;
 
@@ -28,7 +28,7 @@ async fn the_host() {
     let seconds: f64 = seconds.parse().unwrap();
     let programs = "dspex_supervised_programs";
     let dspex = builder(dspex::Carrier::Framed).workers(2).allow_module(programs).start().await.unwrap();
-    eventually("both workers are ready", || dspex.worker_pids().len() == 2).await;
+    eventually("both workers are ready", || worker_pids(&dspex).len() == 2).await;
     let child =
         dspex.dspy().call(&format!("{programs}.start_child"), &json!([false]), &json!({})).await.unwrap();
     let running = tokio::spawn({
@@ -38,7 +38,7 @@ async fn the_host() {
     eventually("the call runs", || dspex.load().in_flight == 1).await;
     assert_serves(&dspex).await;
     let ended = dspex.shutdown_on_signals(Duration::from_secs(15)).unwrap();
-    let mut pids = dspex.worker_pids();
+    let mut pids = worker_pids(&dspex);
     pids.extend([parent_of(pids[0]), u32::try_from(child.as_u64().unwrap()).unwrap()]);
     println!("\nPIDS {}", pids.iter().map(u32::to_string).collect::<Vec<_>>().join(" "));
     let late = tokio::spawn({

@@ -6,10 +6,12 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{builder, eventually, kill, on_both_carriers, program, start_without_lm};
+use common::{
+    builder, eventually, is_alive, kill, on_both_carriers, parent_of, program, start_without_lm, worker_pids,
+};
 use dspex::prelude::*;
 use dspex::testing::ScriptedLm;
-use dspex::{BreakerState, Carrier, PoolState, Status, WorkerState};
+use dspex::{BreakerState, Carrier, PoolState, Verdict, WorkerState};
 use serde_json::{Value, json};
 
 async fn echo(dspex: &Dspex) {
@@ -43,11 +45,9 @@ on_both_carriers! {
         assert_eq!((pool.name.as_str(), &pool.state), ("default", &PoolState::Ready));
         assert_eq!(pool.runs.as_ref().unwrap().dspy, "3.4.1");
         assert_eq!((pool.workers.len(), pool.workers_wanted), (2, 2));
-        let mut pids: Vec<_> = pool.workers.iter().map(|worker| worker.pid.unwrap()).collect();
-        let mut expected = dspex.worker_pids();
-        pids.sort_unstable();
-        expected.sort_unstable();
-        assert_eq!(pids, expected);
+        let pids: Vec<_> = pool.workers.iter().map(|worker| worker.pid.unwrap()).collect();
+        assert!(pids[0] != pids[1] && pids.iter().all(|pid| is_alive(*pid)), "{pids:?}");
+        assert_eq!(parent_of(pids[0]), parent_of(pids[1]), "both are the zygote's");
         assert!(pool.workers.iter().all(|worker| worker.state == WorkerState::Ready && worker.generation == 1));
         assert_eq!(pool.workers.iter().map(|worker| worker.calls).sum::<u64>(), 1);
         assert_eq!((pool.restarts, pool.recycled, pool.zygotes_lost), (0, 0, 0));
@@ -73,7 +73,7 @@ on_both_carriers! {
 
     async fn a_worker_that_was_killed_is_in_the_status_with_its_end(carrier: Carrier) {
         let dspex = start_without_lm(carrier).await;
-        kill(dspex.worker_pids()[0], "SEGV");
+        kill(worker_pids(&dspex)[0], "SEGV");
         let restarted = async {
             loop {
                 let status = dspex.status().await;
@@ -113,13 +113,13 @@ on_both_carriers! {
     async fn a_saturated_pool_is_live_and_not_ready_and_says_so_at_once(carrier: Carrier) {
         let dspex = builder(carrier).in_flight_per_worker(1).queue_limit(0).start().await.unwrap();
         let health = dspex.health_check().await;
-        assert!(health.live && health.ready && health.status == Status::Healthy, "{health:?}");
+        assert!(health.live && health.ready && health.verdict == Verdict::Healthy, "{health:?}");
         let running = occupy(&dspex, 1).await;
         let begun = Instant::now();
         let health = dspex.health_check().await;
         assert!(begun.elapsed() < Duration::from_secs(1), "it waits for no place");
         assert!(health.live && !health.ready);
-        let Status::Degraded(reasons) = &health.status else { panic!("{health:?}") };
+        let Verdict::Degraded(reasons) = &health.verdict else { panic!("{health:?}") };
         assert!(reasons[0].contains("saturated"), "{reasons:?}");
         let PoolState::Degraded { .. } = dspex.status().await.pools[0].state else { panic!() };
         running.iter().for_each(tokio::task::JoinHandle::abort);
@@ -132,20 +132,20 @@ on_both_carriers! {
         assert_eq!(status.pools[0].state, PoolState::Stopped);
         assert!(status.pools[0].workers.iter().all(|worker| worker.state == WorkerState::Stopped), "{status}");
         let health = dspex.health_check().await;
-        assert!(!health.live && !health.ready && matches!(health.status, Status::Down(_)), "{health:?}");
-        assert!(matches!(dspex.probe(Duration::from_secs(1)).await.status, Status::Down(_)));
+        assert!(!health.live && !health.ready && matches!(health.verdict, Verdict::Down(_)), "{health:?}");
+        assert!(matches!(dspex.probe(Duration::from_secs(1)).await.verdict, Verdict::Down(_)));
     }
 
     async fn a_probe_is_answered_by_a_worker_and_waits_no_longer_than_it_may(carrier: Carrier) {
         let dspex = builder(carrier).in_flight_per_worker(1).start().await.unwrap();
         let health = dspex.probe(Duration::from_secs(30)).await;
-        assert_eq!(health.status, Status::Healthy);
+        assert_eq!(health.verdict, Verdict::Healthy);
         assert_eq!(dspex.status().await.pools[0].workers[0].calls, 1);
         let running = occupy(&dspex, 1).await;
         let begun = Instant::now();
         let health = dspex.probe(Duration::from_millis(100)).await;
         assert!(begun.elapsed() < Duration::from_secs(5));
-        let Status::Degraded(reasons) = &health.status else { panic!("{health:?}") };
+        let Verdict::Degraded(reasons) = &health.verdict else { panic!("{health:?}") };
         assert!(reasons[0].contains("all places were taken"), "{reasons:?}");
         running.iter().for_each(tokio::task::JoinHandle::abort);
     }

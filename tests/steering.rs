@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{builder, on_both_carriers};
+use common::{builder, on_both_carriers, worker_pids};
 use dspex::lm::LmConfig;
 use dspex::prelude::*;
 use dspex::state::VarSpec;
@@ -158,7 +158,7 @@ on_both_carriers! {
     async fn every_worker_uses_the_new_value(carrier: Carrier) {
         let script = ScriptedLm::new([json!({"answer": "x"})]).cycle().latency(Duration::from_millis(50));
         let dspex = builder(carrier).workers(2).lm(Lm::host(script.clone())).start().await.unwrap();
-        common::eventually("both workers are there", || dspex.worker_pids().len() == 2).await;
+        common::eventually("both workers are there", || worker_pids(&dspex).len() == 2).await;
         let session = dspex.sessions().create("a", SessionConfig::new()).await.unwrap();
         session.variables().create("temperature", VarSpec::float(), 0.1).await.unwrap();
         let answer = Answer::create(&session).await.unwrap();

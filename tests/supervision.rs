@@ -6,7 +6,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{assert_serves, eventually, is_alive, kill, on_both_carriers, parent_of, program};
+use common::{assert_serves, eventually, is_alive, kill, on_both_carriers, parent_of, program, worker_pids};
 use dspex::prelude::*;
 use dspex::{Carrier, DspexBuilder, PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerLimits};
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ on_both_carriers! {
         eventually("the call has a place", || dspex.load().in_flight == 1).await;
         assert_serves(&dspex).await;
         let begun = Instant::now();
-        kill(dspex.worker_pids()[0], "KILL");
+        kill(worker_pids(&dspex)[0], "KILL");
         let error = running.await.unwrap().unwrap_err();
         assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
         let text = error.to_string();
@@ -91,7 +91,7 @@ on_both_carriers! {
             .start()
             .await
             .unwrap();
-        let (mut events, pid) = (dspex.pool_events(), dspex.worker_pids()[0]);
+        let (mut events, pid) = (dspex.pool_events(), worker_pids(&dspex)[0]);
         let error = call(&dspex, "stop", json!([])).await.unwrap_err();
         let WorkerEnd::Unresponsive { stopped: true, silent } = end_of(error) else { panic!("another end") };
         assert!(silent < Duration::from_secs(5), "{silent:?}");
@@ -147,29 +147,29 @@ on_both_carriers! {
 async fn a_worker_that_computes_on_a_thread_is_left_alone() {
     let dspex =
         framed().heartbeat(Duration::from_millis(50), Duration::from_millis(500)).start().await.unwrap();
-    let pids = dspex.worker_pids();
+    let pids = worker_pids(&dspex);
     assert_eq!(call(&dspex, "compute", json!([2.0])).await.unwrap(), json!("computed"));
-    assert_eq!(dspex.worker_pids(), pids);
+    assert_eq!(worker_pids(&dspex), pids);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_answers_again_in_time_keeps_its_calls() {
     let dspex = framed().heartbeat(Duration::from_millis(50), Duration::from_secs(6)).start().await.unwrap();
-    let (mut events, pids) = (dspex.pool_events(), dspex.worker_pids());
+    let (mut events, pids) = (dspex.pool_events(), worker_pids(&dspex));
     let blocked = spawn(&dspex, "block_loop", json!([3.0]));
     find(&mut events, |event| (event.change == PoolChange::Suspected).then_some(())).await;
     assert_eq!(dspex.load().ready_workers, 0, "no new calls for it");
     assert_eq!(blocked.await.unwrap().unwrap(), json!("blocked"));
     find(&mut events, |event| (event.change == PoolChange::Answers).then_some(())).await;
     assert_serves(&dspex).await;
-    assert_eq!(dspex.worker_pids(), pids);
+    assert_eq!(worker_pids(&dspex), pids);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c_code_that_holds_the_interpreter_for_ever_costs_its_worker() {
     let dspex =
         framed().heartbeat(Duration::from_millis(50), Duration::from_millis(400)).start().await.unwrap();
-    let (mut events, pid) = (dspex.pool_events(), dspex.worker_pids()[0]);
+    let (mut events, pid) = (dspex.pool_events(), worker_pids(&dspex)[0]);
     let error = dspex.dspy().call(&program("hold_the_gil"), &json!([]), &json!({})).await.unwrap_err();
     assert!(matches!(end_of(error), WorkerEnd::Unresponsive { stopped: false, .. }));
     assert!(matches!(next_end(&mut events).await, WorkerEnd::Unresponsive { .. }));
@@ -186,14 +186,14 @@ async fn a_worker_that_leaks_memory_is_replaced_while_it_still_answers() {
         .await
         .unwrap();
     let mut events = dspex.pool_events();
-    let fresh = dspex.worker_pids();
+    let fresh = worker_pids(&dspex);
     for _ in 0..10 {
         call(&dspex, "keep_memory", json!([64])).await.unwrap();
     }
     let end = next_end(&mut events).await;
     let WorkerEnd::Recycled(Retirement::Memory(bytes)) = end else { panic!("{end}") };
     assert!(bytes > 350 << 20, "{bytes}");
-    assert_ne!(dspex.worker_pids(), fresh);
+    assert_ne!(worker_pids(&dspex), fresh);
     assert_serves(&dspex).await;
 }
 
@@ -201,11 +201,11 @@ async fn a_worker_that_leaks_memory_is_replaced_while_it_still_answers() {
 async fn an_old_worker_finishes_its_calls_while_the_fresh_one_takes_the_new_ones() {
     let dspex = framed()
         .heartbeat(Duration::from_millis(50), Duration::from_secs(10))
-        .recycle_after(Duration::from_millis(500))
+        .recycle_after_age(Duration::from_millis(500))
         .start()
         .await
         .unwrap();
-    let (mut events, old) = (dspex.pool_events(), dspex.worker_pids()[0]);
+    let (mut events, old) = (dspex.pool_events(), worker_pids(&dspex)[0]);
     let running = tokio::spawn({
         let dspy = dspex.dspy();
         async move { dspy.call(&program("sleep"), &json!([1.5]), &json!({})).await }
@@ -215,7 +215,7 @@ async fn an_old_worker_finishes_its_calls_while_the_fresh_one_takes_the_new_ones
     })
     .await;
     assert_serves(&dspex).await;
-    assert!(is_alive(old) && !dspex.worker_pids().contains(&old));
+    assert!(is_alive(old) && !worker_pids(&dspex).contains(&old));
     assert_eq!(running.await.unwrap().unwrap(), json!("slept"));
     let end = next_end(&mut events).await;
     assert!(matches!(end, WorkerEnd::Recycled(Retirement::Age(_))), "{end}");
@@ -226,13 +226,13 @@ async fn an_old_worker_finishes_its_calls_while_the_fresh_one_takes_the_new_ones
 async fn an_old_worker_that_does_not_come_to_an_end_is_cancelled_and_then_killed() {
     let dspex = framed()
         .heartbeat(Duration::from_millis(50), Duration::from_secs(10))
-        .recycle_after(Duration::from_millis(300))
+        .recycle_after_age(Duration::from_millis(300))
         .recycle_patience(Duration::from_millis(200))
         .cancel_grace(Duration::from_millis(200))
         .start()
         .await
         .unwrap();
-    let old = dspex.worker_pids()[0];
+    let old = worker_pids(&dspex)[0];
     let cancelled = tokio::spawn({
         let dspy = dspex.dspy();
         async move { dspy.call(&program("sleep"), &json!([600]), &json!({})).await }
@@ -252,9 +252,9 @@ async fn workers_that_die_too_often_degrade_the_pool_and_are_replaced_more_slowl
     let mut events = dspex.pool_events();
     for _ in 0..4 {
         eventually("there is a worker", || dspex.load().ready_workers == 1).await;
-        let pid = dspex.worker_pids()[0];
+        let pid = worker_pids(&dspex)[0];
         kill(pid, "SEGV");
-        eventually("it is gone", || !dspex.worker_pids().contains(&pid)).await;
+        eventually("it is gone", || !worker_pids(&dspex).contains(&pid)).await;
     }
     let wait = find(&mut events, |event| match event.change {
         PoolChange::BackingOff { wait, .. } => Some(wait),
@@ -277,7 +277,7 @@ async fn a_lost_worker_is_replaced_within_a_tenth_of_a_second() {
     let mut times = Vec::new();
     for _ in 0..20 {
         let (mut events, begun) = (dspex.pool_events(), Instant::now());
-        kill(dspex.worker_pids()[0], "KILL");
+        kill(worker_pids(&dspex)[0], "KILL");
         find(&mut events, |event| matches!(event.change, PoolChange::Ready { .. }).then_some(())).await;
         times.push(begun.elapsed());
     }
@@ -300,7 +300,7 @@ async fn a_zygote_that_hangs_is_replaced_and_costs_no_worker() {
         .await
         .unwrap();
     eventually("both workers are ready", || dspex.load().ready_workers == 2).await;
-    let (mut events, pids) = (dspex.pool_events(), dspex.worker_pids());
+    let (mut events, pids) = (dspex.pool_events(), worker_pids(&dspex));
     let zygote = parent_of(pids[0]);
     kill(zygote, "STOP");
     let reason = find(&mut events, |event| match &event.change {
@@ -311,9 +311,9 @@ async fn a_zygote_that_hangs_is_replaced_and_costs_no_worker() {
     assert!(reason.contains("did not answer"), "{reason}");
     eventually("the stopped zygote is gone", || !is_alive(zygote)).await;
     find(&mut events, |event| matches!(event.change, PoolChange::ZygoteWarm { .. }).then_some(())).await;
-    assert_eq!(dspex.worker_pids(), pids, "the workers went on");
+    assert_eq!(worker_pids(&dspex), pids, "the workers went on");
     kill(pids[0], "KILL");
-    let full = || dspex.load().ready_workers == 2 && !dspex.worker_pids().contains(&pids[0]);
+    let full = || dspex.load().ready_workers == 2 && !worker_pids(&dspex).contains(&pids[0]);
     eventually("the pool is complete again", full).await;
     assert_serves(&dspex).await;
 }
@@ -324,10 +324,10 @@ async fn what_a_worker_started_ends_with_it() {
     for new_session in [false, true] {
         let child = call(&dspex, "start_child", json!([new_session])).await.unwrap().as_u64().unwrap() as u32;
         assert!(is_alive(child));
-        let pid = dspex.worker_pids()[0];
+        let pid = worker_pids(&dspex)[0];
         kill(pid, "KILL");
         eventually("its child is gone", || !is_alive(child)).await;
-        eventually("there is another worker", || dspex.worker_pids().first().is_some_and(|new| *new != pid))
+        eventually("there is another worker", || worker_pids(&dspex).first().is_some_and(|new| *new != pid))
             .await;
     }
     let child = call(&dspex, "start_child", json!([false])).await.unwrap().as_u64().unwrap() as u32;
@@ -364,7 +364,7 @@ async fn a_memory_limit_that_no_worker_could_live_with_is_a_clear_error_at_start
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_cancels_what_outlives_its_patience_and_kills_what_ignores_that() {
     let dspex = framed().cancel_grace(Duration::from_millis(300)).start().await.unwrap();
-    let (mut events, pid) = (dspex.pool_events(), dspex.worker_pids()[0]);
+    let (mut events, pid) = (dspex.pool_events(), worker_pids(&dspex)[0]);
     let polite = tokio::spawn({
         let dspy = dspex.dspy();
         async move { dspy.call(&program("sleep"), &json!([600]), &json!({})).await }

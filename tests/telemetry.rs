@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use common::{builder, eventually, kill, program, start_without_lm};
+use common::{builder, eventually, kill, pids_of, pool, program, start_without_lm};
 use dspex::prelude::*;
 use dspex::{Carrier, TraceContext};
 use metrics_util::CompositeKey;
@@ -292,7 +292,7 @@ async fn metrics_count_calls_callbacks_refusals_and_restarts_with_labels_that_ar
     assert_eq!(seen["dspex_call_python_seconds{pool=measured}"].len(), 3);
     assert_eq!(seen["dspex_callback_seconds{pool=measured,kind=tool}"].len(), 1);
 
-    let pid = dspex.pools().into_iter().find(|pool| pool.name == "measured").unwrap().worker_pids[0];
+    let pid = pids_of(&pool(&dspex, "measured").unwrap())[0];
     kill(pid, "KILL");
     eventually("the restart, the gauges and the bytes are recorded", || {
         let seen = metrics();

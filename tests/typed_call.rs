@@ -7,7 +7,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use common::{builder, on_both_carriers, start};
+use common::{builder, on_both_carriers, start, worker_pids};
 use dspex::lm::{Capabilities, lm_fn};
 use dspex::prelude::*;
 use dspex::testing::{DelayedLm, InstantLm, ScriptedLm, StandInLm};
@@ -235,7 +235,7 @@ async fn an_idempotent_call_survives_the_loss_of_its_worker() {
         async move { word.run(WordInputs { question: "?".into() }).idempotent(true).await }
     });
     common::eventually("the call runs", || dspex.load().in_flight == 1).await;
-    common::kill(dspex.worker_pids()[0], "KILL");
+    common::kill(worker_pids(&dspex)[0], "KILL");
     assert_eq!(running.await.unwrap().unwrap().r#type, "x");
     // The instance is data: the new worker builds it anew.
     assert_eq!(word.execute(WordInputs { question: "?".into() }).await.unwrap().r#type, "x");

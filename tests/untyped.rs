@@ -7,7 +7,7 @@ mod common;
 use common::{builder, on_both_carriers, program, start, start_without_lm};
 use dspex::prelude::*;
 use dspex::testing::{InstantLm, ScriptedLm};
-use dspex::{Status, lm::LmRequest};
+use dspex::{Verdict, lm::LmRequest};
 use serde_json::json;
 
 on_both_carriers! {
@@ -84,10 +84,10 @@ on_both_carriers! {
         assert_eq!(available.dspy, "3.4.1");
         assert!(available.python.starts_with("3."));
         let health = dspex.health_check().await;
-        assert_eq!(health.status, Status::Healthy);
+        assert_eq!(health.verdict, Verdict::Healthy);
         assert_eq!((health.workers, health.load.ready_workers), (1, 1));
         dspex.shutdown(std::time::Duration::ZERO).await;
-        assert!(matches!(dspex.health_check().await.status, Status::Down(_)));
+        assert!(matches!(dspex.health_check().await.verdict, Verdict::Down(_)));
     }
 
     async fn the_schema_of_dspy_and_of_own_modules_can_be_discovered(carrier: Carrier) {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::{
     assert_serves, builder, eventually, is_alive, kill, on_both_carriers, program, start_without_lm,
+    worker_pids,
 };
 use dspex::prelude::*;
 use dspex::{Phase, PoolError};
@@ -44,7 +45,7 @@ on_both_carriers! {
 
     async fn a_worker_killed_by_a_signal_is_replaced(carrier: Carrier) {
         let dspex = start_without_lm(carrier).await;
-        let before = dspex.worker_pids();
+        let before = worker_pids(&dspex);
         let running = spawn_running(&dspex, "sleep", json!([600])).await;
         let started = Instant::now();
         kill(before[0], "KILL");
@@ -52,7 +53,7 @@ on_both_carriers! {
         assert!(started.elapsed() < Duration::from_secs(2), "the caller learns of it soon: {:?}", started.elapsed());
         assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
         assert_serves(&dspex).await;
-        assert_ne!(dspex.worker_pids(), before);
+        assert_ne!(worker_pids(&dspex), before);
     }
 
     async fn a_segmentation_fault_is_just_another_lost_worker(carrier: Carrier) {
@@ -87,11 +88,11 @@ on_both_carriers! {
             .start()
             .await
             .unwrap();
-        let before = dspex.worker_pids();
+        let before = worker_pids(&dspex);
         let error = call(&dspex, "hold_the_gil", json!([])).await.unwrap_err();
         assert!(matches!(error, Error::DeadlineExceeded { .. }), "{error}");
         eventually("the stuck process is gone", || !is_alive(before[0])).await;
-        let replaced = || dspex.worker_pids().first().is_some_and(|pid| *pid != before[0]);
+        let replaced = || worker_pids(&dspex).first().is_some_and(|pid| *pid != before[0]);
         eventually("another worker took its slot", replaced).await;
         let patient = dspex.session();
         let answer = patient.dspy().call(&program("echo"), &json!([7]), &json!({})).await;
@@ -129,8 +130,8 @@ on_both_carriers! {
 
     async fn dropping_the_last_handle_ends_every_python_process(carrier: Carrier) {
         let dspex = builder(carrier).workers(3).start().await.unwrap();
-        eventually("three workers are ready", || dspex.worker_pids().len() == 3).await;
-        let pids = dspex.worker_pids();
+        eventually("three workers are ready", || worker_pids(&dspex).len() == 3).await;
+        let pids = worker_pids(&dspex);
         let stuck = tokio::spawn({
             let dspy = dspex.dspy();
             async move { dspy.call(&program("hold_the_gil"), &json!([]), &json!({})).await }
@@ -145,7 +146,7 @@ on_both_carriers! {
     async fn a_graceful_end_lets_running_calls_finish(carrier: Carrier) {
         let dspex = start_without_lm(carrier).await;
         let running = spawn_running(&dspex, "sleep", json!([0.5])).await;
-        let pids = dspex.worker_pids();
+        let pids = worker_pids(&dspex);
         dspex.shutdown(Duration::from_secs(20)).await;
         assert_eq!(running.await.unwrap().unwrap(), json!("slept"));
         let error = call(&dspex, "echo", json!([1])).await.unwrap_err();
@@ -214,7 +215,7 @@ async fn the_longest_duration_means_for_ever_and_not_now() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_that_shut_down_at_once_both_wait_for_the_end() {
     let dspex = start_without_lm(dspex::Carrier::Framed).await;
-    let pids = dspex.worker_pids();
+    let pids = worker_pids(&dspex);
     let running = spawn_running(&dspex, "sleep", json!([0.3])).await;
     tokio::join!(dspex.shutdown(Duration::from_secs(20)), dspex.shutdown(Duration::from_secs(20)));
     assert_eq!(running.await.unwrap().unwrap(), json!("slept"));
@@ -242,7 +243,7 @@ async fn a_pool_that_is_only_busy_is_degraded_and_not_down() {
     });
     eventually("the place is taken", || dspex.load().in_flight == 1).await;
     let health = dspex.health_check().await;
-    assert!(matches!(health.status, dspex::Status::Degraded(_)), "{health:?}");
+    assert!(matches!(health.verdict, dspex::Verdict::Degraded(_)), "{health:?}");
     assert_eq!(health.availability.unwrap().dspy, "3.4.1");
     running.abort();
 }
@@ -265,11 +266,11 @@ async fn many_large_inputs_at_once_all_arrive() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn code_that_wants_to_end_the_process_ends_only_its_call() {
     let dspex = start_without_lm(dspex::Carrier::Framed).await;
-    let pids = dspex.worker_pids();
+    let pids = worker_pids(&dspex);
     for name in ["exit_from_sync_code", "exit_from_async_code"] {
         let error = call(&dspex, name, json!([])).await.unwrap_err();
         assert!(matches!(error, Error::Python(_)), "{name}: {error}");
     }
-    assert_eq!(dspex.worker_pids(), pids);
+    assert_eq!(worker_pids(&dspex), pids);
     assert_serves(&dspex).await;
 }

@@ -10,6 +10,7 @@ use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::catalogue::{Figure, Goal, Measured};
+use crate::common::worker_pids;
 use crate::stats::{median, spread};
 
 /// What is measured here.
@@ -70,7 +71,7 @@ pub async fn measure() -> Result<Vec<Measured>> {
     let lm = Lm::host(DelayedLm::new(Stepper, LATENCY));
     let dspex = Dspex::builder().workers(2).in_flight_per_worker(AGENTS / 2).lm(lm).start().await?;
     for _ in 0..1000 {
-        if dspex.worker_pids().len() == 2 {
+        if worker_pids(&dspex).len() == 2 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -7,6 +7,7 @@ use dspex::prelude::*;
 use futures::future::try_join_all;
 
 use crate::catalogue::{Figure, Goal, Measured};
+use crate::common::worker_pids;
 use crate::module::{Answer, delayed_lm, inputs};
 use crate::process;
 use crate::stats::{median, spread};
@@ -82,7 +83,7 @@ async fn waiting(calls: usize, workers: usize) -> Result<(Vec<f64>, Vec<f64>)> {
         while dspex.load().in_flight < calls {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let workers = dspex.worker_pids();
+        let workers = worker_pids(&dspex);
         let zygote = process::parent(*workers.first().context("no worker runs")?)?;
         let megabytes = |pid: u32| Ok(process::pss(pid)? as f64 / 1e6);
         let weights: Vec<f64> = [zygote].into_iter().chain(workers).map(megabytes).collect::<Result<_>>()?;

@@ -10,6 +10,7 @@ mod bindings;
 mod bridge;
 mod cancel;
 mod catalogue;
+mod common;
 mod crash;
 mod durability;
 mod echo;

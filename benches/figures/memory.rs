@@ -8,6 +8,7 @@ use dspex::prelude::*;
 use futures::future::try_join_all;
 
 use crate::catalogue::{Figure, Goal, Measured};
+use crate::common::worker_pids;
 use crate::module::{Answer, delayed_lm, inputs};
 use crate::process;
 
@@ -35,16 +36,16 @@ pub async fn measure() -> Result<Vec<Measured>> {
         .start()
         .await?;
     for _ in 0..1000 {
-        if dspex.worker_pids().len() == WORKERS {
+        if worker_pids(&dspex).len() == WORKERS {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let pids: BTreeSet<u32> = dspex.worker_pids().into_iter().collect();
+    let pids: BTreeSet<u32> = worker_pids(&dspex).into_iter().collect();
     ensure!(pids.len() == WORKERS, "only {} of {WORKERS} workers run", pids.len());
     try_join_all((0..WORKERS).map(|_| Answer::call(&dspex, inputs()))).await?;
     ensure!(
-        pids.iter().eq(&dspex.worker_pids().into_iter().collect::<BTreeSet<_>>()),
+        pids.iter().eq(&worker_pids(&dspex).into_iter().collect::<BTreeSet<_>>()),
         "a worker was replaced"
     );
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use dspex::prelude::*;
 
 use crate::catalogue::{Figure, Goal, Measured};
+use crate::common::worker_pids;
 use crate::module::{Answer, COMPLETION, QUESTION, inputs, instant_lm};
 use crate::process;
 use crate::python::{Python, Script};
@@ -32,7 +33,7 @@ pub async fn measure(python: &Python) -> Result<Vec<Measured>> {
     script.ask(&given.to_string()).await?;
     let dspex = Dspex::builder().lm(instant_lm()).workers(1).start().await?;
     let answer = Answer::create(&dspex.session()).await?;
-    let worker = *dspex.worker_pids().first().context("no worker runs")?;
+    let worker = *worker_pids(&dspex).first().context("no worker runs")?;
 
     bridged(&answer, worker).await?;
     plain(&mut script).await?;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use dspex::prelude::*;
 
 use crate::catalogue::{Figure, Goal, Measured};
+use crate::common::worker_pids;
 use crate::process::{self, Process};
 use crate::stats::{quantile, spread};
 
@@ -58,7 +59,7 @@ async fn recover() -> Result<Vec<f64>> {
     let dspex = Dspex::builder().workers(WORKERS).start().await?;
     complete(&dspex, 0).await?;
     let mut times = Vec::new();
-    for pid in dspex.worker_pids() {
+    for pid in worker_pids(&dspex) {
         let begun = Instant::now();
         process::kill(pid)?;
         complete(&dspex, pid).await?;
@@ -71,11 +72,14 @@ async fn recover() -> Result<Vec<f64>> {
 async fn complete(dspex: &Dspex, dead: u32) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let pids: BTreeSet<u32> = dspex.worker_pids().into_iter().collect();
-        if pids.len() == WORKERS && dspex.load().ready_workers == WORKERS && !pids.contains(&dead) {
-            return Ok(());
+        let ready = dspex.load().ready_workers;
+        if ready == WORKERS {
+            let pids: BTreeSet<u32> = worker_pids(dspex).into_iter().collect();
+            if pids.len() == WORKERS && !pids.contains(&dead) {
+                return Ok(());
+            }
         }
-        ensure!(begun.elapsed() < Duration::from_secs(20), "only {} workers run", pids.len());
+        ensure!(begun.elapsed() < Duration::from_secs(20), "only {ready} workers take calls");
         tokio::time::sleep(Duration::from_micros(200)).await;
     }
 }
@@ -96,7 +100,7 @@ async fn host() -> Result<()> {
     }
     let dspy = dspex.dspy();
     let instance = dspy.create_instance(InstanceSpec::new("dspex_worker.testing.Echo")).await?;
-    let mut pids = dspex.worker_pids();
+    let mut pids = worker_pids(&dspex);
     pids.push(process::parent(pids[0])?);
     println!("{}", pids.iter().map(u32::to_string).collect::<Vec<_>>().join(" "));
     std::io::stdout().flush()?;

@@ -12,6 +12,7 @@ use dspex::prelude::*;
 use serde_json::{Value, json};
 
 use crate::catalogue::{Figure, Goal, Measured};
+use crate::common::worker_pids;
 use crate::grpc;
 use crate::process;
 use crate::stats::{median, quantile, spread};
@@ -124,7 +125,7 @@ struct EchoMessage {
 
 async fn leak(dspex: &Dspex, session: &Session, payload: &Value) -> Result<Measured> {
     const RUNS: usize = 100;
-    let worker = *dspex.worker_pids().first().context("no worker runs")?;
+    let worker = *worker_pids(dspex).first().context("no worker runs")?;
     let call = |calls: usize| async move {
         for _ in 0..calls {
             let done: usize = run(session, "call_often", json!({"count": RUNS, "payload": payload})).await?;

@@ -27,7 +27,7 @@ pub use api::{
     Dspy, DynInstance, EndStatus, FieldType, Health, Instance, InstanceInfo, InstanceSpec, Instances,
     ModelStatus, Module, PoolOptions, PoolState, PoolStatus, Prediction, Reasoned, Run, Session,
     SessionConfig, SessionFilter, SessionId, SessionInfo, SessionStats, Sessions, ShutdownSignal, Signature,
-    Status, StoreStatus, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools, WorkerState,
+    StoreStatus, TokenUsage, ToolInfo, ToolLanguage, ToolRegistration, Tools, Verdict, WorkerState,
     WorkerStatus,
 };
 pub use bridge::CircuitBreaker;
@@ -38,8 +38,7 @@ pub use lm::{LanguageModel, Lm, LmError, LmRequest, LmResponse};
 #[cfg(feature = "tls")]
 pub use pool::ClientTls;
 pub use pool::{
-    Carrier, Endpoint, Load, PoolChange, PoolError, PoolEvent, PoolInfo, Retirement, WorkerEnd, WorkerId,
-    WorkerLimits,
+    Carrier, Endpoint, Load, PoolChange, PoolError, PoolEvent, Retirement, WorkerEnd, WorkerId, WorkerLimits,
 };
 pub use telemetry::{BreakerState, InvalidTraceContext, TraceContext};
 pub use tokio_util::sync::CancellationToken;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dspex::testing::ScriptedLm;
 use tokio::sync::Barrier;
 
-use crate::common::{assert_serves, eventually, on_both_carriers};
+use crate::common::{assert_serves, eventually, on_both_carriers, worker_pids};
 use crate::*;
 
 const AGENTS: u64 = 100;
@@ -95,8 +95,8 @@ on_both_carriers! {
             .start()
             .await
             .unwrap();
-        eventually("both workers run", || dspex.worker_pids().len() == 2).await;
-        let pids = dspex.worker_pids();
+        eventually("both workers run", || worker_pids(&dspex).len() == 2).await;
+        let pids = worker_pids(&dspex);
         let session = dspex.session();
         let agent = dspex.react("question -> answer").tools(tools![wait]).create(&session).await.unwrap();
         let storm = || {
@@ -120,7 +120,7 @@ on_both_carriers! {
             assert_eq!(call.await.unwrap().unwrap()["answer"], "through");
         }
         assert_eq!((gate.running(), gate.most()), (0, PLACES));
-        assert_eq!(dspex.worker_pids(), pids);
+        assert_eq!(worker_pids(&dspex), pids);
         assert_serves(&dspex).await;
     }
 }

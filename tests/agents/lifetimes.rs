@@ -3,7 +3,7 @@
 use dspex::Reward;
 use dspex::testing::ScriptedLm;
 
-use crate::common::{assert_serves, eventually, on_both_carriers};
+use crate::common::{assert_serves, eventually, on_both_carriers, worker_pids};
 use crate::*;
 
 /// Says it in other words, with a program that has tools itself.
@@ -112,7 +112,7 @@ on_both_carriers! {
     async fn a_session_that_is_deleted_drops_its_running_tools_and_takes_their_names_along(carrier: Carrier) {
         let (gate, mut begins) = Gate::new();
         let dspex = builder(carrier).state(gate.clone()).start().await.unwrap();
-        let pids = dspex.worker_pids();
+        let pids = worker_pids(&dspex);
         let session = dspex.sessions().create("short", SessionConfig::new()).await.unwrap();
         let registered = session.tools().register(tools![wait, add]).await.unwrap();
         let by_python = {
@@ -141,7 +141,7 @@ on_both_carriers! {
         let again = dspex.sessions().create("short", SessionConfig::new()).await.unwrap();
         assert!(again.tools().list().is_empty());
         assert_eq!(run(&again, "names", json!({})).await.unwrap(), json!([]));
-        assert_eq!(dspex.worker_pids(), pids);
+        assert_eq!(worker_pids(&dspex), pids);
     }
 
     async fn a_kept_agent_finds_its_tools_after_a_restart_if_they_are_registered_again(carrier: Carrier) {

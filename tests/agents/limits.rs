@@ -5,7 +5,7 @@ use std::time::Duration;
 use dspex::testing::ScriptedLm;
 use tokio::sync::Barrier;
 
-use crate::common::{assert_serves, eventually, on_both_carriers};
+use crate::common::{assert_serves, eventually, on_both_carriers, worker_pids};
 use crate::*;
 
 /// Waits at the gate, three at a time.
@@ -102,7 +102,7 @@ on_both_carriers! {
         let (gate, mut begins) = Gate::new();
         let script = ScriptedLm::new([step("wait", json!({}))]);
         let dspex = builder(carrier).lm(Lm::host(script)).state(gate.clone()).start().await.unwrap();
-        let pids = dspex.worker_pids();
+        let pids = worker_pids(&dspex);
         let session = dspex.session();
         let agent = dspex.react("question -> answer").tools(tools![wait]).create(&session).await.unwrap();
         let call = agent.execute::<Value>(json!({"question": "?"})).deadline(Duration::from_millis(700));
@@ -111,7 +111,7 @@ on_both_carriers! {
         begin(&mut begins, 1).await;
         eventually("the tool is dropped", || gate.running() == 0).await;
         eventually("Python has ended the call", || dspex.load().in_flight == 0).await;
-        assert_eq!(dspex.worker_pids(), pids);
+        assert_eq!(worker_pids(&dspex), pids);
         assert_serves(&dspex).await;
     }
 
@@ -124,7 +124,7 @@ on_both_carriers! {
             .start()
             .await
             .unwrap();
-        let pids = dspex.worker_pids();
+        let pids = worker_pids(&dspex);
         let session = dspex.session();
         let _registered = session.tools().register(tools![wait]).await.unwrap();
         let error = run(&session, "use_in_thread", json!({"name": "wait", "arguments": {}})).await.unwrap_err();
@@ -136,6 +136,6 @@ on_both_carriers! {
         gate.open(1);
         let answer = run(&session, "use_in_thread", json!({"name": "wait", "arguments": {"number": 4}})).await;
         assert_eq!(answer.unwrap(), 4);
-        assert_eq!(dspex.worker_pids(), pids);
+        assert_eq!(worker_pids(&dspex), pids);
     }
 }

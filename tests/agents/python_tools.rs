@@ -4,7 +4,7 @@ use dspex::testing::ScriptedLm;
 use dspex::tool::ToolErrorKind;
 use dspex::{CallEvent, ToolLanguage};
 
-use crate::common::{assert_serves, eventually, on_both_carriers};
+use crate::common::{assert_serves, eventually, on_both_carriers, worker_pids};
 use crate::*;
 
 /// Adds numbers.
@@ -215,7 +215,7 @@ on_both_carriers! {
 
     async fn a_stream_that_is_dropped_closes_the_generator(carrier: Carrier) {
         let dspex = builder(carrier).sync_threads(1).start().await.unwrap();
-        let pids = dspex.worker_pids();
+        let pids = worker_pids(&dspex);
         let session = dspex.session();
         for name in ["endless", "endless_in_thread"] {
             let _registered = session.tools().register_python(&program(name)).await.unwrap();
@@ -229,7 +229,7 @@ on_both_carriers! {
             // The only thread for functions without an async form is free again.
             assert_eq!(run(&session, "has_ended", json!({})).await.unwrap(), true, "{name}");
         }
-        assert_eq!(dspex.worker_pids(), pids);
+        assert_eq!(worker_pids(&dspex), pids);
         assert_serves(&dspex).await;
     }
 }

@@ -8,7 +8,7 @@ use dspex::wire;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 
-use crate::common::{assert_serves, on_both_carriers};
+use crate::common::{assert_serves, on_both_carriers, worker_pids};
 use crate::*;
 
 /// Gives its argument back as it stands on the wire.
@@ -230,25 +230,25 @@ on_both_carriers! {
         let script = ScriptedLm::new(steps.into_iter().chain(finish("read")));
         let dspex =
             builder(carrier).max_message_bytes(LIMIT as u64).lm(Lm::host(script)).start().await.unwrap();
-        let pids = dspex.worker_pids();
+        let pids = worker_pids(&dspex);
         let session = dspex.session();
         let agent = dspex.react("question -> answer").tools(tools![letters]).create(&session).await.unwrap();
         let out: Prediction<Value> = agent.execute(json!({"question": "?"})).await.unwrap();
         let told = observation(&out, 0);
         assert!(failure(&told).contains("1048576"), "{told}");
         assert_eq!(observation(&out, 1), "xxx");
-        assert_eq!(dspex.worker_pids(), pids);
+        assert_eq!(worker_pids(&dspex), pids);
         assert_serves(&dspex).await;
     }
 
     async fn arguments_over_the_limit_of_a_message_are_told_to_the_program(carrier: Carrier) {
         let dspex = builder(carrier).max_message_bytes(1 << 20).start().await.unwrap();
-        let pids = dspex.worker_pids();
+        let pids = worker_pids(&dspex);
         let session = dspex.session();
         let _registered = session.tools().register(echo()).await.unwrap();
         let told = run(&session, "use_many_letters", json!({"name": "echo", "count": 2 << 20})).await.unwrap();
         assert!(failure(&told).contains("1048576"), "{told}");
-        assert_eq!(dspex.worker_pids(), pids);
+        assert_eq!(worker_pids(&dspex), pids);
         assert_serves(&dspex).await;
     }
 }

@@ -4,11 +4,13 @@
 
 pub mod operator;
 pub mod provider;
+mod running;
 
 use std::path::PathBuf;
 
 use dspex::prelude::*;
 use dspex::{Carrier, DspexBuilder};
+pub use running::{breakers, pids_of, pool, status, worker_pids};
 use serde_json::{Value, json};
 
 /// The Python module with the programs that tests call.

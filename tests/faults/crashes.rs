@@ -9,7 +9,7 @@ use dspex::{Carrier, Error};
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use crate::common::kill;
+use crate::common::{kill, worker_pids};
 use crate::harness::{
     Ask, Census, Dice, Line, Outcome, Parrot, Tally, ask, builder, builder_on, full_again, keep, kept,
     parent_of, run,
@@ -47,7 +47,7 @@ async fn workers_killed_at_random_cost_only_the_calls_that_they_ran() {
         let mut dice = Dice(SEED + round as u64);
         while !load.is_done() {
             tokio::time::sleep(Duration::from_micros(dice.below(60_000))).await;
-            let pids = dspex.worker_pids();
+            let pids = worker_pids(&dspex);
             // Those of one slot in a row would be waited with; here it counts how soon a worker is replaced.
             let victim = pids[recovery.len() % pids.len()];
             load.killed().await;
@@ -161,7 +161,7 @@ async fn a_killed_zygote_costs_no_call_and_no_worker() {
     let module = Ask::create(&dspex.session()).await.unwrap();
     let (mut tally, mut recovery) = (Tally::default(), Vec::new());
     for run in 0..RUNS {
-        let before = dspex.worker_pids();
+        let before = worker_pids(&dspex);
         let zygote = census
             .processes()
             .into_iter()
@@ -173,7 +173,7 @@ async fn a_killed_zygote_costs_no_call_and_no_worker() {
             let question = format!("{run} and {number}");
             tally.note(&json!(question), ask(&module, &question, false).await, nothing);
         }
-        assert_eq!(dspex.worker_pids(), before, "the workers go on");
+        assert_eq!(worker_pids(&dspex), before, "the workers go on");
         // Only a new zygote brings a worker back.
         kill(before[0], "KILL");
         recovery.push(full_again(&dspex, 2, &before[..1], since).await);
@@ -199,7 +199,7 @@ async fn exits(carrier: Carrier) {
         [("exit_now", json!({"code": 3})), ("exit_now", json!({"code": 0})), ("segfault", json!({}))];
     let runs = endings.len();
     for (program, arguments) in endings {
-        let before = dspex.worker_pids();
+        let before = worker_pids(&dspex);
         let since = Instant::now();
         tally.note(&json!("never"), run(&dspex, program, arguments).await, lost_worker);
         detection.push(since.elapsed());

@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::SignalKind;
 
-use crate::common::kill;
+use crate::common::{kill, worker_pids};
 use crate::harness::{
     Ask, Census, Line, Outcome, Parrot, Tally, ask, builder, full_again, keep, kept, run, run_within,
 };
@@ -24,7 +24,7 @@ async fn without_descriptors_running_workers_go_on_and_lost_ones_come_back_when_
     full_again(&dspex, 2, &[], Instant::now()).await;
     let module = Ask::create(&dspex.session()).await.unwrap();
     let mut tally = Tally::default();
-    let before = dspex.worker_pids();
+    let before = worker_pids(&dspex);
 
     let hoard = Hoard::of_all_descriptors();
     for number in 0..50 {
@@ -37,7 +37,7 @@ async fn without_descriptors_running_workers_go_on_and_lost_ones_come_back_when_
         let question = format!("one worker and {number}");
         tally.note(&json!(question), ask(&module, &question, false).await, |_| Outcome::Unexplained);
     }
-    assert_eq!(dspex.worker_pids(), before[1..], "nothing can be started");
+    assert_eq!(worker_pids(&dspex), before[1..], "nothing can be started");
     drop(hoard);
     let since = Instant::now();
     let recovery = vec![full_again(&dspex, 2, &before[..1], since).await];

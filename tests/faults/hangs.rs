@@ -6,7 +6,7 @@ use dspex::prelude::*;
 use dspex::{Error, PoolChange, Retirement, WorkerEnd};
 use serde_json::{Value, json};
 
-use crate::common::{is_alive, kill};
+use crate::common::{is_alive, kill, worker_pids};
 use crate::harness::{Census, Line, Outcome, Tally, builder, full_again, run, worker_megabytes};
 
 /// A sign of life is wanted so often, and missed for so long at most.
@@ -41,7 +41,7 @@ async fn hang(fault: &'static str, program: &'static str, arguments: Value) {
     let census = Census::begin().await;
     let dspex = pool().await;
     let (mut tally, since) = (Tally::default(), Instant::now());
-    let before = dspex.worker_pids();
+    let before = worker_pids(&dspex);
     let hanging = tokio::spawn({
         let dspex = dspex.clone();
         async move { run(&dspex, program, arguments).await }
@@ -79,7 +79,7 @@ async fn a_stopped_worker_is_replaced_and_costs_only_the_calls_that_it_ran() {
     let dspex = pool().await;
     let (mut tally, mut detection, mut recovery) = (Tally::default(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
-        let victim = dspex.worker_pids()[0];
+        let victim = worker_pids(&dspex)[0];
         // A call on each worker: one of them is on the one that stops.
         let waits = [0, 1].map(|_| {
             let dspex = dspex.clone();

@@ -32,7 +32,7 @@ async fn the_host() {
         let dspex = dspex.clone();
         async move { run(&dspex, "spin_in_c", json!({})).await }
     });
-    let mut pids = dspex.worker_pids();
+    let mut pids = crate::common::worker_pids(&dspex);
     pids.push(parent_of(pids[0]));
     println!("PIDS {}", pids.iter().map(u32::to_string).collect::<Vec<_>>().join(" "));
     std::io::stdout().flush().unwrap();

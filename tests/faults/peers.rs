@@ -36,7 +36,7 @@ async fn garbage_on_the_wire_costs_the_worker_that_sent_it() {
     for kind in kinds {
         let dspex = builder(2).cancel_grace(Duration::from_millis(200)).start().await.unwrap();
         full_again(&dspex, 2, &[], Instant::now()).await;
-        let before = dspex.worker_pids();
+        let before = crate::common::worker_pids(&dspex);
         let since = Instant::now();
         tally.note(&json!("never"), run(&dspex, "send_garbage", json!({"kind": kind})).await, |error| {
             match error {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use dspex::prelude::*;
 use serde_json::json;
 
-use crate::common::eventually;
+use crate::common::{eventually, worker_pids};
 use crate::crashes::resident_megabytes;
 use crate::harness::{Ask, Census, Dice, Line, Outcome, Parrot, Tally, ask, builder, full_again};
 
@@ -16,7 +16,7 @@ async fn ten_thousand_calls_dropped_at_random_leave_nothing_behind() {
     let census = Census::begin().await;
     let dspex = builder(2).lm(Lm::host(Parrot(Duration::from_millis(3)))).start().await.unwrap();
     full_again(&dspex, 2, &[], Instant::now()).await;
-    let before = dspex.worker_pids();
+    let before = worker_pids(&dspex);
     let module = Ask::create(&dspex.session()).await.unwrap();
     let mut tally = Tally::default();
     let mut dice = Dice(9);
@@ -50,7 +50,7 @@ async fn ten_thousand_calls_dropped_at_random_leave_nothing_behind() {
     eventually("every place is free again", || dspex.load().in_flight == 0 && dspex.load().queued == 0).await;
     let recovery = vec![since.elapsed()];
     let grown = resident_megabytes() - memory;
-    assert_eq!(dspex.worker_pids(), before, "no worker was given up");
+    assert_eq!(worker_pids(&dspex), before, "no worker was given up");
     assert!(dropped > CALLS / 10 && dropped < CALLS, "{dropped} were dropped");
     drop((module, dspex));
     let leftovers = census.end().await;

@@ -18,8 +18,8 @@ use super::{DspexBuilder, Prediction};
 use crate::bridge::Bridge;
 use crate::error::Result;
 use crate::lm::Lm;
-use crate::pool::{Load, PoolEvent, PoolInfo};
-use crate::telemetry::{BreakerState, TraceContext, Traced};
+use crate::pool::{Load, PoolEvent};
+use crate::telemetry::{TraceContext, Traced};
 use crate::tool::{Standing, States};
 
 /// A running dspex: Python workers with the real DSPy, sessions, and the default language model.
@@ -185,29 +185,11 @@ impl Dspex {
         Health::probe(self, deadline).await
     }
 
-    /// The load of the pool `default` now.
+    /// The load of the pool `default` now: part of the [`status`](Self::status), for whoever decides with each request whether to take
+    /// it. It is a copy of seven numbers, and waits for nothing, the store included.
     #[must_use]
     pub fn load(&self) -> Load {
         self.runtime.bridge.pool().load()
-    }
-
-    /// All pools as they are now, by their names.
-    #[must_use]
-    pub fn pools(&self) -> Vec<PoolInfo> {
-        self.runtime.bridge.pools().info()
-    }
-
-    /// The states of the [circuit breakers](crate::CircuitBreaker), by the names of their models: of those that calls have asked
-    /// lately. Two models of one name have two. Empty where there are no breakers.
-    #[must_use]
-    pub fn breakers(&self) -> Vec<(String, BreakerState)> {
-        self.runtime.bridge.breakers()
-    }
-
-    /// The process ids of the workers of the pool `default` that take calls now.
-    #[must_use]
-    pub fn worker_pids(&self) -> Vec<u32> {
-        self.runtime.bridge.pool().links().iter().map(|link| link.hello().pid).collect()
     }
 
     /// What happens to the workers of all pools from now on: ends and their causes, replacements, back-offs. A listener that is more than

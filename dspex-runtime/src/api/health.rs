@@ -15,7 +15,7 @@ use crate::pool::{Load, PoolError};
 #[non_exhaustive]
 pub struct Health {
     /// The verdict.
-    pub status: Status,
+    pub verdict: Verdict,
     /// The version of dspex.
     pub version: &'static str,
     /// What runs in the workers of the default pool; `None` where none is ready.
@@ -30,11 +30,11 @@ pub struct Health {
     pub ready: bool,
 }
 
-/// The verdict on a pool.
+/// Whether calls are answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "is", content = "because", rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Status {
+pub enum Verdict {
     /// Calls are answered by all workers.
     Healthy,
     /// Calls are answered, or will be soon, and something is amiss.
@@ -54,7 +54,7 @@ impl Health {
         let state = default.map(|pool| &pool.state);
         let full = load.in_flight >= load.capacity && load.queued >= load.queue_limit;
         Self {
-            status: verdict(&states),
+            verdict: verdict(&states),
             version: status.version,
             availability: default.and_then(|pool| pool.runs.clone()),
             load,
@@ -77,12 +77,12 @@ impl Health {
             Ok(Err(Error::Pool(PoolError::Saturated(_)))) => return health,
             Err(_) if health.load.ready_workers > 0 && health.load.in_flight >= health.load.capacity => {
                 let reason = format!("all places were taken for {:.1?}", begun.elapsed());
-                health.status = match health.status {
-                    Status::Degraded(mut reasons) => {
+                health.verdict = match health.verdict {
+                    Verdict::Degraded(mut reasons) => {
                         reasons.push(reason);
-                        Status::Degraded(reasons)
+                        Verdict::Degraded(reasons)
                     }
-                    Status::Healthy => Status::Degraded(vec![reason]),
+                    Verdict::Healthy => Verdict::Degraded(vec![reason]),
                     down => down,
                 };
                 return health;
@@ -91,7 +91,7 @@ impl Health {
             Err(_) => format!("no worker answered within {deadline:?}"),
         };
         health.ready = false;
-        health.status = Status::Down(problem);
+        health.verdict = Verdict::Down(problem);
         health
     }
 }
@@ -103,7 +103,7 @@ async fn ask(dspex: &Dspex) -> Result<()> {
 }
 
 /// The default pool, which comes first, decides; another one that is not well is worth a word.
-fn verdict(pools: &[(&str, &PoolState)]) -> Status {
+fn verdict(pools: &[(&str, &PoolState)]) -> Verdict {
     let several = pools.len() > 1;
     let named = |name: &str, text: &str| match several {
         true => format!("pool `{name}`: {text}"),
@@ -114,12 +114,12 @@ fn verdict(pools: &[(&str, &PoolState)]) -> Status {
         match state {
             PoolState::Ready => {}
             PoolState::Degraded { causes } => reasons.extend(causes.iter().map(|cause| named(name, cause))),
-            PoolState::Down { cause } if number == 0 => return Status::Down(named(name, cause)),
-            PoolState::Stopped if number == 0 => return Status::Down("the pool was shut down".to_owned()),
+            PoolState::Down { cause } if number == 0 => return Verdict::Down(named(name, cause)),
+            PoolState::Stopped if number == 0 => return Verdict::Down("the pool was shut down".to_owned()),
             other => reasons.push(named(name, &other.to_string())),
         }
     }
-    if reasons.is_empty() { Status::Healthy } else { Status::Degraded(reasons) }
+    if reasons.is_empty() { Verdict::Healthy } else { Verdict::Degraded(reasons) }
 }
 
 #[cfg(test)]
@@ -129,11 +129,11 @@ mod tests {
     #[test]
     fn the_default_pool_decides_and_the_others_are_told_of() {
         let (ready, down) = (PoolState::Ready, PoolState::Down { cause: "no Python".to_owned() });
-        assert_eq!(verdict(&[("default", &ready)]), Status::Healthy);
-        assert_eq!(verdict(&[("default", &down)]), Status::Down("no Python".to_owned()));
-        let Status::Degraded(reasons) = verdict(&[("default", &ready), ("gpu", &down)]) else { panic!() };
+        assert_eq!(verdict(&[("default", &ready)]), Verdict::Healthy);
+        assert_eq!(verdict(&[("default", &down)]), Verdict::Down("no Python".to_owned()));
+        let Verdict::Degraded(reasons) = verdict(&[("default", &ready), ("gpu", &down)]) else { panic!() };
         assert_eq!(reasons, ["pool `gpu`: down: no Python"]);
-        assert!(matches!(verdict(&[("default", &PoolState::Starting)]), Status::Degraded(_)));
-        assert!(matches!(verdict(&[("default", &PoolState::Stopped)]), Status::Down(_)));
+        assert!(matches!(verdict(&[("default", &PoolState::Starting)]), Verdict::Degraded(_)));
+        assert!(matches!(verdict(&[("default", &PoolState::Stopped)]), Verdict::Down(_)));
     }
 }

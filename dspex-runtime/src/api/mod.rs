@@ -30,7 +30,7 @@ pub use dspex::Dspex;
 pub use dspy::{Availability, Dspy, DynInstance, InstanceSpec};
 pub(crate) use events::CallEvents;
 pub use events::{CallEvent, CallStream};
-pub use health::{Health, Status};
+pub use health::{Health, Verdict};
 pub use instance::{Instance, Run};
 pub use module::{Definition, FieldType, IntoAnswer, Module, call, call_method, create};
 pub use pool_options::PoolOptions;

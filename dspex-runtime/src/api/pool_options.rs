@@ -143,7 +143,7 @@ macro_rules! settings {
         }
 
         /// The same for a worker of this age. Default: a day, for what drifts slowly.
-        pub fn recycle_after(mut self, age: impl Into<Option<Duration>>) -> Self {
+        pub fn recycle_after_age(mut self, age: impl Into<Option<Duration>>) -> Self {
             self.settings().config.recycling.age = age.into();
             self
         }

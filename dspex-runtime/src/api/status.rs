@@ -326,10 +326,11 @@ impl WorkerStatus {
         Self {
             index: worker.id.index,
             generation: worker.id.generation,
-            // The scheduler knows of a worker that is ready a moment before the board does.
-            state: match worker.state {
-                SlotState::Starting if published.is_some() => WorkerState::Ready,
-                state => state.into(),
+            // The scheduler knows which workers take calls a moment before the board does.
+            state: match (worker.state, published.is_some()) {
+                (SlotState::Starting, true) => WorkerState::Ready,
+                (SlotState::Ready | SlotState::Renewing, false) => WorkerState::Draining,
+                (state, _) => state.into(),
             },
             suspected: worker.suspected,
             pid: worker.pid,

@@ -102,14 +102,6 @@ impl Breakers {
         }
     }
 
-    /// The states, by the models' names.
-    pub(crate) fn states(&self) -> Vec<(String, BreakerState)> {
-        let mut states: Vec<_> =
-            self.lock().values().map(|known| (known.model.clone(), known.breaker.state(now()))).collect();
-        states.sort_by(|one, other| one.0.cmp(&other.0));
-        states
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         // Nothing under this lock panics.
         self.breakers.lock().unwrap_or_else(PoisonError::into_inner)

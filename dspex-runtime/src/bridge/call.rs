@@ -164,11 +164,6 @@ impl Bridge {
         }
     }
 
-    /// The states of the breakers, by the models' names.
-    pub(crate) fn breakers(&self) -> Vec<(String, BreakerState)> {
-        self.breakers.states()
-    }
-
     /// The pools below.
     pub(crate) fn pools(&self) -> &Pools {
         &self.pools

@@ -58,7 +58,6 @@ use fleet::WorkerFleet;
 pub(crate) use heartbeat::Heartbeat;
 pub use limits::WorkerLimits;
 pub(crate) use optimizers::InUse;
-pub use pools::PoolInfo;
 pub(crate) use pools::Pools;
 pub use scheduler::Load;
 pub(crate) use scheduler::Published;

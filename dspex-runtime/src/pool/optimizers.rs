@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::config::PoolPlan;
 use super::events::PoolEvents;
-use super::scheduler::Load;
 use super::{Pool, PoolError};
 
 /// The workers of one pool for runs of optimizers, whether there are any now or not.
@@ -73,11 +72,6 @@ impl Optimizers {
     /// The pool, while there is one.
     pub(crate) fn pool(&self) -> Option<Arc<Pool>> {
         self.lock().pool.clone()
-    }
-
-    /// The load; none where there are no workers now.
-    pub(crate) fn load(&self) -> Option<Load> {
-        self.lock().pool.as_ref().map(|pool| pool.load())
     }
 
     /// No runs any more; see [`Pool::shutdown`].

@@ -7,25 +7,8 @@ use std::time::Duration;
 use super::config::{DEFAULT_POOL, PoolPlan};
 use super::events::PoolEvents;
 use super::optimizers::{InUse, Optimizers};
-use super::scheduler::Load;
 use super::{Pool, PoolError};
 use crate::error::Error;
-
-/// One of the pools, as it is now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PoolInfo {
-    /// Its name; `default` is the pool of all that chooses none.
-    pub name: String,
-    /// The workers that were asked for.
-    pub workers: usize,
-    /// The process ids of those that take calls now.
-    pub worker_pids: Vec<u32>,
-    /// Its load now.
-    pub load: Load,
-    /// The load of its workers for runs of optimizers; `None` while there are none.
-    pub optimizers: Option<Load>,
-}
 
 /// Running pools.
 pub(crate) struct Pools {
@@ -97,18 +80,6 @@ impl Pools {
             Some(optimizers) => optimizers.acquire().await,
             None => Ok(InUse::of(entry.pool.clone())),
         })
-    }
-
-    /// All of them, as they are now, by their names.
-    pub(crate) fn info(&self) -> Vec<PoolInfo> {
-        let info = |(name, entry): (&Arc<str>, &Entry)| PoolInfo {
-            name: name.to_string(),
-            workers: entry.pool.size(),
-            worker_pids: entry.pool.links().iter().map(|link| link.hello().pid).collect(),
-            load: entry.pool.load(),
-            optimizers: entry.optimizers.as_ref().and_then(|optimizers| optimizers.load()),
-        };
-        self.pools.iter().map(info).collect()
     }
 
     /// All that run, those of optimizers included.

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use dspex::prelude::*;
 
+use crate::common::worker_pids;
+
 /// What the workers have in memory of their own, together.
 pub fn worker_megabytes(dspex: &Dspex) -> f64 {
     let of = |pid: u32| {
@@ -23,17 +25,18 @@ pub fn worker_megabytes(dspex: &Dspex) -> f64 {
         let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
     };
-    dspex.worker_pids().into_iter().map(of).sum()
+    worker_pids(dspex).into_iter().map(of).sum()
 }
 
 /// Waits until all workers take calls and none of them is one of these; how long that took since a moment.
 pub async fn full_again(dspex: &Dspex, workers: usize, gone: &[u32], since: Instant) -> Duration {
     let give_up = since + Duration::from_secs(20);
     loop {
-        let pids = dspex.worker_pids();
-        let old = pids.iter().any(|pid| gone.contains(pid));
-        if !old && pids.len() == workers && dspex.load().ready_workers == workers {
-            return since.elapsed();
+        if dspex.load().ready_workers == workers {
+            let pids = worker_pids(dspex);
+            if pids.len() == workers && !pids.iter().any(|pid| gone.contains(pid)) {
+                return since.elapsed();
+            }
         }
         assert!(Instant::now() < give_up, "the pool never became complete again: {:?}", dspex.load());
         tokio::time::sleep(Duration::from_micros(300)).await;

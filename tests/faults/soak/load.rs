@@ -14,6 +14,8 @@ use dspex::{Error, WorkerLimits};
 use futures::{StreamExt, future::try_join_all};
 use serde_json::{Value, json};
 
+use crate::common::worker_pids;
+
 const PROGRAMS: &str = "dspex_fault_programs";
 const CALLERS: usize = 8;
 /// A worker keeps the 512 instances that it used last; so many new ones fill what two workers keep.
@@ -119,7 +121,7 @@ pub async fn soak(duration: Duration) -> Result<Soaked> {
     let _python = session.tools().register_python(&format!("{PROGRAMS}.large_items")).await?;
     let shared =
         Arc::new(Shared { module: Ask::create(&session).await?, session, calls: AtomicUsize::new(0) });
-    let workers = dspex.worker_pids();
+    let workers = worker_pids(&dspex);
 
     try_join_all((0..CALLERS).map(async |caller| {
         for number in (caller..NEW_INSTANCES_AT_FIRST).step_by(CALLERS) {
@@ -147,7 +149,7 @@ pub async fn soak(duration: Duration) -> Result<Soaked> {
         if begun.elapsed() >= warm_up {
             let calls = shared.calls.load(Ordering::Relaxed);
             let host = megabytes(std::process::id())?;
-            let workers = dspex.worker_pids().into_iter().map(megabytes).sum::<Result<f64>>()?;
+            let workers = worker_pids(&dspex).into_iter().map(megabytes).sum::<Result<f64>>()?;
             samples.push(Sample { calls, host, workers });
         }
     };
@@ -157,7 +159,7 @@ pub async fn soak(duration: Duration) -> Result<Soaked> {
             *calls.entry(kind).or_default() += count;
         }
     }
-    ensure!(dspex.worker_pids() == workers, "a worker was replaced");
+    ensure!(worker_pids(&dspex) == workers, "a worker was replaced");
     Ok(Soaked { calls, samples })
 }
 
