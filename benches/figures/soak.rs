@@ -15,7 +15,7 @@ pub const FIGURES: &[Figure] = &[Figure {
     name: "soak_growth_mb_per_10k_calls",
     unit: "MB",
     goal: Goal::Below(1.0),
-    method: "Eight callers on two workers for three minutes after one that does not count: dspy.Predict, new instances, temporary \
+    method: "Eight callers on two workers for three minutes, after what workers keep is full and a minute and a half that do not count: dspy.Predict, new instances, temporary \
              sessions with variables, tools, streams that are left early, exceptions, cancelled calls, 200 kB, sync code. The slope of \
              the line that fits the memory (Rss of this process and the workers) over the calls best, in units of 10^6 bytes. Not Pss, \
              which grows as workers come to own what they shared with their zygote.",

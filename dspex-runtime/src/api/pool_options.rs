@@ -69,7 +69,7 @@ impl PoolOptions {
             _ => {
                 let token = self.token.as_ref();
                 let addresses = self.endpoints.into_iter().map(|endpoint| endpoint.or_token(token));
-                FleetConfig::Endpoints { addresses: addresses.collect() }
+                FleetConfig::Endpoints(addresses.collect())
             }
         };
         PoolPlan { config: self.config, fleet }

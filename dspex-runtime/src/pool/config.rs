@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::endpoint::Endpoint;
-
+use super::fleet::FleetConfig;
 use super::heartbeat::Heartbeat;
 use super::limits::WorkerLimits;
 use super::recycling::Recycling;
@@ -99,21 +98,4 @@ impl Default for PoolConfig {
 pub(crate) struct PoolPlan {
     pub(crate) config: PoolConfig,
     pub(crate) fleet: FleetConfig,
-}
-
-/// Where workers come from.
-#[derive(Clone, Debug)]
-pub(crate) enum FleetConfig {
-    /// Forked from a zygote on this machine.
-    Local {
-        /// The interpreter.
-        python: PathBuf,
-        /// The directory that holds `run.py` and the worker's package.
-        worker_dir: PathBuf,
-    },
-    /// Started by an operator.
-    Endpoints {
-        /// One slot each.
-        addresses: Vec<Endpoint>,
-    },
 }

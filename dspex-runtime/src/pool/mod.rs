@@ -1,8 +1,8 @@
 //! The pool: Python worker processes that start in milliseconds, take calls, and are replaced when they die.
 //!
 //! * [`mod@env`] provides the Python environment,
-//! * `zygote` is the warm process that forks workers, `slot` the life of one worker as a pure function, and
-//!   `supervisor` the one owner of both,
+//! * `fleet` says where workers come from: `zygote`, the warm process that forks them, or an operator,
+//! * `slot` is the life of one worker as a pure function, and `supervisor` the one owner of all slots and of the zygote,
 //! * `scheduler` hands out places, `transport` moves the messages,
 //! * `pools` holds the pools of a program by their names, and `optimizers` those that come and go.
 //!
@@ -16,6 +16,7 @@ mod error;
 mod events;
 #[cfg(test)]
 mod fake_worker;
+mod fleet;
 mod heartbeat;
 mod intensity;
 #[cfg(test)]
@@ -47,11 +48,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use config::Carrier;
-pub(crate) use config::{DEFAULT_POOL, FleetConfig, PoolConfig, PoolPlan};
+pub(crate) use config::{DEFAULT_POOL, PoolConfig, PoolPlan};
 pub use endpoint::Endpoint;
 pub use error::PoolError;
 pub(crate) use events::PoolEvents;
 pub use events::{PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerId};
+pub(crate) use fleet::FleetConfig;
+use fleet::WorkerFleet;
 pub(crate) use heartbeat::Heartbeat;
 pub use limits::WorkerLimits;
 pub(crate) use optimizers::InUse;
@@ -88,30 +91,16 @@ impl Pool {
         fleet: FleetConfig,
         events: PoolEvents,
     ) -> Result<Self, PoolError> {
-        let token = match &fleet {
-            // A secret per start, for the carriers on which somebody else could speak.
-            FleetConfig::Local { .. } => match config.carrier {
-                Carrier::Framed => String::new(),
-                Carrier::Grpc => {
-                    uuid::Uuid::new_v4().simple().to_string() + &uuid::Uuid::new_v4().simple().to_string()
-                }
-            },
-            FleetConfig::Endpoints { addresses } => {
-                config.workers = addresses.len();
-                String::new()
-            }
-        };
-        let endpoints = match &fleet {
-            FleetConfig::Local { .. } => Vec::new(),
-            FleetConfig::Endpoints { addresses, .. } => addresses.iter().map(ToString::to_string).collect(),
-        };
+        config.workers = fleet.slots(config.workers);
+        let endpoints = fleet.addresses();
+        let fleet = WorkerFleet::open(fleet, config.carrier)?;
         let telemetry = events.telemetry().clone();
         let config = Arc::new(config);
         let scheduler = Scheduler::new(config.workers, config.in_flight_per_worker, config.queue_limit);
         let (started, ready) = oneshot::channel();
         let closed = CancellationToken::new();
         let (task, inbox, supervisor) =
-            Supervisor::new(config.clone(), fleet, scheduler.clone(), token, started, events)?;
+            Supervisor::new(config.clone(), fleet, scheduler.clone(), started, events);
         // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
         let pool = Self {

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::config::{FleetConfig, PoolPlan};
+use super::config::PoolPlan;
 use super::events::PoolEvents;
 use super::{Pool, PoolError};
 
@@ -33,7 +33,7 @@ impl Optimizers {
     /// Those that belong to a pool; none where its own workers do everything.
     pub(crate) fn new(plan: &PoolPlan, events: &PoolEvents) -> Option<Self> {
         let workers = plan.config.optimizers.workers;
-        if workers == 0 || !matches!(plan.fleet, FleetConfig::Local { .. }) {
+        if workers == 0 || !plan.fleet.is_local() {
             return None;
         }
         let mut plan = plan.clone();

@@ -18,15 +18,17 @@ use crate::common::worker_pids;
 
 const PROGRAMS: &str = "dspex_fault_programs";
 const CALLERS: usize = 8;
+/// A worker keeps the 512 instances that it used last; so many new ones fill what two workers keep.
+const NEW_INSTANCES_AT_FIRST: usize = 1536;
 /// Memory is looked at so often.
 const SAMPLE_EVERY: Duration = Duration::from_secs(3);
 
 /// What came of it.
 pub struct Soaked {
     /// Calls of each kind.
-    pub calls: BTreeMap<&'static str, usize>,
-    /// Megabytes of the host and of all its workers, over the calls that had been made by then; without the time that
-    /// it took for all caches to fill.
+    pub calls: BTreeMap<Kind, usize>,
+    /// Megabytes of the host and of all its workers, over the calls that had been made by then; taken after all caches
+    /// were filled.
     pub samples: Vec<Sample>,
 }
 
@@ -100,7 +102,7 @@ impl LanguageModel for Parrot {
     }
 }
 
-/// Puts a pool of two workers under load for so long, and as long again as a third of that before anything counts.
+/// Puts a pool of two workers under load for so long, after its caches were filled and it ran for half of that already.
 pub async fn soak(duration: Duration) -> Result<Soaked> {
     let dspex = Dspex::builder()
         .workers(2)
@@ -121,8 +123,15 @@ pub async fn soak(duration: Duration) -> Result<Soaked> {
         Arc::new(Shared { module: Ask::create(&session).await?, session, calls: AtomicUsize::new(0) });
     let workers = worker_pids(&dspex);
 
+    try_join_all((0..CALLERS).map(async |caller| {
+        for number in (caller..NEW_INSTANCES_AT_FIRST).step_by(CALLERS) {
+            one(Kind::NewInstance, number, &dspex, &shared).await?;
+        }
+        anyhow::Ok(())
+    }))
+    .await?;
     let begun = Instant::now();
-    let warm_up = duration / 3;
+    let warm_up = duration / 2;
     let end = begun + warm_up + duration;
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {
@@ -166,30 +175,59 @@ async fn call_until(
     caller: usize,
     dspex: Dspex,
     shared: Arc<Shared>,
-) -> Result<BTreeMap<&'static str, usize>> {
+) -> Result<BTreeMap<Kind, usize>> {
     let mut calls = BTreeMap::new();
-    for number in caller.. {
+    for (count, number) in (caller..).step_by(CALLERS).enumerate() {
         if Instant::now() >= end {
             break;
         }
-        let kind = one(number, &dspex, &shared).await?;
+        let kind = Kind::RARE.get((count + caller) % 16).copied().unwrap_or(Kind::Predict);
+        one(kind, number, &dspex, &shared).await?;
         *calls.entry(kind).or_default() += 1;
         shared.calls.fetch_add(1, Ordering::Relaxed);
     }
     Ok(calls)
 }
 
-/// One call, of a kind that differs from number to number; what kind it was.
-async fn one(number: usize, dspex: &Dspex, shared: &Shared) -> Result<&'static str> {
+/// What a call does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    NewInstance,
+    TemporarySession,
+    RustTool,
+    StreamLeftEarly,
+    Exception,
+    Cancelled,
+    Large,
+    Thread,
+    Predict,
+}
+
+impl Kind {
+    /// One of sixteen calls is of each of these kinds; all others are of [`Kind::Predict`].
+    const RARE: [Kind; 8] = [
+        Kind::NewInstance,
+        Kind::TemporarySession,
+        Kind::RustTool,
+        Kind::StreamLeftEarly,
+        Kind::Exception,
+        Kind::Cancelled,
+        Kind::Large,
+        Kind::Thread,
+    ];
+}
+
+/// One call; no other has its number.
+async fn one(kind: Kind, number: usize, dspex: &Dspex, shared: &Shared) -> Result<()> {
     let (module, session) = (&shared.module, &shared.session);
     let run = async |session: &Session, program: &str, arguments: Value| {
         session.dspy().call(&format!("{PROGRAMS}.{program}"), &json!([]), &arguments).await
     };
     let question = format!("number {number}");
     let asked = AskInputs { question: question.clone() };
-    Ok(match number % 16 {
-        0 => {
-            // What is sent once and kept by its hash: every one of these is new.
+    match kind {
+        Kind::NewInstance => {
+            // What is sent once and kept by its hash: every one of these is new, and replaces the oldest of those that are kept.
             let spec = InstanceSpec::new("dspy.Predict")
                 .signature(json!({"text": "question -> answer"}))
                 .arg("seed", number);
@@ -197,54 +235,46 @@ async fn one(number: usize, dspex: &Dspex, shared: &Shared) -> Result<&'static s
             let answer =
                 session.dspy().call_instance_method(&instance, "", &json!({"question": question})).await?;
             ensure!(answer["answer"] == question, "{answer}");
-            "new instance"
         }
-        1 => {
+        Kind::TemporarySession => {
             let temporary = dspex.session();
             temporary.variables().create("count", VarSpec::integer(), number as i64).await?;
             let read = run(&temporary, "read_variable", json!({"name": "count"})).await?;
             ensure!(read == json!(number), "{read}");
-            "temporary session"
         }
-        2 => {
+        Kind::RustTool => {
             let sum = run(session, "use_tool", json!({"name": "add", "arguments": {"numbers": [number, 1]}}))
                 .await?;
             ensure!(sum == json!(number + 1), "{sum}");
-            "tool of Rust"
         }
-        3 => {
+        Kind::StreamLeftEarly => {
             let stream = session.tools().stream("large_items", json!({"count": 20}))?;
             let read = std::pin::pin!(stream).take(3).count().await;
             ensure!(read == 3, "{read} items");
-            "stream left early"
         }
-        4 => {
+        Kind::Exception => {
             let failed = run(session, "fail", json!({"message": question})).await;
             ensure!(matches!(failed, Err(Error::Python(_))), "{failed:?}");
-            "exception"
         }
-        5 => {
+        Kind::Cancelled => {
             let patience = Duration::from_micros(500 + number as u64 % 1500);
             let _ = tokio::time::timeout(patience, module.execute(asked)).await;
-            "cancelled"
         }
-        6 => {
+        Kind::Large => {
             let text = "x".repeat(200_000 + number % 1000);
             let echoed = run(session, "echo", json!({"value": text})).await?;
             ensure!(echoed == json!(text), "another text came back");
-            "large"
         }
-        7 => {
+        Kind::Thread => {
             let slept = run(session, "sleep_in_thread", json!({"seconds": 0.002})).await?;
             ensure!(slept == "slept", "{slept}");
-            "thread"
         }
-        _ => {
+        Kind::Predict => {
             let answer = module.execute(asked).await?.answer;
             ensure!(answer == question, "{answer} is no answer to {question}");
-            "dspy.Predict"
         }
-    })
+    }
+    Ok(())
 }
 
 /// How much memory of a process is resident.

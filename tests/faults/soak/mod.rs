@@ -9,7 +9,7 @@ use crate::harness::{Census, Line, Tally};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn minutes_of_mixed_load_leave_memory_as_it_was() {
     let census = Census::begin().await;
-    let soaked = load::soak(Duration::from_secs(135)).await.unwrap();
+    let soaked = load::soak(Duration::from_secs(120)).await.unwrap();
     let leftovers = census.end().await;
     for sample in &soaked.samples {
         let load::Sample { calls, host, workers } = sample;
@@ -19,6 +19,5 @@ async fn minutes_of_mixed_load_leave_memory_as_it_was() {
     let note = format!("growth_mb_per_10k_calls={growth:.2} host={host:.2} calls={:?}", soaked.calls);
     let tally = Tally { answered: soaked.total(), ..Tally::default() };
     Line { note, ..Line::new("soak", 1, tally, leftovers) }.check();
-    // The workers' part has a goal of its own, which is missed so far: the figure `soak_growth_mb_per_10k_calls`.
-    assert!(host < 1.0, "the host grew by {host:.2} MB for each 10,000 calls");
+    assert!(growth < 1.0, "host and workers grew by {growth:.2} MB for every 10,000 calls");
 }

@@ -22,12 +22,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
-use super::config::{Carrier, FleetConfig, PoolConfig};
+use super::config::PoolConfig;
 use super::error::PoolError;
 use super::events::{PoolChange, PoolEvents, Retirement, WorkerEnd, WorkerId};
+use super::fleet::WorkerFleet;
 use super::intensity::Intensity;
 use super::oom::OomCount;
-use super::owned_dir::{self, OwnedDir};
+use super::owned_dir;
 use super::process::Memory;
 use super::scheduler::{LeaseError, Scheduler};
 use super::slot::{Action, Slot, SlotEvent};
@@ -38,9 +39,6 @@ use crate::proto::cancel;
 pub(crate) use board::{Board, Standing, WorkerSnapshot};
 use process::{Process, Worker};
 use zygotes::Zygotes;
-
-/// The longest wait before an endpoint that went is tried again.
-const ENDPOINT_BACKOFF: Duration = Duration::from_secs(2);
 
 /// By how much the wait before a replacement is spread, so that slots that failed together do not come back together.
 const BACKOFF_JITTER: f64 = 0.2;
@@ -77,10 +75,8 @@ pub(crate) enum Event {
 /// The supervisor's state; [`Supervisor::run`] is its life.
 pub(crate) struct Supervisor {
     config: Arc<PoolConfig>,
-    fleet: FleetConfig,
+    fleet: WorkerFleet,
     scheduler: Arc<Scheduler>,
-    token: String,
-    socket_dir: Option<OwnedDir>,
     slots: Vec<Worker>,
     /// Workers that are gone from their slots, whose end is not understood yet.
     ended: HashMap<(usize, u64), Process>,
@@ -117,22 +113,14 @@ impl Supervisor {
     /// A supervisor that tells `started` when the first worker is ready, or why none will be.
     pub(crate) fn new(
         config: Arc<PoolConfig>,
-        fleet: FleetConfig,
+        fleet: WorkerFleet,
         scheduler: Arc<Scheduler>,
-        token: String,
         started: oneshot::Sender<Result<(), PoolError>>,
         listeners: PoolEvents,
-    ) -> Result<(Self, Inbox, mpsc::UnboundedSender<Event>), PoolError> {
+    ) -> (Self, Inbox, mpsc::UnboundedSender<Event>) {
         owned_dir::clean(&std::env::temp_dir());
         let (events, event_inbox) = mpsc::unbounded_channel();
         let (reports, report_inbox) = mpsc::unbounded_channel();
-        let socket_dir =
-            match (&fleet, config.carrier) {
-                (FleetConfig::Local { .. }, Carrier::Grpc) => Some(OwnedDir::new().map_err(|error| {
-                    PoolError::Io { what: "the directory for the workers' sockets", error }
-                })?),
-                _ => None,
-            };
         let (limit, within) = config.restarts;
         let slots = (0..config.workers).map(|_| Worker::new(Intensity::new(limit, within))).collect();
         let supervisor = Self {
@@ -140,8 +128,6 @@ impl Supervisor {
             config,
             fleet,
             scheduler,
-            token,
-            socket_dir,
             slots,
             ended: HashMap::new(),
             zygotes: Zygotes::default(),
@@ -156,7 +142,7 @@ impl Supervisor {
             board: Arc::default(),
             started: Some(started),
         };
-        Ok((supervisor, Inbox { events: event_inbox, reports: report_inbox }, events))
+        (supervisor, Inbox { events: event_inbox, reports: report_inbox }, events)
     }
 
     /// Where it leaves what others may know.
@@ -166,10 +152,8 @@ impl Supervisor {
 
     /// Runs until the pool is dropped or shut down.
     pub(crate) async fn run(mut self, mut inbox: Inbox, closed: tokio_util::sync::CancellationToken) {
-        match self.fleet {
-            FleetConfig::Local { .. } => self.start_zygote().await,
-            FleetConfig::Endpoints { .. } => self.fork_waiting().await,
-        }
+        self.start_zygote().await;
+        self.fork_waiting().await;
         let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
         let mut ending = Ending::No;
         let mut patience = std::pin::pin!(tokio::time::sleep(Duration::MAX));
@@ -343,11 +327,7 @@ impl Supervisor {
         let Slot { generation, failures, .. } = self.slots[index].slot;
         // Workers that were lost after they had been ready count as well.
         let failures = failures.max(self.slots[index].intensity.recent());
-        // To knock at an endpoint costs nothing, and it should be used again soon after it is back.
-        let wait = match self.fleet {
-            FleetConfig::Endpoints { .. } => wait.min(ENDPOINT_BACKOFF),
-            FleetConfig::Local { .. } => wait,
-        };
+        let wait = wait.min(self.fleet.longest_backoff());
         let wait = Duration::from_secs_f64(spread(wait.as_secs_f64(), BACKOFF_JITTER, random()));
         self.slots[index].due = wait.is_zero();
         if !wait.is_zero() {

@@ -1,19 +1,15 @@
 //! Workers from the request for them to their Hello.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::process::Process;
 use super::{Event, Supervisor, worker_name};
 use crate::jitter::random;
-use crate::pool::config::FleetConfig;
-use crate::pool::endpoint::Endpoint;
 use crate::pool::error::PoolError;
 use crate::pool::events::{PoolChange, WorkerEnd, WorkerId};
-use crate::pool::owned_dir::OwnedDir;
 use crate::pool::slot::SlotEvent;
-use crate::pool::transport::{Link, LinkError, LinkLimits, framed, grpc};
+use crate::pool::transport::{Link, LinkLimits};
 
 /// How long a worker may take from its fork to Hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,7 +33,7 @@ impl Supervisor {
 
     /// Whether a worker can be had now.
     pub(super) fn can_fork(&self) -> bool {
-        self.zygotes.is_ready() || matches!(self.fleet, FleetConfig::Endpoints { .. })
+        self.zygotes.is_ready() || !self.fleet.is_local()
     }
 
     pub(super) async fn start_worker(&mut self, index: usize, generation: u64) {
@@ -49,21 +45,10 @@ impl Supervisor {
             max_message_bytes: self.config.max_message_bytes,
             cancel_grace: self.config.cancel_grace,
         };
-        let address = match &self.fleet {
-            FleetConfig::Endpoints { addresses, .. } => match addresses.get(index) {
-                Some(endpoint) => Some(endpoint.clone()),
-                None => return,
-            },
-            FleetConfig::Local { .. } => {
-                let path = |dir| socket_path(dir, index, generation);
-                self.socket_dir.as_ref().map(|dir| Endpoint::unix(path(dir)).token(self.token.clone()))
-            }
-        };
+        let Some(route) = self.fleet.route(index, generation) else { return };
         let mut socket = None;
-        let forked = matches!(self.fleet, FleetConfig::Local { .. });
-        if forked {
-            let listen = address.as_ref().and_then(Endpoint::socket);
-            match self.zygotes.fork(&worker_name(index), generation, listen).await {
+        if self.fleet.is_local() {
+            match self.zygotes.fork(&worker_name(index), generation, route.listens_at()).await {
                 Ok((zygote, ends)) => {
                     if let Some(process) = self.slots[index].process(generation) {
                         process.lifeline = Some(ends.lifeline);
@@ -78,28 +63,16 @@ impl Supervisor {
                 }
             }
         }
-        let at = match &self.fleet {
-            FleetConfig::Endpoints { addresses, .. } => {
-                addresses.get(index).map(|endpoint| format!(" (at {endpoint})")).unwrap_or_default()
-            }
-            FleetConfig::Local { .. } => String::new(),
-        };
         let events = self.events.clone();
         tokio::spawn(async move {
-            let connecting = async {
-                match (socket, address) {
-                    (Some(socket), _) => framed::connect(socket, limits).await,
-                    (None, Some(address)) if forked => connect_patiently(&address, limits).await,
-                    (None, Some(address)) => grpc::connect(&address, limits).await,
-                    (None, None) => Err(LinkError::Carrier("the worker has no address".into())),
-                }
+            let connecting = route.connect(socket, limits, HELLO_TIMEOUT - Duration::from_secs(1));
+            let failed = |reason: String| {
+                Event::ConnectFailed(index, generation, format!("{reason}{}", route.place()))
             };
             let event = match tokio::time::timeout(HELLO_TIMEOUT, connecting).await {
                 Ok(Ok(link)) => Event::Connected(index, generation, link),
-                Ok(Err(error)) => Event::ConnectFailed(index, generation, format!("{error}{at}")),
-                Err(_) => {
-                    Event::ConnectFailed(index, generation, format!("no Hello within {HELLO_TIMEOUT:?}{at}"))
-                }
+                Ok(Err(error)) => failed(error.to_string()),
+                Err(_) => failed(format!("no Hello within {HELLO_TIMEOUT:?}")),
             };
             let _ = events.send(event);
         });
@@ -107,7 +80,7 @@ impl Supervisor {
 
     pub(super) async fn connected(&mut self, index: usize, generation: u64, link: Arc<Link>) {
         let retired_before = self.slots[index].slot.serving;
-        let local = matches!(self.fleet, FleetConfig::Local { .. });
+        let local = self.fleet.is_local();
         let Some(process) = self.slots[index].process(generation) else { return };
         process.ready = Some(Instant::now());
         process.link = Some(link.clone());
@@ -144,21 +117,4 @@ impl Supervisor {
     pub(super) fn fail_later(&self, index: usize, generation: u64, reason: &str) {
         let _ = self.events.send(Event::ConnectFailed(index, generation, reason.to_owned()));
     }
-}
-
-/// A listener needs some milliseconds after the fork; until then connecting is refused.
-async fn connect_patiently(address: &Endpoint, limits: LinkLimits) -> Result<Arc<Link>, LinkError> {
-    let give_up = tokio::time::Instant::now() + HELLO_TIMEOUT - Duration::from_secs(1);
-    loop {
-        match grpc::connect(address, limits).await {
-            Err(LinkError::Carrier(_)) if tokio::time::Instant::now() < give_up => {
-                tokio::time::sleep(Duration::from_millis(3)).await;
-            }
-            done => return done,
-        }
-    }
-}
-
-fn socket_path(dir: &OwnedDir, index: usize, generation: u64) -> PathBuf {
-    dir.path().join(format!("{index}-{generation}.sock"))
 }

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use super::{Event, Supervisor};
-use crate::pool::config::FleetConfig;
 use crate::pool::events::{PoolChange, WorkerEnd};
 use crate::pool::heartbeat::Verdict;
 use crate::pool::process::{self, Memory};
@@ -101,8 +100,7 @@ impl Supervisor {
     /// Starts the replacement of a worker whose time is over; of one worker at a time.
     pub(super) async fn recycle(&mut self, index: usize) {
         let busy = self.slots.iter().any(|worker| worker.slot.state == SlotState::Renewing);
-        let local = matches!(self.fleet, FleetConfig::Local { .. });
-        if busy || self.stopping || !local || !self.can_fork() {
+        if busy || self.stopping || !self.fleet.is_local() || !self.can_fork() {
             return;
         }
         let worker = &mut self.slots[index];

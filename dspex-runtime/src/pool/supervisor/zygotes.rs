@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use secrecy::ExposeSecret;
+
 use super::{Event, Supervisor, index_of};
 use crate::error::PyFrame;
-use crate::pool::config::FleetConfig;
 use crate::pool::error::PoolError;
 use crate::pool::events::{PoolChange, WorkerEnd};
+use crate::pool::fleet::{LocalFleet, WorkerFleet};
 use crate::pool::slot::SlotState;
 use crate::pool::zygote::{Report, WorkerEnds, Zygote};
 
@@ -56,14 +58,14 @@ impl Zygotes {
 
 impl Supervisor {
     pub(super) async fn start_zygote(&mut self) {
-        let FleetConfig::Local { python, worker_dir } = &self.fleet else { return };
+        let WorkerFleet::Local(LocalFleet { python, worker_dir, token, .. }) = &self.fleet else { return };
         if self.stopping {
             return;
         }
         self.zygotes.number += 1;
         let number = self.zygotes.number;
         let reports = self.reports.clone();
-        match Zygote::start(python, worker_dir, &self.config, &self.token, number, reports).await {
+        match Zygote::start(python, worker_dir, &self.config, token.expose_secret(), number, reports).await {
             Ok(zygote) => {
                 self.zygotes.current = Some(zygote);
                 self.zygotes.started = Some(Instant::now());
