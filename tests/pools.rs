@@ -110,8 +110,16 @@ async fn a_call_goes_to_the_worker_that_has_built_its_instance_and_elsewhere_whe
     let dspex = builder(Carrier::Framed).workers(2).in_flight_per_worker(1).start().await.unwrap();
     eventually("both workers are ready", || dspex.load().ready_workers == 2).await;
     let session = dspex.session();
+    // Where both are free and nothing is built, one of them is preferred: the instance is built at the other one.
+    let blocker = tokio::spawn({
+        let dspy = dspex.dspy();
+        async move { dspy.call(&program("sleep"), &json!([600]), &json!({})).await }
+    });
+    eventually("one worker is busy", || dspex.load().in_flight == 1).await;
     let (home, built) = counted(&session, 0.0).await;
     assert_eq!(built, 1);
+    blocker.abort();
+    eventually("both are free", || dspex.load().in_flight == 0).await;
     for _ in 0..20 {
         assert_eq!(counted(&session, 0.0).await, (home, 1), "where it is built, and only once");
     }
