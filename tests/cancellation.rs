@@ -1,4 +1,4 @@
-//! Calls that nobody wants any more: dropped, cancelled by a token, past their deadline, one or ten thousand of them.
+//! Calls that nobody wants any more: dropped, cancelled by a token, past their deadline.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -139,54 +139,4 @@ async fn a_deadline_interrupts_a_synchronous_program() {
     assert!(matches!(error, Error::DeadlineExceeded { .. }), "{error}");
     eventually("its thread has ended", || dspex.load().in_flight == 0).await;
     assert_eq!(worker_pids(&dspex), before);
-}
-
-/// The resident memory of this process, in KiB.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-async fn storm(dspex: &Dspex, calls: usize) {
-    for batch in 0..calls / 500 {
-        let calls: Vec<_> = (0..500)
-            .map(|call| {
-                let dspex = dspex.clone();
-                tokio::spawn(async move {
-                    let dspy = dspex.dspy();
-                    let (name, args, kwargs) = (program("sleep"), json!([600]), json!({}));
-                    let running = dspy.call(&name, &args, &kwargs);
-                    // Some are dropped before they were sent, some while they wait, some while they run.
-                    let patience = Duration::from_micros(((call * 37 + batch * 11) % 4_000) as u64);
-                    let _ = tokio::time::timeout(patience, running).await;
-                })
-            })
-            .collect();
-        for call in calls {
-            call.await.unwrap();
-        }
-    }
-    eventually("no place is held", || dspex.load().in_flight == 0).await;
-    let load = dspex.load();
-    assert_eq!((load.queued, load.waiting_sessions), (0, 0));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_dropped_calls_leave_nothing_behind() {
-    let dspex = builder(Carrier::Framed).workers(2).start().await.unwrap();
-    eventually("both workers are ready", || dspex.load().ready_workers == 2).await;
-    let pids = worker_pids(&dspex);
-    storm(&dspex, 2_000).await;
-    let metrics = tokio::runtime::Handle::current().metrics();
-    let (tasks, memory) = (metrics.num_alive_tasks(), resident());
-    let started = Instant::now();
-    storm(&dspex, 10_000).await;
-    let took = started.elapsed();
-    eventually("no task is left", || metrics.num_alive_tasks() <= tasks).await;
-    let grown = resident().saturating_sub(memory);
-    println!("10,000 dropped calls in {took:.1?}: {grown} KiB more memory, no task more");
-    assert!(grown < 16 * 1024, "{grown} KiB");
-    assert_eq!(worker_pids(&dspex), pids, "no worker was lost for them");
-    common::assert_serves(&dspex).await;
 }

@@ -18,6 +18,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod crashes;
+mod endpoints;
 mod exhaustion;
 mod hangs;
 mod harness;
@@ -25,4 +26,5 @@ mod hosts;
 mod peers;
 mod slow;
 mod soak;
+mod starts;
 mod storms;
