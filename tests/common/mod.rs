@@ -4,6 +4,7 @@
 
 pub mod operator;
 pub mod provider;
+pub mod recorder;
 
 use std::path::PathBuf;
 

@@ -43,6 +43,8 @@ mod zygote;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -92,14 +94,12 @@ impl Pool {
         let token = match &fleet {
             // A secret per start, for the carriers on which somebody else could speak.
             FleetConfig::Local { .. } => match config.carrier {
-                Carrier::Framed => String::new(),
-                Carrier::Grpc => {
-                    uuid::Uuid::new_v4().simple().to_string() + &uuid::Uuid::new_v4().simple().to_string()
-                }
+                Carrier::Framed => None,
+                Carrier::Grpc => Some(token()),
             },
             FleetConfig::Endpoints { addresses } => {
                 config.workers = addresses.len();
-                String::new()
+                None
             }
         };
         let endpoints = match &fleet {
@@ -192,6 +192,17 @@ impl Pool {
             let _ = ended.await;
         }
     }
+}
+
+/// What workers of one start ask for: 244 random bits.
+fn token() -> SecretString {
+    let mut buffer = Zeroizing::new(uuid::Uuid::encode_buffer());
+    // Of the length that it has in the end: a text that grows leaves copies behind.
+    let mut token = String::with_capacity(64);
+    for _ in 0..2 {
+        token.push_str(uuid::Uuid::new_v4().simple().encode_lower(&mut *buffer));
+    }
+    token.into()
 }
 
 impl Drop for Pool {

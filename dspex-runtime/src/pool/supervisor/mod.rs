@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use secrecy::SecretString;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
@@ -78,7 +79,8 @@ pub(crate) struct Supervisor {
     config: Arc<PoolConfig>,
     fleet: FleetConfig,
     scheduler: Arc<Scheduler>,
-    token: String,
+    /// What local workers ask for, where the carrier lets others connect to them.
+    token: Option<SecretString>,
     socket_dir: Option<OwnedDir>,
     slots: Vec<Worker>,
     /// Workers that are gone from their slots, whose end is not understood yet.
@@ -118,7 +120,7 @@ impl Supervisor {
         config: Arc<PoolConfig>,
         fleet: FleetConfig,
         scheduler: Arc<Scheduler>,
-        token: String,
+        token: Option<SecretString>,
         started: oneshot::Sender<Result<(), PoolError>>,
         listeners: PoolEvents,
     ) -> Result<(Self, Inbox, mpsc::UnboundedSender<Event>), PoolError> {

@@ -56,7 +56,7 @@ impl Supervisor {
             },
             FleetConfig::Local { .. } => {
                 let path = |dir| socket_path(dir, index, generation);
-                self.socket_dir.as_ref().map(|dir| Endpoint::unix(path(dir)).token(self.token.clone()))
+                self.socket_dir.as_ref().map(|dir| Endpoint::unix(path(dir)).or_token(self.token.as_ref()))
             }
         };
         let mut socket = None;

@@ -63,7 +63,7 @@ impl Supervisor {
         self.zygotes.number += 1;
         let number = self.zygotes.number;
         let reports = self.reports.clone();
-        match Zygote::start(python, worker_dir, &self.config, &self.token, number, reports).await {
+        match Zygote::start(python, worker_dir, &self.config, self.token.as_ref(), number, reports).await {
             Ok(zygote) => {
                 self.zygotes.current = Some(zygote);
                 self.zygotes.started = Some(Instant::now());
