@@ -6,8 +6,10 @@ import ctypes
 import errno
 import gc
 import json
+import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 from dspex_worker.config import WorkerConfig
 
@@ -68,3 +70,21 @@ def open_files(count: int) -> int:
     finally:
         for file in files:
             file.close()
+
+
+class _Trap:
+    def __init__(self, witness: str) -> None:
+        self.witness = witness
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return (open, (self.witness, "w"))
+
+
+def save_trap(path: str, witness: str) -> None:
+    """A pickle that writes a file when it is read."""
+    Path(path).write_bytes(pickle.dumps(_Trap(witness)))
+
+
+def read_pickle(path: str) -> None:
+    """What a team's own code may do, and dspex never does."""
+    pickle.loads(Path(path).read_bytes()).close()
