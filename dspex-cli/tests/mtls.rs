@@ -166,7 +166,9 @@ async fn another_authority_takes_the_place_of_one_that_nobody_trusts_any_more() 
         (["ca.pem", "client.pem", "client.key"], other.host(), setup.dir.join("hosts/renewed")),
     ] {
         std::fs::create_dir_all(&to).unwrap();
-        files.iter().for_each(|file| drop(std::fs::copy(from.join(file), to.join(file)).unwrap()));
+        for file in files {
+            std::fs::copy(from.join(file), to.join(file)).unwrap();
+        }
     }
     let renewed = at(setup.dir.join("hosts/renewed"));
     assert_answers(&start(renewed, &setup.token()).await.unwrap()).await;
