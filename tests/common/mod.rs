@@ -5,6 +5,7 @@
 pub mod host;
 pub mod operator;
 pub mod provider;
+pub mod recorder;
 mod running;
 
 use std::path::PathBuf;

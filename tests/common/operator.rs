@@ -43,6 +43,8 @@ impl Operator {
         command.arg("--port-file").arg(&address);
         command.args(["--module", PROGRAMS, "--python-path"]);
         command.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python"));
+        // What its environment holds is looked at, by whoever runs the tests.
+        command.arg("--debuggable");
         if let Some(token) = token {
             let file = dir.path().join("token");
             std::fs::write(&file, token).unwrap();
