@@ -120,7 +120,10 @@ async fn deaf(carrier: Carrier, how: &str) {
         async move {
             match how.as_str() {
                 "blocked" => run(&dspex, "block_the_loop", json!({"seconds": 600})).await.map(drop),
-                _ => Ok(kill(victim, "STOP")),
+                _ => {
+                    kill(victim, "STOP");
+                    Ok(())
+                }
             }
         }
     });
