@@ -31,38 +31,62 @@ fn silent() -> (Arc<AtomicUsize>, Lm) {
     (asked, Lm::host(lm))
 }
 
-fn sorted(mut times: Vec<Duration>) -> Vec<Duration> {
+/// The median and the 99th percentile.
+fn percentiles(mut times: Vec<Duration>) -> (Duration, Duration) {
     times.sort();
-    times
+    (times[times.len() / 2], times[times.len() * 99 / 100 - 1])
+}
+
+/// How long it takes from the drop of a call until its place is free, and how long a call that does nothing takes at that time.
+async fn cancel_and_echo(dspex: &Dspex, asked: &AtomicUsize) -> (Duration, Duration) {
+    let before = asked.load(Ordering::SeqCst);
+    let running = tokio::spawn({
+        let dspex = dspex.clone();
+        async move { dspex.chain_of_thought("question -> answer", &json!({"question": "?"})).await }
+    });
+    eventually("the model is asked", || asked.load(Ordering::SeqCst) > before).await;
+    let started = Instant::now();
+    running.abort();
+    while dspex.load().in_flight > 0 {
+        assert!(started.elapsed() < Duration::from_secs(10), "the place is never free");
+        // Rather than a busy loop, which would take the time from Python.
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    let cancelled = started.elapsed();
+    let _ = running.await;
+    let started = Instant::now();
+    common::assert_serves(dspex).await;
+    (cancelled, started.elapsed())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn async_work_is_over_in_python_some_milliseconds_after_its_future_was_dropped() {
+    const GOAL: Duration = Duration::from_millis(10);
+    const ROUNDS: usize = 3;
     let (asked, lm) = silent();
     let dspex = builder(Carrier::Framed).lm(lm).start().await.unwrap();
-    let mut times = Vec::new();
-    for call in 1..=200 {
-        let running = tokio::spawn({
-            let dspex = dspex.clone();
-            async move { dspex.chain_of_thought("question -> answer", &json!({"question": "?"})).await }
-        });
-        eventually("the model is asked", || asked.load(Ordering::SeqCst) == call).await;
-        let started = Instant::now();
-        running.abort();
-        while dspex.load().in_flight > 0 {
-            assert!(started.elapsed() < Duration::from_secs(10), "the place is never free");
-            // Rather than a busy loop, which would take the time from Python.
-            std::thread::sleep(Duration::from_micros(100));
+    let mut missed = Vec::new();
+    // A machine that is busy with other tests takes its time for everything. So a call that does nothing is measured beside, which
+    // takes the same way there and back, and a round in which the machine paused is no verdict.
+    while missed.len() < ROUNDS {
+        let (mut cancelled, mut echoed) = (Vec::new(), Vec::new());
+        for _ in 0..200 {
+            let (cancel, echo) = cancel_and_echo(&dspex, &asked).await;
+            cancelled.push(cancel);
+            echoed.push(echo);
         }
-        times.push(started.elapsed());
-        let _ = running.await;
+        let (cancel, echo) = (percentiles(cancelled), percentiles(echoed));
+        println!(
+            "cancellation of async work until its place is free: p50 {:.2?}, p99 {:.2?}, 200 calls; a call that does nothing: \
+             p50 {:.2?}, p99 {:.2?}",
+            cancel.0, cancel.1, echo.0, echo.1
+        );
+        if cancel.0 < GOAL.max(echo.0 * 2) && cancel.1 < GOAL.max(echo.1 * 2) {
+            return;
+        }
+        missed.push((cancel, echo));
     }
-    let times = sorted(times);
-    let (p25, p50, p99) = (times[50], times[100], times[198]);
-    println!("cancellation of async work until its place is free: p50 {p50:.2?}, p99 {p99:.2?}, 200 calls");
-    // Beside other tests the machine may have no time for a while. `cargo xtask figures` measures it alone.
-    assert!(p25 < Duration::from_millis(10), "p25 {p25:?}");
-    assert!(p99 < Duration::from_secs(1), "p99 {p99:?}");
+    panic!("in no round was work over within {GOAL:?}, nor within twice the time of a call: {missed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

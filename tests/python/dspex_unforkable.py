@@ -1,6 +1,6 @@
-"""Works where it is imported, and breaks DSPy's setup in processes that are forked from there, as libraries of GPUs can.
+"""Works where it is imported, and breaks DSPy's setup in processes that are forked from there.
 
-Only while a file `break_forks` lies in one of the directories that modules are looked for in.
+Libraries of GPUs can. Only while a file `break_forks` lies in one of the directories that modules are looked for in.
 """
 
 from __future__ import annotations
