@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use common::process::rss;
 use common::{eventually, program, worker_pids};
 use dspex::lm::{LmResponse, lm_fn};
 use dspex::prelude::*;
@@ -143,9 +144,7 @@ async fn a_deadline_interrupts_a_synchronous_program() {
 
 /// The resident memory of this process, in KiB.
 fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    rss(std::process::id()).unwrap() >> 10
 }
 
 async fn storm(dspex: &Dspex, calls: usize) {

@@ -9,9 +9,9 @@ use dspex::Carrier;
 use dspex::prelude::*;
 use serde_json::json;
 
-use crate::harness::{
-    Ask, Census, Line, Parrot, Process, Tally, ask, builder_on, full_again, parent_of, run,
-};
+use crate::common::process::Process;
+use crate::common::{parent_of, worker_pids};
+use crate::harness::{Ask, Census, Line, Parrot, Tally, ask, builder_on, full_again, run};
 
 const ROLE: &str = "DSPEX_TEST_FAULTS_HOST";
 
@@ -32,7 +32,7 @@ async fn the_host() {
         let dspex = dspex.clone();
         async move { run(&dspex, "spin_in_c", json!({})).await }
     });
-    let mut pids = crate::common::worker_pids(&dspex);
+    let mut pids = worker_pids(&dspex);
     pids.push(parent_of(pids[0]));
     println!("PIDS {}", pids.iter().map(u32::to_string).collect::<Vec<_>>().join(" "));
     std::io::stdout().flush().unwrap();

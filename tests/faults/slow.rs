@@ -7,8 +7,7 @@ use dspex::{CallEvent, Error};
 use futures::StreamExt;
 use serde_json::json;
 
-use crate::crashes::resident_megabytes;
-use crate::harness::{Census, Line, Outcome, Tally, builder, run, worker_megabytes};
+use crate::harness::{Census, Line, Outcome, Tally, builder, host_megabytes, run, worker_megabytes};
 
 /// An item has a tenth of a megabyte; all of them together have two hundred.
 const ITEMS: usize = 2000;
@@ -21,7 +20,7 @@ async fn a_reader_that_stops_holds_its_generator_up_and_costs_no_memory() {
     let _tool = session.tools().register_python("dspex_fault_programs.large_items").await.unwrap();
     let mut tally = Tally::default();
     let (mut of_host, mut of_worker) = (0.0_f64, 0.0_f64);
-    let (host, worker) = (resident_megabytes(), worker_megabytes(&dspex));
+    let (host, worker) = (host_megabytes(), worker_megabytes(&dspex));
     let mut stream = pin!(session.tools().stream("large_items", json!({"count": ITEMS})).unwrap());
     let (mut seen, mut ahead, mut answers) = (0, 0, Vec::new());
     while let Some(event) = stream.next().await {
@@ -52,7 +51,7 @@ async fn a_reader_that_stops_holds_its_generator_up_and_costs_no_memory() {
                     run(&dspex, "echo", json!({"value": number})).await,
                     |_: &Error| Outcome::Unexplained,
                 );
-                of_host = of_host.max(resident_megabytes() - host);
+                of_host = of_host.max(host_megabytes() - host);
                 of_worker = of_worker.max(worker_megabytes(&dspex) - worker);
             }
         }
