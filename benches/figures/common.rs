@@ -1,5 +1,7 @@
 //! What the integration tests have too.
 
+#[path = "../../tests/common/process.rs"]
+pub mod process;
 // Tests use more of it.
 #[allow(dead_code)]
 #[path = "../../tests/common/running.rs"]

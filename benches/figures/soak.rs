@@ -3,6 +3,8 @@
 // The same load as the fault suite's.
 #[path = "../../tests/faults/soak/load.rs"]
 mod load;
+#[path = "../../tests/faults/harness/parrot.rs"]
+mod parrot;
 
 use std::time::Duration;
 

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod env_support;
+#[path = "../../tests/common/process.rs"]
+mod process;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -264,11 +266,8 @@ fn a_builder_that_is_killed_leaves_nothing_in_the_way() {
     assert!(place.environments().iter().all(|name| name.starts_with('.')), "{:?}", place.environments());
     builder.0.kill().unwrap();
     builder.0.wait().unwrap();
-    let installer = fs::read_to_string(&stuck).unwrap();
-    let stat = format!("/proc/{}/stat", installer.trim());
-    // Nobody waits for it any more, so it may stay as a zombie.
-    let ended = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
-    wait_until("the installer's end with its builder", ended);
+    let installer: u32 = fs::read_to_string(&stuck).unwrap().trim().parse().unwrap();
+    wait_until("the installer's end with its builder", || !process::is_alive(installer));
 
     let environment = Environment::provision(&place.config(&lock, Installer::Pip)).unwrap();
     assert_eq!(says(&environment.python, "import tinydep; tinydep.main()"), "tinydep 1.0");

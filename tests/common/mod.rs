@@ -4,6 +4,7 @@
 
 pub mod host;
 pub mod operator;
+pub mod process;
 pub mod provider;
 pub mod recorder;
 mod running;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use dspex::prelude::*;
 use dspex::{Carrier, DspexBuilder, PoolEvent};
+pub use process::is_alive;
 pub use running::{breakers, pids_of, pool, status, worker_pids};
 use serde_json::{Value, json};
 
@@ -48,20 +50,9 @@ pub async fn assert_serves(dspex: &Dspex) {
     assert_eq!(answer.expect("the pool serves the next call"), json!(7));
 }
 
-/// Whether a process exists (zombies do not count).
-pub fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The state follows the command's name, which may itself hold spaces and brackets.
-    stat.rsplit(')')
-        .next()
-        .and_then(|rest| rest.trim().chars().next())
-        .is_some_and(|state| !"ZX".contains(state))
-}
-
-/// The process that started another.
+/// The process that started another, which runs.
 pub fn parent_of(pid: u32) -> u32 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap()
+    process::parent(pid).unwrap()
 }
 
 /// Sends a signal to a process that the test started.

@@ -9,10 +9,10 @@ use dspex::{Carrier, Error, PoolChange, PoolEvent};
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use crate::common::{find, kill, worker_pids};
+use crate::common::{find, kill, parent_of, worker_pids};
 use crate::harness::{
-    Ask, Census, Dice, Line, Outcome, Parrot, Tally, ask, builder, builder_on, full_again, keep, kept,
-    parent_of, run,
+    Ask, Census, Dice, Line, Outcome, Parrot, Tally, ask, builder, builder_on, full_again, host_megabytes,
+    keep, kept, run,
 };
 
 const WORKERS: usize = 4;
@@ -226,7 +226,7 @@ async fn a_worker_that_floods_its_output_holds_nobody_up_and_costs_no_memory() {
     let census = Census::begin().await;
     let dspex = builder(1).start().await.unwrap();
     let mut tally = Tally::default();
-    let before = resident_megabytes();
+    let before = host_megabytes();
     let flood = tokio::spawn({
         let dspex = dspex.clone();
         async move { run(&dspex, "flood_stdout", json!({"megabytes": MEGABYTES})).await }
@@ -235,17 +235,10 @@ async fn a_worker_that_floods_its_output_holds_nobody_up_and_costs_no_memory() {
         tally.note(&json!(number), run(&dspex, "echo", json!({"value": number})).await, nothing);
     }
     tally.note(&json!(MEGABYTES), flood.await.unwrap(), nothing);
-    let grown = resident_megabytes() - before;
+    let grown = host_megabytes() - before;
     drop(dspex);
     let leftovers = census.end().await;
     let note = format!("host_grew={grown:.1}MB");
     Line { note, ..Line::new("stdout_flooded", 1, tally, leftovers) }.check();
     assert!(grown < 16.0, "the host grew by {grown:.1} MB");
-}
-
-/// What this process has in memory.
-pub fn resident_megabytes() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
 }

@@ -9,9 +9,9 @@ use dspex::prelude::*;
 use serde_json::json;
 
 use crate::common::host::{self, Host};
-use crate::harness::{
-    Ask, Census, Line, Parrot, Process, Tally, ask, builder_on, full_again, parent_of, run,
-};
+use crate::common::process::Process;
+use crate::common::{parent_of, worker_pids};
+use crate::harness::{Ask, Census, Line, Parrot, Tally, ask, builder_on, full_again, run};
 
 /// Runs as the host that dies: says which Python processes it has, and calls until its end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,7 +30,7 @@ async fn the_host() {
         let dspex = dspex.clone();
         async move { run(&dspex, "spin_in_c", json!({})).await }
     });
-    let mut pids = crate::common::worker_pids(&dspex);
+    let mut pids = worker_pids(&dspex);
     pids.push(parent_of(pids[0]));
     host::say_pids(&pids);
     let begun = Instant::now();

@@ -8,8 +8,9 @@ use futures::StreamExt;
 use serde_json::json;
 
 use crate::common::{kill, worker_pids};
-use crate::crashes::resident_megabytes;
-use crate::harness::{Census, Line, Outcome, Tally, builder, builder_on, full_again, run, worker_megabytes};
+use crate::harness::{
+    Census, Line, Outcome, Tally, builder, builder_on, full_again, host_megabytes, run, worker_megabytes,
+};
 
 /// An item has a tenth of a megabyte; all of them together have two hundred.
 const ITEMS: usize = 2000;
@@ -22,7 +23,7 @@ async fn a_reader_that_stops_holds_its_generator_up_and_costs_no_memory() {
     let _tool = session.tools().register_python("dspex_fault_programs.large_items").await.unwrap();
     let mut tally = Tally::default();
     let (mut of_host, mut of_worker) = (0.0_f64, 0.0_f64);
-    let (host, worker) = (resident_megabytes(), worker_megabytes(&dspex));
+    let (host, worker) = (host_megabytes(), worker_megabytes(&dspex));
     let mut recovery = Vec::new();
     let mut went_on = None::<Instant>;
     let mut stream = pin!(session.tools().stream("large_items", json!({"count": ITEMS})).unwrap());
@@ -56,7 +57,7 @@ async fn a_reader_that_stops_holds_its_generator_up_and_costs_no_memory() {
                     run(&dspex, "echo", json!({"value": number})).await,
                     |_: &Error| Outcome::Unexplained,
                 );
-                of_host = of_host.max(resident_megabytes() - host);
+                of_host = of_host.max(host_megabytes() - host);
                 of_worker = of_worker.max(worker_megabytes(&dspex) - worker);
             }
             went_on = Some(Instant::now());
@@ -109,7 +110,7 @@ async fn deaf(carrier: Carrier, how: &str) {
     let letters = || dspy.call("dspex_fault_programs.letters", &none, &arguments);
     // What is allocated once, and kept.
     letters().await.unwrap();
-    let (mut tally, victim, memory) = (Tally::default(), worker_pids(&dspex)[0], resident_megabytes());
+    let (mut tally, victim, memory) = (Tally::default(), worker_pids(&dspex)[0], host_megabytes());
     let explain = |error: &Error| match error {
         Error::OutcomeUnknown { end: WorkerEnd::Unresponsive { .. } } => Outcome::Explained("unresponsive"),
         _ => Outcome::Unexplained,
@@ -133,7 +134,7 @@ async fn deaf(carrier: Carrier, how: &str) {
     let mut grown = 0.0_f64;
     let watching = async {
         loop {
-            grown = grown.max(resident_megabytes() - memory);
+            grown = grown.max(host_megabytes() - memory);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

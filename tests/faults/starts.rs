@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use dspex::pool::env::{EnvConfig, Installer, Progress};
 
 use crate::common::host::{self, Host};
-use crate::harness::{Census, Leftovers, Line, Process, Tally, builder_on, full_again};
+use crate::common::process::Process;
+use crate::harness::{Census, Leftovers, Line, Tally, builder_on, full_again};
 use crate::hosts::{carrier_of, directories};
 
 /// Runs as the host that starts: says so before and after, and waits for its end if it is asked to.

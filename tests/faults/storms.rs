@@ -6,8 +6,9 @@ use dspex::prelude::*;
 use serde_json::json;
 
 use crate::common::{eventually, worker_pids};
-use crate::crashes::resident_megabytes;
-use crate::harness::{Ask, Census, Dice, Line, Outcome, Parrot, Tally, ask, builder, full_again};
+use crate::harness::{
+    Ask, Census, Dice, Line, Outcome, Parrot, Tally, ask, builder, full_again, host_megabytes,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_calls_dropped_at_random_leave_nothing_behind() {
@@ -43,13 +44,13 @@ async fn ten_thousand_calls_dropped_at_random_leave_nothing_behind() {
     // What is allocated once, and kept.
     storm(1000).await;
     eventually("the places are free", || dspex.load().in_flight == 0).await;
-    let memory = resident_megabytes();
+    let memory = host_megabytes();
     let (dropped, came) = storm(CALLS).await;
     tally.add(came);
     let since = Instant::now();
     eventually("every place is free again", || dspex.load().in_flight == 0 && dspex.load().queued == 0).await;
     let recovery = vec![since.elapsed()];
-    let grown = resident_megabytes() - memory;
+    let grown = host_megabytes() - memory;
     assert_eq!(worker_pids(&dspex), before, "no worker was given up");
     assert!(dropped > CALLS / 10 && dropped < CALLS, "{dropped} were dropped");
     drop((module, dspex));

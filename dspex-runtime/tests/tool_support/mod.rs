@@ -1,6 +1,6 @@
 //! Arguments of tools as programs and servers declare them, with values that fit their schemas and values that do not.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test uses its part")]
 
 mod served;
 mod structs;

@@ -10,38 +10,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
+use crate::common::process::Process;
+
 /// One test after the other.
 static ALONE: AsyncMutex<()> = AsyncMutex::const_new(());
-
-/// A process, told apart from a later one of the same number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Process {
-    pub pid: u32,
-    started: u64,
-}
-
-impl Process {
-    /// The process of this number, if there is one. A zombie is none.
-    pub fn of(pid: u32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The command's name comes second, in brackets, and may hold anything.
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let alive = !matches!(*fields.first()?, "Z" | "X");
-        alive.then(|| Some(Self { pid, started: fields.get(19)?.parse().ok()? }))?
-    }
-
-    /// Whether it still runs.
-    pub fn is_alive(self) -> bool {
-        Self::of(self.pid) == Some(self)
-    }
-}
-
-/// A process's parent.
-pub fn parent_of(pid: u32) -> u32 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("it has a parent");
-    parent.trim().parse().expect("a number")
-}
 
 /// What was left.
 #[derive(Debug, Default)]

@@ -4,29 +4,35 @@ mod census;
 #[path = "../../../dspex-state/tests/crash/dice.rs"]
 mod dice;
 mod line;
+pub mod parrot;
 mod program;
 mod tally;
 
-pub use census::{Census, Leftovers, Process, parent_of};
+pub use census::{Census, Leftovers};
 pub use dice::Dice;
 pub use line::Line;
-pub use program::{Ask, Parrot, ask, builder, builder_on, keep, kept, run, run_within};
+pub use parrot::{Ask, Parrot};
+pub use program::{ask, builder, builder_on, keep, kept, run, run_within};
 pub use tally::{Outcome, Tally};
 
 use std::time::{Duration, Instant};
 
 use dspex::prelude::*;
 
-use crate::common::worker_pids;
+use crate::common::{process, worker_pids};
+
+/// What this process has in memory.
+pub fn host_megabytes() -> f64 {
+    megabytes(process::rss(std::process::id()))
+}
 
 /// What the workers have in memory of their own, together.
 pub fn worker_megabytes(dspex: &Dspex) -> f64 {
-    let of = |pid: u32| {
-        let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
-    };
-    worker_pids(dspex).into_iter().map(of).sum()
+    worker_pids(dspex).into_iter().map(|pid| megabytes(process::pss(pid))).sum()
+}
+
+fn megabytes(bytes: std::io::Result<u64>) -> f64 {
+    bytes.expect("the process runs, and may be looked at") as f64 / f64::from(1 << 20)
 }
 
 /// Waits until all workers take calls and none of them is one of these; how long that took since a moment.

@@ -3,44 +3,21 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dspex::lm::{LanguageModel, LmError, LmRequest, LmResponse};
 use dspex::prelude::*;
 use dspex::{Carrier, DspexBuilder, WorkerLimits};
 use serde_json::{Value, json};
+
+use super::parrot::{Ask, AskInputs};
 
 const PROGRAMS: &str = "dspex_fault_programs";
 
 /// Longer than anything that is awaited here may take: a call that has not ended by then hangs.
 const NEVER: Duration = Duration::from_secs(40);
 
-/// Answer the question.
-#[dspy_module("dspy.Predict")]
-pub struct Ask {
-    #[input]
-    question: String,
-    #[output]
-    answer: String,
-}
-
 /// Asks, and wants the question back as the answer.
 pub async fn ask(module: &Instance<Ask>, question: &str, idempotent: bool) -> dspex::Result<Value> {
     let asked = module.run(AskInputs { question: question.to_owned() }).idempotent(idempotent);
     Ok(json!(within(asked.into_future()).await?.answer))
-}
-
-/// A model that gives the question back as the answer, after a while.
-pub struct Parrot(pub Duration);
-
-impl LanguageModel for Parrot {
-    async fn complete(&self, request: LmRequest) -> Result<LmResponse, LmError> {
-        if !self.0.is_zero() {
-            tokio::time::sleep(self.0).await;
-        }
-        let prompt = request.last_user_text();
-        let question = prompt.rsplit_once("[[ ## question ## ]]\n").map_or("", |(_, rest)| rest);
-        let question = question.lines().next().unwrap_or_default();
-        Ok(LmResponse::text(format!("[[ ## answer ## ]]\n{question}\n\n[[ ## completed ## ]]")))
-    }
 }
 
 /// A builder with so many workers and the programs of this suite.

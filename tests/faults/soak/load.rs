@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use dspex::lm::{LanguageModel, LmError, LmRequest, LmResponse};
+use anyhow::{Result, ensure};
 use dspex::prelude::*;
 use dspex::state::VarSpec;
 use dspex::{Error, WorkerLimits};
 use futures::{StreamExt, future::try_join_all};
 use serde_json::{Value, json};
 
-use crate::common::worker_pids;
+use super::parrot::{Ask, AskInputs, Parrot};
+use crate::common::{process, worker_pids};
 
 const PROGRAMS: &str = "dspex_fault_programs";
 const CALLERS: usize = 8;
@@ -74,32 +74,10 @@ impl Soaked {
     }
 }
 
-/// Answer the question.
-#[dspy_module("dspy.Predict")]
-struct Ask {
-    #[input]
-    question: String,
-    #[output]
-    answer: String,
-}
-
 /// Adds numbers.
 #[dspex_tool]
 async fn add(numbers: Vec<u64>) -> u64 {
     numbers.iter().sum()
-}
-
-/// A model that gives the question back.
-struct Parrot;
-
-impl LanguageModel for Parrot {
-    async fn complete(&self, request: LmRequest) -> Result<LmResponse, LmError> {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-        let prompt = request.last_user_text();
-        let question = prompt.rsplit_once("[[ ## question ## ]]\n").map_or("", |(_, rest)| rest);
-        let question = question.lines().next().unwrap_or_default();
-        Ok(LmResponse::text(format!("[[ ## answer ## ]]\n{question}\n\n[[ ## completed ## ]]")))
-    }
 }
 
 /// Puts a pool of two workers under load for so long, after its caches were filled and it ran for half of that already.
@@ -108,7 +86,7 @@ pub async fn soak(duration: Duration) -> Result<Soaked> {
         .workers(2)
         // So that whoever runs it may see how much memory they use.
         .worker_limits(WorkerLimits::new().debuggable(true))
-        .lm(Lm::host(Parrot))
+        .lm(Lm::host(Parrot(Duration::from_millis(2))))
         .allow_module(PROGRAMS)
         .python_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python"))
         .start()
@@ -279,8 +257,5 @@ async fn one(kind: Kind, number: usize, dspex: &Dspex, shared: &Shared) -> Resul
 
 /// How much memory of a process is resident.
 fn megabytes(pid: u32) -> Result<f64> {
-    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:"));
-    let line = line.context("smaps_rollup has no Rss")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0 / 1e6)
+    Ok(process::rss(pid)? as f64 / 1e6)
 }

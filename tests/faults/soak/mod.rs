@@ -4,7 +4,7 @@ mod load;
 
 use std::time::Duration;
 
-use crate::harness::{Census, Line, Tally};
+use crate::harness::{Census, Line, Tally, parrot};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn minutes_of_mixed_load_leave_memory_as_it_was() {
