@@ -1,9 +1,11 @@
 //! How long tools live: calls within calls, sessions that end, and instances that outlive the program.
 
-use dspex::Reward;
-use dspex::testing::ScriptedLm;
+use std::path::Path;
 
-use crate::common::{assert_serves, eventually, on_both_carriers, worker_pids};
+use dspex::testing::ScriptedLm;
+use dspex::{PoolError, PoolOptions, PoolState, Reward};
+
+use crate::common::{assert_serves, eventually, on_both_carriers, status, worker_pids};
 use crate::*;
 
 /// Says it in other words, with a program that has tools itself.
@@ -36,7 +38,43 @@ fn add(numbers: Vec<f64>) -> f64 {
     numbers.iter().sum()
 }
 
+/// Asks both pools, once it is let.
+#[dspex_tool]
+async fn ask_both(#[ctx] session: Session, #[ctx] gate: State<Gate>) -> Result<Vec<Value>, Error> {
+    gate.pass().await;
+    let here = run(&session, "names", json!({})).await?;
+    let there = session.dspy().pool("other").call(&program("names"), &json!([]), &json!({})).await?;
+    Ok(vec![here, there])
+}
+
 on_both_carriers! {
+    async fn a_call_that_runs_when_all_ends_still_gets_what_its_tools_ask_of_any_pool(carrier: Carrier) {
+        let (gate, mut begins) = Gate::new();
+        let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
+        let other = PoolOptions::new().workers(1).allow_module(PROGRAMS).python_path(python);
+        let dspex = builder(carrier).in_flight_per_worker(1).pool("other", other).state(gate.clone());
+        let dspex = dspex.start().await.unwrap();
+        let session = dspex.session();
+        let _registered = session.tools().register(tools![ask_both]).await.unwrap();
+        let running = tokio::spawn({
+            let session = session.clone();
+            async move { run(&session, "use", json!({"name": "ask_both", "arguments": {}})).await }
+        });
+        begin(&mut begins, 1).await;
+        let ends = tokio::spawn({
+            let dspex = dspex.clone();
+            async move { dspex.shutdown(std::time::Duration::from_secs(60)).await }
+        });
+        let ending = || status(&dspex).pools.iter().all(|pool| pool.state == PoolState::ShuttingDown);
+        eventually("both pools end", ending).await;
+        let refused = run(&session, "names", json!({})).await.unwrap_err();
+        assert!(matches!(refused, Error::Pool(PoolError::Closed)), "{refused}");
+        gate.open(1);
+        assert_eq!(running.await.unwrap().unwrap(), json!([["ask_both"], ["ask_both"]]));
+        ends.await.unwrap();
+        assert!(worker_pids(&dspex).is_empty());
+    }
+
     async fn calls_within_tools_within_calls_need_one_place_of_everything(carrier: Carrier) {
         let script = ScriptedLm::default()
             .when(|request| request.prompt_text().contains("`words`"), json!({"words": "other words"}))

@@ -199,7 +199,7 @@ impl Dspex {
         self.runtime.bridge.pools().events().subscribe()
     }
 
-    /// Takes no new calls, lets those that run finish for at most `patience`, then ends every Python process and closes the
+    /// Takes no new calls, lets those that run finish for at most `patience`, with what their tools call in any pool, then ends every Python process and closes the
     /// store, unless it is one that was given with [`store`](DspexBuilder::store).
     pub async fn shutdown(&self, patience: Duration) {
         self.runtime.bridge.pools().shutdown(patience).await;

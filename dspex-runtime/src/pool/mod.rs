@@ -172,7 +172,24 @@ impl Pool {
         self.scheduler.links()
     }
 
-    /// Takes no new calls, waits for those that run, at most for `patience`, then ends every process.
+    /// Takes no new calls, but those that tools make of calls that run.
+    pub(crate) fn finish(&self) {
+        self.scheduler.finish();
+        let _ = self.supervisor.send(Event::Finishing);
+    }
+
+    /// Completes when no call runs.
+    pub(crate) async fn idle(&self) {
+        self.scheduler.idle().await;
+    }
+
+    /// Ends every process, also if nobody waits for it.
+    pub(crate) fn end(&self, patience: Duration) {
+        let (done, _) = oneshot::channel();
+        let _ = self.supervisor.send(Event::Shutdown(patience, done));
+    }
+
+    /// Takes no new calls at all, waits for those that run, at most for `patience`, then ends every process.
     pub(crate) async fn shutdown(&self, patience: Duration) {
         self.scheduler.refuse(LeaseError::Closed);
         let (done, ended) = oneshot::channel();

@@ -74,16 +74,9 @@ impl Optimizers {
         self.lock().pool.clone()
     }
 
-    /// No runs any more; see [`Pool::shutdown`].
-    pub(crate) async fn shutdown(&self, patience: Duration) {
-        let pool = {
-            let mut state = self.lock();
-            state.closed = true;
-            state.pool.clone()
-        };
-        if let Some(pool) = pool {
-            pool.shutdown(patience).await;
-        }
+    /// No new runs. Those that run go on.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
     }
 
     fn running(self: &Arc<Self>) -> Result<Option<InUse>, PoolError> {

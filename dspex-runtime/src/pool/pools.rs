@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use futures::future::{join_all, try_join_all};
 
 use super::config::{DEFAULT_POOL, PoolPlan};
 use super::events::PoolEvents;
@@ -50,7 +52,7 @@ impl Pools {
             }
         };
         // Should one fail, the others are dropped, and end.
-        let started = futures::future::try_join_all(plans.into_iter().map(start)).await?;
+        let started = try_join_all(plans.into_iter().map(start)).await?;
         let default = started.first().map(|(_, entry)| entry.pool.clone()).ok_or(PoolError::Closed)?;
         Ok(Self { pools: started.into_iter().collect(), default, events })
     }
@@ -91,23 +93,40 @@ impl Pools {
         self.pools.values().flat_map(of).collect()
     }
 
-    /// As [`Pool::shutdown`], all at once.
+    /// Takes no new calls, waits for those that run, at most for `patience`, then ends every process. A tool may call any pool, so no
+    /// worker ends before the last call of all pools has.
     pub(crate) async fn shutdown(&self, patience: Duration) {
-        let end = |entry: &Entry| {
-            let (pool, optimizers) = (entry.pool.clone(), entry.optimizers.clone());
-            async move {
-                let optimizers = async {
-                    if let Some(optimizers) = optimizers {
-                        optimizers.shutdown(patience).await;
-                    }
-                };
-                tokio::join!(pool.shutdown(patience), optimizers);
-            }
-        };
-        futures::future::join_all(self.pools.values().map(end)).await;
+        let end = Instant::now().checked_add(patience);
+        for optimizers in self.pools.values().filter_map(|entry| entry.optimizers.as_ref()) {
+            optimizers.close();
+        }
+        let pools = self.running();
+        pools.iter().for_each(|pool| pool.finish());
+        let ending = Ending { pools: &pools, at: end };
+        let _ = tokio::time::timeout(patience, join_all(pools.iter().map(|pool| pool.idle()))).await;
+        join_all(pools.iter().map(|pool| pool.shutdown(ending.left()))).await;
     }
 
     fn entry(&self, name: &str) -> Result<&Entry, NoPool> {
         self.pools.get(name).ok_or_else(|| NoPool(self.pools.keys().map(ToString::to_string).collect()))
+    }
+}
+
+/// The end of pools, which comes also where whoever asked for it waits no more.
+struct Ending<'a> {
+    pools: &'a [Arc<Pool>],
+    /// Until then, calls that run may finish; for ever, if that is beyond what the clock can name.
+    at: Option<Instant>,
+}
+
+impl Ending<'_> {
+    fn left(&self) -> Duration {
+        self.at.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.pools.iter().for_each(|pool| pool.end(self.left()));
     }
 }

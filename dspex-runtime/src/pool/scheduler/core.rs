@@ -73,6 +73,8 @@ pub(super) struct Core<W, T> {
     held: usize,
     pace: Pace,
     refusal: Option<LeaseError>,
+    /// Calls of tools still get places, so that the calls above them come to their ends.
+    finishing: bool,
 }
 
 struct Slot<W> {
@@ -102,6 +104,7 @@ impl<W: Worker, T> Core<W, T> {
             held: 0,
             pace: Pace::default(),
             refusal: None,
+            finishing: false,
         }
     }
 
@@ -112,7 +115,9 @@ impl<W: Worker, T> Core<W, T> {
         now: impl FnOnce() -> Instant,
         waiter: impl FnOnce() -> T,
     ) -> Asked<W, T> {
-        if let Some(refusal) = &self.refusal {
+        if let Some(refusal) = &self.refusal
+            && !(self.finishing && asker.beyond)
+        {
             return Asked::Refused(refusal.clone());
         }
         let limit = if asker.beyond { usize::MAX } else { self.limits.in_flight_per_worker };
@@ -205,8 +210,25 @@ impl<W: Worker, T> Core<W, T> {
         if !matches!(self.refusal, Some(LeaseError::Closed)) {
             self.refusal = Some(refusal);
         }
+        self.finishing = false;
         let first = std::mem::take(&mut self.first).into_values();
         first.chain(self.lines.drain()).map(|waiter| waiter.waiter).collect()
+    }
+
+    /// Whoever asks is refused for ever, but for those who may have a place beyond the limit: a call that runs waits for them. Those who
+    /// waited are to be told.
+    pub(super) fn finish(&mut self) -> Vec<T> {
+        if matches!(self.refusal, Some(LeaseError::Closed)) {
+            return Vec::new();
+        }
+        self.refusal = Some(LeaseError::Closed);
+        self.finishing = true;
+        self.lines.drain().into_iter().map(|waiter| waiter.waiter).collect()
+    }
+
+    /// Whether no place is held.
+    pub(super) fn is_idle(&self) -> bool {
+        self.held == 0
     }
 
     /// The figures.

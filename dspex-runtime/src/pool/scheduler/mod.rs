@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -106,7 +106,11 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut core = self.scheduler.lock();
         let given = core.release(self.slot, self.generation, now);
+        let idle = core.is_idle();
         drop(core);
+        if idle {
+            self.scheduler.idle.notify_waiters();
+        }
         self.scheduler.hand_out(given);
     }
 }
@@ -125,6 +129,8 @@ type Waiter = oneshot::Sender<Result<Lease, LeaseError>>;
 /// Hands out places.
 pub(crate) struct Scheduler {
     core: Mutex<Core<Arc<Link>, Waiter>>,
+    /// Told whenever the last place was given back.
+    idle: Notify,
 }
 
 impl Worker for Arc<Link> {
@@ -141,7 +147,7 @@ impl Scheduler {
     /// A scheduler of `slots` empty slots.
     pub(crate) fn new(slots: usize, in_flight_per_worker: usize, queue_limit: usize) -> Arc<Self> {
         let limits = Limits { in_flight_per_worker, queue: queue_limit };
-        Arc::new(Self { core: Mutex::new(Core::new(slots, limits)) })
+        Arc::new(Self { core: Mutex::new(Core::new(slots, limits)), idle: Notify::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Core<Arc<Link>, Waiter>> {
@@ -174,6 +180,28 @@ impl Scheduler {
         }
     }
 
+    /// No new calls: whoever waits or comes is told that the pool is closed, but for what tools call of calls that run.
+    pub(crate) fn finish(&self) {
+        let waiting = self.lock().finish();
+        for waiter in waiting {
+            let _ = waiter.send(Err(LeaseError::Closed));
+        }
+    }
+
+    /// Completes when no place is held.
+    pub(crate) async fn idle(&self) {
+        let mut told = std::pin::pin!(self.idle.notified());
+        loop {
+            // Listens first, so that nothing is missed between the look and the wait.
+            told.as_mut().enable();
+            if self.lock().is_idle() {
+                return;
+            }
+            told.as_mut().await;
+            told.set(self.idle.notified());
+        }
+    }
+
     /// A place at the least loaded worker, now or when one is free.
     ///
     /// A call that holds a place may wait for another one, which its tool makes. That one cannot be made to wait for the places that
@@ -189,8 +217,8 @@ impl Scheduler {
         let Some(reserve) = want.reserve else { return self.wait(want, false).await };
         let usual = async {
             match self.wait(want, false).await {
-                // There is still the reserve.
-                Err(LeaseError::Saturated(_)) => std::future::pending().await,
+                // There is still the reserve, from which places are given until the last call has ended.
+                Err(LeaseError::Saturated(_) | LeaseError::Closed) => std::future::pending().await,
                 other => other,
             }
         };

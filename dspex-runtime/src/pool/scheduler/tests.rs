@@ -52,6 +52,25 @@ fn a_refusal_for_want_of_workers_ends_when_one_takes_calls_again() {
     );
 }
 
+#[test]
+fn a_pool_that_finishes_gives_places_to_calls_of_tools_only_until_it_is_closed() {
+    let mut core: Core<Fake, u32> = Core::new(1, Limits { in_flight_per_worker: 1, queue: 1 });
+    core.publish(0, 1, Fake::new());
+    let of_a_tool = || Asker { beyond: true, ..asker("") };
+    let Asked::Now(running) = core.ask(asker(""), Instant::now, || 1) else { panic!("there is a place") };
+    assert!(matches!(core.ask(asker(""), Instant::now, || 2), Asked::Waits(..)));
+    assert_eq!(core.finish(), [2], "whoever waits is told");
+    assert!(core.finish().is_empty(), "once");
+    assert!(matches!(core.ask(asker(""), Instant::now, || 3), Asked::Refused(LeaseError::Closed)));
+    let Asked::Now(nested) = core.ask(of_a_tool(), Instant::now, || 4) else { panic!("it goes on") };
+    core.release(running.slot, running.generation, Instant::now);
+    assert!(!core.is_idle());
+    core.release(nested.slot, nested.generation, Instant::now);
+    assert!(core.is_idle());
+    core.refuse(LeaseError::Closed);
+    assert!(matches!(core.ask(of_a_tool(), Instant::now, || 5), Asked::Refused(LeaseError::Closed)));
+}
+
 fn asker(session: &str) -> Asker<'_> {
     Asker { session, spec: None, beyond: false }
 }

@@ -71,6 +71,8 @@ pub(crate) enum Event {
     ForkUnanswered(u64, usize, u64),
     /// Start the zygote (again).
     StartZygote,
+    /// The pool takes no new calls, and will end.
+    Finishing,
     /// The pool ends: calls that run may finish for so long. Answered when every process was ended.
     Shutdown(Duration, oneshot::Sender<()>),
 }
@@ -90,6 +92,8 @@ pub(crate) struct Supervisor {
     looked: Instant,
     looks: u64,
     stopping: bool,
+    /// Everybody was told that it will end.
+    announced: bool,
     events: mpsc::UnboundedSender<Event>,
     reports: mpsc::UnboundedSender<(u64, Report)>,
     listeners: PoolEvents,
@@ -139,6 +143,7 @@ impl Supervisor {
             looked: Instant::now(),
             looks: 0,
             stopping: false,
+            announced: false,
             events: events.clone(),
             reports,
             listeners,
@@ -179,9 +184,7 @@ impl Supervisor {
                     Event::Shutdown(limit, done) => {
                         // Whoever asks last says how long; `sleep` knows how to cap what the clock cannot name.
                         patience.set(tokio::time::sleep(limit));
-                        if matches!(ending, Ending::No) {
-                            self.listeners.of_pool(PoolChange::ShuttingDown);
-                        }
+                        self.announce_the_end();
                         ending = Ending::Waiting;
                         waiting.push(done);
                         self.drain().await;
@@ -200,6 +203,12 @@ impl Supervisor {
         drop(self);
         for done in waiting {
             let _ = done.send(());
+        }
+    }
+
+    fn announce_the_end(&mut self) {
+        if !std::mem::replace(&mut self.announced, true) {
+            self.listeners.of_pool(PoolChange::ShuttingDown);
         }
     }
 
@@ -267,6 +276,7 @@ impl Supervisor {
                 }
             }
             Event::StartZygote => self.start_zygote().await,
+            Event::Finishing => self.announce_the_end(),
             // Handled by `run`.
             Event::Shutdown(..) => {}
         }
