@@ -96,6 +96,7 @@ async fn a_hundred_dead_hosts_leave_no_process_behind() {
     // What the dead left is removed by the next one, and what that one has by itself.
     let (mut host, _) = start_host("end grpc", temporary.path());
     assert!(host.process.wait().unwrap().success());
+    drop(host);
     let remains = directories(temporary.path());
     leftovers.leaks.extend((remains > 0).then(|| format!("{remains} directories of dead hosts")));
     assert!(left > 0, "no dead host left a directory: this tests nothing");

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::events::WorkerEnd;
 use super::fake_worker::FakeWorker;
 use super::scheduler::Want;
 use super::transport::{Inbound, LinkLimits};
-use crate::proto::{Event, Fragment, Open, Payload, down, up};
+use crate::proto::{Event, Fragment, Hello, Open, Payload, down, up};
 
 const LIMITS: LinkLimits =
     LinkLimits { max_message_bytes: 1 << 20, cancel_grace: Duration::from_millis(100) };
@@ -124,4 +125,16 @@ async fn messages_of_the_connection_itself_reach_no_call() {
     }
     worker.done(id, "1").await;
     assert!(matches!(call.next().await, Inbound::Message(down::Kind::Done(_))));
+}
+
+#[tokio::test]
+async fn a_worker_that_says_hello_a_second_time_is_given_up() {
+    let (mut worker, scheduler) = FakeWorker::ready(LIMITS, 1, 8).await;
+    let lease = scheduler.lease(Want::default()).await.unwrap();
+    let link = lease.link.clone();
+    let mut call = lease.link.open(open_of(1), lease.permit).unwrap();
+    let _ = worker.receive().await;
+    worker.send(0, down::Kind::Hello(Hello::default())).await;
+    assert!(matches!(call.next().await, Inbound::Lost));
+    assert!(matches!(link.end().await, WorkerEnd::Garbage(what) if what.contains("Hello")));
 }

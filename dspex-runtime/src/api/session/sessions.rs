@@ -123,8 +123,7 @@ impl Sessions {
     pub async fn delete(&self, id: &str) -> Result<Deleted> {
         let store = self.dspex.runtime.state.store();
         let record = store.session(id).await?;
-        let here = self.registry().close(id);
-        let cancelled = here.as_ref().map_or(0, |here| here.tracker().len());
+        let (here, cancelled) = self.registry().close(id).unzip();
         let was_there = match record {
             Some(record) => store.delete_session(record.session.key).await?,
             None => here.as_ref().is_some_and(|here| here.is_unstored()),
@@ -136,7 +135,8 @@ impl Sessions {
         if !was_there {
             return Err(Error::SessionNotFound(id.to_owned()));
         }
-        Ok(Deleted { cancelled, unacknowledged: here.map_or(0, |here| here.tracker().len()) })
+        let unacknowledged = here.map_or(0, |here| here.tracker().len());
+        Ok(Deleted { cancelled: cancelled.unwrap_or(0), unacknowledged })
     }
 
     /// Sessions in the order of their ids.

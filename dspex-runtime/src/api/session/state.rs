@@ -366,11 +366,13 @@ impl Registry {
         open.insert(state.id.clone(), Entry::Temporary(Arc::downgrade(state)));
     }
 
-    /// Ends the session of an id here.
-    pub(super) fn close(&self, id: &str) -> Option<Arc<SessionState>> {
+    /// Ends the session of an id here; how many calls it had.
+    pub(super) fn close(&self, id: &str) -> Option<(Arc<SessionState>, usize)> {
         let state = self.lock().remove(id).and_then(|entry| entry.state())?;
+        // Counted before: some end in no time.
+        let calls = state.calls.len();
         state.close();
-        Some(state)
+        Some((state, calls))
     }
 
     /// Ends the session of a key here.
