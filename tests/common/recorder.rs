@@ -64,10 +64,17 @@ impl Recorder for Shared {
     }
 }
 
-/// From now on, metrics are recorded. Tests of one process share it, so each one looks for a pool of its own.
-pub fn install() {
+/// From now on, metrics are recorded, and those that are seen are of this test: tests of one process take turns, each for as
+/// long as it holds what this returns.
+pub async fn install() -> tokio::sync::MutexGuard<'static, ()> {
+    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     static INSTALLED: Once = Once::new();
+    let turn = TURN.lock().await;
     INSTALLED.call_once(|| metrics::set_global_recorder(Shared(kept())).map_err(drop).expect("no other one"));
+    kept().counters.lock().unwrap().clear();
+    kept().gauges.lock().unwrap().clear();
+    kept().histograms.lock().unwrap().clear();
+    turn
 }
 
 /// The metrics of this thread are recorded, until the guard is dropped.
