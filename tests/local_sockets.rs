@@ -6,6 +6,7 @@ mod common;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -37,9 +38,13 @@ fn socket_in(dir: &Path) -> PathBuf {
 
 /// A pool with a listening worker, the directory of its socket, and the token that the worker asks for.
 async fn listening() -> (Dspex, PathBuf, String) {
+    // Pools of one process start one after the other, to tell their directories apart.
+    static START: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let start = START.lock().await;
     let before = socket_dirs();
     let dspex = builder(Carrier::Grpc).allow_module(PROGRAMS).start().await.unwrap();
     let dir = socket_dirs().into_iter().find(|dir| !before.contains(dir)).expect("a directory of its own");
+    drop(start);
     let tokens = dspex.dspy().call(&format!("{PROGRAMS}.tokens"), &json!([]), &json!({})).await.unwrap();
     let tokens: Vec<_> = tokens.as_array().unwrap().iter().map(|token| token.as_str().unwrap()).collect();
     let [token] = tokens[..] else { panic!("one token, not {}", tokens.len()) };
@@ -79,7 +84,7 @@ fn python(script: &str, path: &Path, uid: Option<u32>) -> Child {
     let mut command = Command::new(environment.python);
     command.args(["-I", "-c", &format!("{drop_rights}{script}")]).arg(path);
     command.arg(uid.map_or_else(|| "own".to_owned(), |uid| uid.to_string()));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
 }
 
 /// What becomes of connecting to a socket.
@@ -108,28 +113,29 @@ async fn the_sockets_of_workers_are_reached_by_their_owner_alone() {
     }
 }
 
-/// Something that listens as another user, where everybody may.
+/// Something that listens as another user, where everybody may, and tells how many bytes each connection shows it.
 struct Stranger {
     process: Child,
     told: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    path: PathBuf,
 }
 
 impl Stranger {
     fn listen(path: &Path) -> Self {
-        let script = "listener = socket.socket(socket.AF_UNIX)\nlistener.bind(sys.argv[1])\nlistener.listen()\nprint('listens', flush=True)\nfor _ in sys.stdin:\n    connection, _ = listener.accept()\n    connection.settimeout(20)\n    print(len(connection.recv(65536)), flush=True)\n    connection.close()\n";
+        let script = "listener = socket.socket(socket.AF_UNIX)\nlistener.bind(sys.argv[1])\nlistener.listen()\nprint('listens', flush=True)\nwhile True:\n    connection, _ = listener.accept()\n    connection.settimeout(20)\n    print(len(connection.recv(65536)), flush=True)\n    connection.close()\n";
         let mut process = python(script, path, Some(NOBODY));
         let mut told = BufReader::new(process.stdout.take().unwrap()).lines();
         assert_eq!(told.next().unwrap().unwrap(), "listens");
-        Self { process, told }
+        Self { process, told, path: path.to_owned() }
     }
 
-    /// How many bytes the next connection shows it.
-    fn is_shown(&mut self) -> usize {
-        self.told.next().expect("it goes on").unwrap().parse().unwrap()
-    }
-
-    fn accept(&mut self) {
-        self.process.stdin.as_ref().unwrap().write_all(b"\n").unwrap();
+    /// How many bytes it was shown by each connection since it was asked last.
+    fn was_shown(&mut self) -> Vec<usize> {
+        // A last connection of our own: those before it have come to their end then.
+        const LAST: &[u8] = b"last";
+        UnixStream::connect(&self.path).unwrap().write_all(LAST).unwrap();
+        let told = self.told.by_ref().map(|line| line.unwrap().parse().unwrap());
+        told.take_while(|shown| *shown != LAST.len()).collect()
     }
 }
 
@@ -156,16 +162,16 @@ async fn what_listens_as_another_user_is_shown_nothing_unless_the_host_said_so()
     let endpoint = Endpoint::unix(&path).token("a-token-that-a-stranger-must-not-see");
     let refusal =
         async |endpoint: Endpoint| Dspex::builder().endpoint(endpoint).start().await.map(drop).unwrap_err();
-    stranger.accept();
     let error = refusal(endpoint.clone()).await.to_string();
     assert!(
         error.contains("runs as user 65534 and not as user 0") && error.contains("owned_by(65534)"),
         "{error}"
     );
-    assert_eq!(stranger.is_shown(), 0);
-    stranger.accept();
+    let shown = stranger.was_shown();
+    assert!(!shown.is_empty() && shown.iter().all(|bytes| *bytes == 0), "{shown:?}");
     let error = refusal(endpoint.owned_by(NOBODY)).await.to_string();
     assert!(!error.contains("runs as user"), "{error}");
-    assert!(stranger.is_shown() > 0, "so it would have been seen");
+    let shown = stranger.was_shown();
+    assert!(shown.iter().any(|bytes| *bytes > 0), "so it would have been seen: {shown:?}");
     println!("root: the credentials of a real socket of another user were refused");
 }

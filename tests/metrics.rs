@@ -21,7 +21,6 @@ const SUPERVISED: &str = "dspex_supervised_programs";
 const TRACED: &str = "dspex_trace_programs";
 
 fn builder() -> DspexBuilder {
-    recorder::install();
     common::builder(Carrier::Framed).allow_module(SUPERVISED).allow_module(TRACED)
 }
 
@@ -57,6 +56,7 @@ fn are_seconds(values: &[f64], least: f64) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_gauges_of_a_pool_follow_what_runs_and_what_waits() {
+    let _turn = recorder::install().await;
     let dspex = builder().in_flight_per_worker(2).start().await.unwrap();
     let calls: Vec<_> = (0..5).map(|_| spawn(&dspex.dspy(), program("sleep"), json!([600]))).collect();
     let is = |name: &str, value: f64| gauge(&format!("dspex_pool_{name}{{pool=default}}")) == Some(value);
@@ -71,6 +71,7 @@ async fn the_gauges_of_a_pool_follow_what_runs_and_what_waits() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_workers_memory_traffic_and_lag_are_measured() {
+    let _turn = recorder::install().await;
     let dspex = builder().start().await.unwrap();
     let of = |name: &str| format!("dspex_worker_{name}{{pool=default,worker=0}}");
     let bytes = |name: &str| gauge(&of(name)).unwrap_or_default();
@@ -96,6 +97,7 @@ async fn a_workers_memory_traffic_and_lag_are_measured() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn histograms_hold_how_long_calls_waited_ran_and_asked_the_program() {
+    let _turn = recorder::install().await;
     let dspex = builder().in_flight_per_worker(1).start().await.unwrap();
     let first = spawn(&dspex.dspy(), program("sleep"), json!([0.3]));
     eventually("the first one runs", || dspex.load().in_flight == 1).await;
@@ -119,6 +121,7 @@ async fn histograms_hold_how_long_calls_waited_ran_and_asked_the_program() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_is_run_again_is_one_retry_and_one_call() {
+    let _turn = recorder::install().await;
     let dspex = builder().start().await.unwrap();
     let running = spawn(&dspex.dspy().idempotent(true), program("sleep"), json!([0.5]));
     eventually("it runs", || dspex.load().in_flight == 1).await;
@@ -131,6 +134,7 @@ async fn a_call_that_is_run_again_is_one_retry_and_one_call() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_that_end_are_counted_by_their_cause() {
+    let _turn = recorder::install().await;
     let dspex = builder()
         .heartbeat(Duration::from_millis(50), Duration::from_millis(600))
         .cancel_grace(Duration::from_millis(200))
@@ -165,6 +169,7 @@ async fn workers_that_end_are_counted_by_their_cause() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_that_are_replaced_as_planned_are_counted_by_their_reason() {
+    let _turn = recorder::install().await;
     let dspex = builder()
         .heartbeat(Duration::from_millis(20), Duration::from_secs(10))
         .recycle_after_calls(5)
@@ -198,6 +203,7 @@ async fn workers_that_are_replaced_as_planned_are_counted_by_their_reason() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn zygotes_that_end_are_counted_and_workers_are_not() {
+    let _turn = recorder::install().await;
     let dspex = builder().start().await.unwrap();
     let lost = || count("dspex_zygote_lost_total{pool=default}");
     assert_eq!(lost(), 0);
@@ -210,6 +216,7 @@ async fn zygotes_that_end_are_counted_and_workers_are_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_state_of_a_models_breaker_goes_from_closed_to_open_to_half_open_and_back() {
+    let _turn = recorder::install().await;
     let asked = Arc::new(AtomicUsize::new(0));
     let may_answer = Arc::new(Semaphore::new(0));
     let lm = Lm::host(lm_fn({
@@ -253,6 +260,7 @@ async fn the_state_of_a_models_breaker_goes_from_closed_to_open_to_half_open_and
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn outcomes_are_told_apart_and_no_label_has_a_word_of_callers() {
+    let _turn = recorder::install().await;
     let dspex =
         builder().pool("small", options().in_flight_per_worker(2).queue_limit(0)).start().await.unwrap();
     let config = SessionConfig::new().pool("small");

@@ -169,7 +169,7 @@ fn assert_hidden(pid: u64) {
 
 async fn run(dir: &Path) {
     tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).init();
-    recorder::install();
+    let _turn = recorder::install().await;
     // Others of the same user may look into such workers, which root may always: there is something to be seen.
     let limits = WorkerLimits::new().debuggable(true);
     for carrier in [Carrier::Framed, Carrier::Grpc] {

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, Once};
 
-use metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use metrics::{
+    Counter, Gauge, Histogram, HistogramFn, Key, KeyName, LocalRecorderGuard, Metadata, Recorder,
+    SharedString, Unit,
+};
 
 /// Metrics with their labels, as `name{label=value}`.
 #[derive(Default)]
@@ -61,18 +64,28 @@ impl Recorder for Shared {
     }
 }
 
-/// From now on, metrics are recorded. Tests of one process share it, so each one looks for a pool of its own.
-pub fn install() {
-    kept();
+/// From now on, metrics are recorded, and those that are seen are of this test: tests of one process take turns, each for as
+/// long as it holds what this returns.
+pub async fn install() -> tokio::sync::MutexGuard<'static, ()> {
+    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    static INSTALLED: Once = Once::new();
+    let turn = TURN.lock().await;
+    INSTALLED.call_once(|| metrics::set_global_recorder(Shared(kept())).map_err(drop).expect("no other one"));
+    kept().counters.lock().unwrap().clear();
+    kept().gauges.lock().unwrap().clear();
+    kept().histograms.lock().unwrap().clear();
+    turn
+}
+
+/// The metrics of this thread are recorded, until the guard is dropped.
+pub fn for_this_thread() -> LocalRecorderGuard<'static> {
+    static SHARED: LazyLock<Shared> = LazyLock::new(|| Shared(kept()));
+    metrics::set_default_local_recorder(&*SHARED)
 }
 
 fn kept() -> &'static Kept {
-    static KEPT: OnceLock<&'static Kept> = OnceLock::new();
-    KEPT.get_or_init(|| {
-        let kept: &'static Kept = Box::leak(Box::default());
-        metrics::set_global_recorder(Shared(kept)).map_err(|_| "another recorder").unwrap();
-        kept
-    })
+    static KEPT: LazyLock<Kept> = LazyLock::new(Kept::default);
+    &KEPT
 }
 
 fn read(values: &Mutex<BTreeMap<String, Arc<AtomicU64>>>, metric: &str) -> Option<u64> {

@@ -165,6 +165,21 @@ async fn functions_of_the_team_take_and_give_its_types() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_object_of_the_team_is_a_typed_function_and_a_tool_of_sessions() {
+    let (dspex, session) = start(StandInLm::new()).await;
+    let counted: BTreeMap<String, i64> = rag::count_words(&dspex, "To be or not to be").await.unwrap();
+    assert_eq!((counted.len(), counted["to"], counted["not"]), (4, 2, 1));
+    let short = rag::count_words(&dspex, "To be or not to be").longest(2).await.unwrap();
+    assert_eq!((short.len(), short.get("not")), (3, None));
+    session.tools().register_python("my_team.rag.count_words").await.unwrap().keep();
+    let same =
+        session.tools().execute("count_words", json!({"text": "To be or not to be", "longest": 2})).await;
+    assert_eq!(same.unwrap(), json!(short));
+    let error = session.tools().execute("count_words", json!({"text": 7})).await.unwrap_err();
+    assert!(error.to_string().contains("`text`"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_has_changed_since_the_bindings_were_made_is_told_before_it_is_called() {
     let python = tempfile::tempdir().unwrap();
     let package = python.path().join("my_team");

@@ -112,3 +112,19 @@ class Needs(dspy.Module):
 def best(documents: list[Doc], urgency: Urgency = Urgency.NOW) -> Doc:
     """The document with the highest score."""
     return max(documents, key=lambda doc: doc.score)
+
+
+def _count_words(text: str, longest: int = 100) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for word in text.lower().split():
+        if len(word) <= longest:
+            counts[word] = counts.get(word, 0) + 1
+    return counts
+
+
+count_words = dspy.Tool(
+    _count_words,
+    name="count_words",
+    desc="How often each word is in a text.",
+    arg_desc={"text": "What is counted."},
+)
