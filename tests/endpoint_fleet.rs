@@ -1,4 +1,4 @@
-//! Three workers that an operator started, under load: one is killed, one is stopped, one drains, one serves another host.
+//! Three workers that an operator started, under load: one is stopped, one drains, one serves another host.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -9,39 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::operator::Operator;
+use common::operator::Fleet;
 use common::{eventually, kill, program};
-use dspex::Endpoint;
 use dspex::prelude::*;
 use serde_json::{Value, json};
-
-struct Fleet {
-    operators: Vec<Operator>,
-    endpoints: Vec<Endpoint>,
-}
-
-impl Fleet {
-    fn of(size: usize) -> Self {
-        // They start side by side.
-        let starting: Vec<_> =
-            (0..size).map(|_| std::thread::spawn(|| Operator::start(None, None))).collect();
-        let (operators, endpoints) = starting.into_iter().map(|starting| starting.join().unwrap()).unzip();
-        Self { operators, endpoints }
-    }
-
-    async fn host(&self) -> Dspex {
-        let builder =
-            self.endpoints.iter().fold(Dspex::builder(), |builder, at| builder.endpoint(at.clone()));
-        let dspex = builder.start().await.unwrap();
-        let size = self.endpoints.len();
-        eventually("all endpoints are ready", || dspex.load().ready_workers == size).await;
-        dspex
-    }
-
-    fn pid(&self, index: usize) -> u32 {
-        self.operators[index].process.id()
-    }
-}
 
 async fn call(dspex: &Dspex, name: &str, args: Value) -> dspex::Result<Value> {
     dspex.dspy().call(&program(name), &args, &json!({})).await
@@ -90,34 +61,6 @@ impl Load {
         }
         failed
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_endpoint_that_is_killed_costs_only_the_calls_that_it_had_and_serves_again_when_it_is_back() {
-    let mut fleet = Fleet::of(3);
-    let dspex = fleet.host().await;
-    let load = Load::on(&dspex);
-    load.of_calls(200).await;
-    let killed = Instant::now();
-    kill(fleet.pid(1), "KILL");
-    eventually("it is out of rotation", || dspex.load().ready_workers == 2).await;
-    let noticed = killed.elapsed();
-    assert!(noticed < Duration::from_secs(1), "{noticed:?}");
-    load.of_calls(200).await;
-    fleet.operators[1].process.wait().unwrap();
-    let listen = fleet.endpoints[1].to_string();
-    let _again = tokio::task::spawn_blocking(move || Operator::start(Some(&listen), None)).await.unwrap();
-    eventually("it is back", || dspex.load().ready_workers == 3).await;
-    load.of_calls(200).await;
-    let failed = load.end().await;
-    assert!(failed.len() <= 8, "more than the tasks had there: {failed:?}");
-    for error in &failed {
-        assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
-    }
-    println!(
-        "fault=endpoint_killed lost=0 unexplained=0 outcome_unknown={} noticed={noticed:?}",
-        failed.len()
-    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

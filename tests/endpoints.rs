@@ -3,36 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+#[path = "common/word.rs"]
+mod word;
 
 use std::time::Duration;
 
 use common::operator::Operator;
 use common::{assert_serves, eventually, program};
 use dspex::prelude::*;
-use dspex::testing::InstantLm;
 use dspex::{Endpoint, PoolError};
 use serde_json::json;
+use word::{assert_answers, lm};
 
 const ONE: &str = "0123456789abcdef0123456789abcdef-one";
 const TWO: &str = "0123456789abcdef0123456789abcdef-two";
-
-/// Answer in one word.
-#[dspy_module("dspy.Predict")]
-struct Word {
-    #[input]
-    question: String,
-    #[output]
-    answer: String,
-}
-
-async fn assert_answers(dspex: &Dspex) {
-    let out = Word::call(dspex, WordInputs { question: "?".into() }).await.unwrap();
-    assert_eq!(out.answer, "x");
-}
-
-fn lm() -> Lm {
-    Lm::host(InstantLm::text("[[ ## answer ## ]]\nx\n\n[[ ## completed ## ]]"))
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_on_a_unix_socket_answers_typed_calls() {
@@ -88,29 +72,6 @@ async fn an_endpoint_where_nobody_listens_is_an_error_at_start() {
     let nobody = Endpoint::unix("/nonexistent/dspex.sock");
     let error = Dspex::builder().endpoint(nobody).start().await.unwrap_err();
     assert!(matches!(error, Error::Pool(PoolError::Down(_))), "{error:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_endpoint_that_drains_gives_its_calls_to_the_others() {
-    let (draining, one) = Operator::start(None, None);
-    let (_other, two) = Operator::start(None, None);
-    let dspex = Dspex::builder().endpoint(one).endpoint(two).start().await.unwrap();
-    eventually("both endpoints are ready", || dspex.load().ready_workers == 2).await;
-    let long: Vec<_> = (0..4)
-        .map(|_| {
-            let dspy = dspex.dspy();
-            tokio::spawn(async move { dspy.call(&program("sleep"), &json!([1.5]), &json!({})).await })
-        })
-        .collect();
-    eventually("the long calls run", || dspex.load().in_flight == 4).await;
-    common::kill(draining.process.id(), "TERM");
-    for _ in 0..50 {
-        assert_serves(&dspex).await;
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    for call in long {
-        assert_eq!(call.await.unwrap().unwrap(), json!("slept"), "what ran may finish");
-    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ mod common;
 use std::path::PathBuf;
 
 use common::{builder, program};
-use dspex::mcp::{McpTools, ToolServer};
+use dspex::mcp::{McpError, McpTools, ToolServer};
 use dspex::prelude::*;
 use dspex::testing::ScriptedLm;
 use dspex::tool::ToolErrorKind;
@@ -19,6 +19,12 @@ use tokio::process::Command;
 #[dspex_tool]
 fn shout(#[ctx] session: Session, text: String) -> String {
     format!("{} in {}", text.to_uppercase(), session.id())
+}
+
+/// Charges a price per seat.
+#[dspex_tool]
+fn charge(#[ctx] price: State<u32>, seats: u32) -> u32 {
+    *price * seats
 }
 
 /// The example's program, which lies beside the tests; cargo builds it with them, unless only some are asked for.
@@ -106,5 +112,45 @@ async fn the_tools_of_a_session_in_both_languages_are_served_as_they_come_and_go
     assert_eq!(names(&theirs.refresh().await.unwrap()), ["describe_word", "refuse_word"]);
     let gone = theirs.tools().execute("shout", json!({"text": "hello"})).await.unwrap_err();
     assert_eq!(gone.message(), "there is no tool `shout`; there are describe_word, refuse_word");
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_items_of_a_generator_of_python_are_together_its_answer() {
+    const TOOLS: &str = "dspex_tool_programs";
+    let dspex = builder(Carrier::Framed).allow_module(TOOLS).start().await.unwrap();
+    let session = dspex.session();
+    session.tools().register_python(&format!("{TOOLS}.count_down")).await.unwrap().keep();
+    let server = ToolServer::of_session(&session).serve_http("127.0.0.1:0").await.unwrap();
+    let theirs = McpTools::connect_http(&server.url()).await.unwrap();
+    let counted = theirs.tools().execute("count_down", json!({"start": 3})).await.unwrap();
+    assert_eq!(counted, json!("[3,2,1]"));
+    assert_eq!(theirs.tools().execute("count_down", json!({"start": 0})).await.unwrap(), json!("[]"));
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_tools_that_lack_what_they_need_does_not_start() {
+    let refusal = async |tools| {
+        let error = ToolServer::new(tools).serve_http("127.0.0.1:0").await.map(drop).unwrap_err();
+        assert!(matches!(error, McpError::Tools(_)), "{error:?}");
+        format!("{error} {:?}", std::error::Error::source(&error).map(ToString::to_string))
+    };
+    let error = refusal(tools![shout]).await;
+    assert!(error.contains("`shout` takes a `Session`"), "{error}");
+    let error = refusal(tools![charge]).await;
+    assert!(
+        error.contains("`charge` takes `State<u32>`") && error.contains("tools![..].state(..)"),
+        "{error}"
+    );
+    let streams = ToolServer::new(tools![charge]).serve(tokio::io::empty(), tokio::io::sink()).await;
+    assert!(matches!(streams, Err(McpError::Tools(_))), "{streams:?}");
+    // A session's tools are held against it when they are registered.
+    let dspex = builder(Carrier::Framed).start().await.unwrap();
+    let error = dspex.session().tools().register(tools![charge]).await.map(drop).unwrap_err();
+    assert!(error.to_string().contains("`charge` takes `State<u32>`"), "{error}");
+    let server = ToolServer::new(tools![charge].state(7_u32)).serve_http("127.0.0.1:0").await.unwrap();
+    let theirs = McpTools::connect_http(&server.url()).await.unwrap();
+    assert_eq!(theirs.tools().execute("charge", json!({"seats": 6})).await.unwrap(), json!("42"));
     server.shutdown().await;
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use common::provider::{Behaviour, Provider};
 use common::{assert_serves, breakers, eventually, kill, worker_pids};
 use dspex::lm::{LmResponse, lm_fn};
 use dspex::prelude::*;
@@ -118,6 +119,33 @@ async fn an_idempotent_call_waits_as_long_as_its_model_says() {
     let error = ask(&dspy).await.unwrap_err();
     assert!(matches!(error, Error::Lm(_)) && started.elapsed() < Duration::from_secs(20), "{error}");
     assert_eq!(asked.load(Ordering::SeqCst), 1, "the deadline comes first");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idempotent_call_waits_as_long_as_a_provider_tells_dspys_own_client() {
+    let wait = Duration::from_secs(1);
+    let dspex = builder().start().await.unwrap();
+    let provider = Provider::start(Behaviour::RateLimitOnce(1)).await;
+    let error = ask(&dspex.dspy().lm(provider.lm())).await.unwrap_err();
+    assert!(matches!(&error, Error::Lm(error) if error.is_retryable()), "{error}");
+    assert_eq!(error.retry_after(), Some(wait), "{error}");
+    assert_eq!(provider.heads.lock().unwrap().len(), 1, "nobody said that it may run twice");
+
+    let provider = Provider::start(Behaviour::RateLimitOnce(1)).await;
+    let started = Instant::now();
+    let answer = ask(&dspex.dspy().lm(provider.lm()).idempotent(true)).await.unwrap();
+    assert_eq!(answer, json!({"answer": "42"}));
+    assert!(started.elapsed() >= wait, "{:?}", started.elapsed());
+    assert_eq!(provider.heads.lock().unwrap().len(), 2);
+
+    // A deadline that comes before the provider's time ends it at once.
+    let provider = Provider::start(Behaviour::RateLimit).await;
+    let dspy = dspex.dspy().lm(provider.lm()).idempotent(true).deadline(Duration::from_secs(6));
+    let started = Instant::now();
+    let error = ask(&dspy).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(provider.heads.lock().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use common::operator::Operator;
 use common::provider::{Behaviour, KEY, Provider};
-use common::{builder, program};
+use common::{builder, program, recorder};
+#[cfg(feature = "tls")]
+use dspex::ClientTls;
 use dspex::prelude::*;
 use dspex::state::VarSpec;
-use dspex::{Carrier, Endpoint, SessionFilter, SessionId};
+use dspex::{Carrier, CircuitBreaker, Endpoint, SessionFilter, SessionId, WorkerLimits};
 use serde_json::json;
 
 /// Set in the process that does the run: where it may leave files.
@@ -22,6 +24,24 @@ const DIR: &str = "DSPEX_TEST_SECRETS_DIR";
 
 /// The token of this host at its endpoint.
 const TOKEN: &str = "canary-token-9d1f0c52-never-show-this";
+
+/// The key of this host's certificate.
+#[cfg(feature = "tls")]
+const TLS_KEY: &str = "canary-of-a-private-key-77aa-never-show-this";
+
+/// All that nobody may see.
+const SECRETS: &[&str] = &[
+    KEY,
+    TOKEN,
+    #[cfg(feature = "tls")]
+    TLS_KEY,
+];
+
+/// What the environment of the run has, and its Python processes with it: a search that does not find it finds nothing.
+const VISIBLE: (&str, &str) = ("DSPEX_TEST_SECRETS_VISIBLE", "this-is-seen-by-everybody-3b1e");
+
+/// A text that calls and a variable have.
+const TOLD: &str = "told by the worker";
 
 /// Answer the question.
 #[dspy_module("dspy.Predict")]
@@ -66,28 +86,41 @@ fn no_key_and_no_token_is_found_in_output_files_store_or_processes() {
         .args(["--exact", "no_key_and_no_token_is_found_in_output_files_store_or_processes", "--nocapture"])
         .env(DIR, dir.path())
         .env("TMPDIR", &temporary)
+        .env(VISIBLE.0, VISIBLE.1)
         .output()
         .unwrap();
     let told = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&told);
-    assert!(output.status.success(), "{}", text.replace(KEY, "KEY").replace(TOKEN, "TOKEN"));
-    // What is searched is what should be there: tracing at its finest, errors, worker's lines, the store.
+    let hidden =
+        SECRETS.iter().fold(text.clone().into_owned(), |text, secret| text.replace(secret, "SECRET"));
+    assert!(output.status.success(), "{hidden}");
+    // What is searched is what should be there: tracing at its finest, errors, worker's lines, status, events, metrics.
     for part in [
         "TRACE",
-        "told by the worker",
+        TOLD,
+        "PoolStatus {",
+        "pool default: ",
+        "\"pools\":[{",
+        "Ended {",
+        "ended after",
+        "dspex_call_seconds{pool=default,outcome=lm}",
+        "dspex_lm_breaker_state{model=openai/gpt-4o-mini}",
+        #[cfg(feature = "tls")]
+        "ClientTls {",
         "Incorrect API key provided: ***",
         "the provider refused the key",
         "ended by signal 11",
     ] {
         assert!(text.contains(part), "the run does not show `{part}`");
     }
-    for secret in [KEY, TOKEN] {
+    let found = |text: &str| files(dir.path()).into_iter().filter(|file| holds_file(file, text)).count();
+    assert!(found(TOLD) > 0, "the store's files are searched");
+    for secret in SECRETS {
         assert!(!holds(&told, secret), "the output shows a secret: {}", lines_with(&text, secret));
         let leaking: Vec<PathBuf> =
             files(dir.path()).into_iter().filter(|file| holds_file(file, secret)).collect();
         assert!(leaking.is_empty(), "{leaking:?}");
     }
-    assert!(dir.path().join("state.db").metadata().unwrap().len() > 0);
 }
 
 fn lines_with(text: &str, secret: &str) -> String {
@@ -122,9 +155,12 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 fn assert_hidden(pid: u64) {
     let mut pid = pid.to_string();
     for _ in 0..2 {
-        for file in ["environ", "cmdline"] {
-            let seen = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-            assert!(!holds(&seen, KEY) && !holds(&seen, TOKEN), "/proc/{pid}/{file}");
+        // The parent of an operator's worker is this test.
+        let command = if pid == std::process::id().to_string() { "--nocapture" } else { "run.py" };
+        for (file, visible) in [("environ", VISIBLE.1), ("cmdline", command)] {
+            let seen = std::fs::read(format!("/proc/{pid}/{file}")).expect(file);
+            assert!(holds(&seen, visible), "/proc/{pid}/{file} does not show what it has");
+            assert!(!SECRETS.iter().any(|secret| holds(&seen, secret)), "/proc/{pid}/{file}");
         }
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         pid = stat.rsplit(')').next().unwrap().split_whitespace().nth(1).unwrap().to_owned();
@@ -133,8 +169,14 @@ fn assert_hidden(pid: u64) {
 
 async fn run(dir: &Path) {
     tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).init();
+    recorder::install();
+    // Others of the same user may look into such workers, which root may always: there is something to be seen.
+    let limits = WorkerLimits::new().debuggable(true);
     for carrier in [Carrier::Framed, Carrier::Grpc] {
-        let begun = builder(carrier).durable(dir.join("state.db"));
+        let begun = builder(carrier)
+            .durable(dir.join("state.db"))
+            .worker_limits(limits)
+            .circuit_breaker(CircuitBreaker::new().failures(100));
         println!("{begun:?}");
         everything(begun.start().await.unwrap()).await;
     }
@@ -147,10 +189,29 @@ async fn run(dir: &Path) {
     .unwrap();
     let endpoint = endpoint.token(TOKEN);
     println!("{endpoint:?} {endpoint}");
+    #[cfg(feature = "tls")]
+    with_certificates().await;
     everything(Dspex::builder().endpoint(endpoint.clone()).start().await.unwrap()).await;
     let wrong = Endpoint::tcp(endpoint.to_string()).token(format!("{TOKEN}-not"));
     println!("{:?}", Dspex::builder().endpoint(wrong).start().await.map(drop).unwrap_err());
+    println!("{:?}", Dspex::builder().token(TOKEN).endpoint(Endpoint::tcp("nowhere")));
     drop(operator);
+    recorder::recorded().iter().for_each(|metric| println!("{metric}"));
+}
+
+/// What shows of a key in PEM, as a text and in a file, where it can and where it cannot be used.
+#[cfg(feature = "tls")]
+async fn with_certificates() {
+    let certificate = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+    for key in
+        [TLS_KEY.to_owned(), format!("-----BEGIN PRIVATE KEY-----\n{TLS_KEY}\n-----END PRIVATE KEY-----\n")]
+    {
+        let tls = ClientTls::from_pem(certificate, certificate, key);
+        let endpoint = Endpoint::tcp("127.0.0.1:9").tls(tls.clone()).token(TOKEN);
+        println!("{tls:?} {endpoint:?} {:?}", Dspex::builder().endpoint(endpoint.clone()));
+        let error = Dspex::builder().endpoint(endpoint).start().await.map(drop).unwrap_err();
+        println!("{error} {error:?}");
+    }
 }
 
 fn show<T: std::fmt::Debug>(result: dspex::Result<T>) {
@@ -167,6 +228,7 @@ fn show<T: std::fmt::Debug>(result: dspex::Result<T>) {
 }
 
 async fn everything(dspex: Dspex) {
+    let mut events = dspex.pool_events();
     let call = async |name: &str, args| dspex.dspy().call(&program(name), &args, &json!({})).await;
     let pid = call("process_id", json!([])).await.unwrap().as_u64().unwrap();
     for behaviour in [Behaviour::Answer, Behaviour::RepeatKey, Behaviour::RateLimit, Behaviour::Fail] {
@@ -176,7 +238,7 @@ async fn everything(dspex: Dspex) {
         let session =
             dspex.sessions().create(SessionId::generate(), SessionConfig::new().lm(lm)).await.unwrap();
         let variables = session.variables();
-        variables.create("plain", VarSpec::string(), "told by the worker").await.unwrap();
+        variables.create("plain", VarSpec::string(), TOLD).await.unwrap();
         let ask = Ask::create(&session).await.unwrap();
         let agent = Agent::create(&session).await.unwrap();
         println!(
@@ -190,9 +252,18 @@ async fn everything(dspex: Dspex) {
         println!("{:?} {:?}", ask.spec_hash(), dspex.sessions().stats().await);
     }
     assert_hidden(pid);
-    println!("{:?}", call("log_warning", json!(["told by the worker"])).await);
+    println!("{:?}", call("log_warning", json!([TOLD])).await);
     println!("{:?}", call("fail", json!(["on purpose"])).await);
     println!("{:?}", call("end_by_signal", json!([11])).await.unwrap_err());
     println!("{:?} {:?}", dspex.load(), dspex.health_check().await);
+    let status = dspex.status().await;
+    println!("{status:?}\n{status}\n{}", serde_json::to_string(&status).unwrap());
+    common::eventually("the models' breakers are recorded", || {
+        recorder::recorded().iter().any(|metric| metric.starts_with("dspex_lm_breaker_state"))
+    })
+    .await;
+    while let Ok(event) = events.try_recv() {
+        println!("{event:?} {event}");
+    }
     dspex.shutdown(Duration::from_secs(5)).await;
 }

@@ -6,7 +6,9 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{assert_serves, eventually, is_alive, kill, on_both_carriers, parent_of, program, worker_pids};
+use common::{
+    assert_serves, eventually, find, is_alive, kill, on_both_carriers, parent_of, program, worker_pids,
+};
 use dspex::prelude::*;
 use dspex::{Carrier, DspexBuilder, PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerLimits};
 use serde_json::{Value, json};
@@ -29,19 +31,6 @@ async fn call(dspex: &Dspex, name: &str, args: Value) -> dspex::Result<Value> {
 fn spawn(dspex: &Dspex, name: &'static str, args: Value) -> tokio::task::JoinHandle<dspex::Result<Value>> {
     let dspex = dspex.clone();
     tokio::spawn(async move { call(&dspex, name, args).await })
-}
-
-/// The next event that says what is looked for; those before it are passed over.
-async fn find<T>(events: &mut Receiver<PoolEvent>, mut look: impl FnMut(&PoolEvent) -> Option<T>) -> T {
-    let found = async {
-        loop {
-            let event = events.recv().await.expect("the pool goes on");
-            if let Some(found) = look(&event) {
-                return found;
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), found).await.expect("the event comes")
 }
 
 async fn next_end(events: &mut Receiver<PoolEvent>) -> WorkerEnd {

@@ -1,4 +1,4 @@
-//! What a program learns of its calls without OpenTelemetry: spans of `tracing`, metrics, log lines that name their call.
+//! What a program learns of its calls without OpenTelemetry: spans of `tracing`, and log lines that name their call.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -9,11 +9,9 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use common::{builder, eventually, kill, pids_of, pool, program, start_without_lm};
+use common::{builder, eventually, program, start_without_lm};
 use dspex::prelude::*;
 use dspex::{Carrier, TraceContext};
-use metrics_util::CompositeKey;
-use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -98,53 +96,16 @@ impl Kept {
     }
 }
 
-/// What all tests of this process are seen by: they share it, so each one looks for its own session or pool.
-fn watch() -> &'static (Kept, Snapshotter) {
-    static WATCH: OnceLock<(Kept, Snapshotter)> = OnceLock::new();
+/// What all tests of this process are seen by: they share it, so each one looks for its own session.
+fn watch() -> &'static Kept {
+    static WATCH: OnceLock<Kept> = OnceLock::new();
     WATCH.get_or_init(|| {
         let kept = Kept::default();
         let filter = tracing_subscriber::EnvFilter::new("info");
         let subscriber = tracing_subscriber::registry().with(filter).with(kept.clone());
         tracing::subscriber::set_global_default(subscriber).unwrap();
-        let recorder = DebuggingRecorder::new();
-        let snapshotter = recorder.snapshotter();
-        recorder.install().unwrap();
-        (kept, snapshotter)
+        kept
     })
-}
-
-/// One metric with its labels, as `name{label=value}`, and its values so far.
-type Metrics = BTreeMap<String, Vec<f64>>;
-
-/// What was recorded so far: a look at a histogram takes its values, so they are kept.
-fn metrics() -> Metrics {
-    static SO_FAR: Mutex<Metrics> = Mutex::new(BTreeMap::new());
-    let mut so_far = SO_FAR.lock().unwrap();
-    for (key, unit, description, value) in watch().1.snapshot().into_vec() {
-        let described = unit.is_some() && description.is_some();
-        assert!(
-            described || !key.key().name().starts_with("dspex_"),
-            "{} has no unit or description",
-            text(&key)
-        );
-        let values = so_far.entry(text(&key)).or_default();
-        match value {
-            DebugValue::Counter(count) => values.push(count as f64),
-            DebugValue::Gauge(value) => *values = vec![value.into_inner()],
-            DebugValue::Histogram(new) => values.extend(new.into_iter().map(f64::from)),
-        }
-    }
-    so_far.clone()
-}
-
-fn text(key: &CompositeKey) -> String {
-    let labels: Vec<_> =
-        key.key().labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
-    format!("{}{{{}}}", key.key().name(), labels.join(","))
-}
-
-fn sum(metrics: &Metrics, name: &str) -> f64 {
-    metrics.get(name).map(|values| values.iter().sum()).unwrap_or_default()
 }
 
 async fn call(dspy: &dspex::Dspy, name: &str, args: Value) -> dspex::Result<Value> {
@@ -171,7 +132,7 @@ fn trace_of(value: &Value) -> TraceContext {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_is_a_span_with_a_child_for_each_of_its_parts_and_holds_no_inputs() {
-    let (kept, _) = watch();
+    let kept = watch();
     let dspex = builder(Carrier::Framed).allow_module(PROGRAMS).start().await.unwrap();
     let session = session_with_tool(&dspex, "spans").await;
     session.dspy().call(&program("echo"), &json!([CANARY]), &json!({})).await.unwrap();
@@ -233,7 +194,7 @@ async fn a_trace_that_the_program_names_goes_to_python_and_through_tools() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_line_of_a_call_names_its_session_and_trace() {
-    let (kept, _) = watch();
+    let kept = watch();
     let dspex = builder(Carrier::Framed).allow_module(PROGRAMS).start().await.unwrap();
     let session = dspex.sessions().create("team a/1", SessionConfig::new()).await.unwrap();
     call(&session.dspy(), "log", json!(["a line of a call"])).await.unwrap();
@@ -253,58 +214,11 @@ async fn a_log_line_of_a_call_names_its_session_and_trace() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_nobody_waits_for_any_more_is_one_that_was_dropped() {
-    let (kept, _) = watch();
+    let kept = watch();
     let dspex = start_without_lm(Carrier::Framed).await;
     let session = dspex.sessions().create("dropped", SessionConfig::new()).await.unwrap();
     let sleeps = async { session.dspy().call(&program("sleep"), &json!([60]), &json!({})).await };
     tokio::time::timeout(Duration::from_millis(50), sleeps).await.unwrap_err();
     let (_, span) = kept.span("dspex.call", "session", "dropped").unwrap();
     assert_eq!((span.fields["outcome"].as_str(), span.closed), ("dropped", true));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metrics_count_calls_callbacks_refusals_and_restarts_with_labels_that_are_few() {
-    watch();
-    let options =
-        || dspex::PoolOptions::new().workers(1).allow_module(common::PROGRAMS).allow_module(PROGRAMS);
-    let python = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python");
-    let measured = options().python_path(python).in_flight_per_worker(2).queue_limit(0);
-    let dspex = builder(Carrier::Framed).pool("measured", measured).start().await.unwrap();
-    let config = SessionConfig::new().pool("measured");
-    let session = dspex.sessions().create("metrics of a session", config).await.unwrap();
-    session.tools().register(tools![look_around]).await.unwrap().keep();
-    call(&session.dspy(), "use", json!(["look_around"])).await.unwrap();
-    call(&session.dspy(), "nothing", json!([])).await.unwrap_err();
-    let sleeps = || async { session.dspy().call(&program("sleep"), &json!([60]), &json!({})).await };
-    let refused = async { tokio::join!(sleeps(), sleeps(), sleeps()) };
-    // Two have places, the third is refused, and then nobody waits any more.
-    tokio::time::timeout(Duration::from_millis(200), refused).await.unwrap_err();
-
-    let seen = metrics();
-    let ok = &seen["dspex_call_seconds{pool=measured,outcome=ok}"];
-    assert_eq!(ok.len(), 2, "the call and the one of its tool: {ok:?}");
-    assert!(ok.iter().all(|seconds| (0.0..60.0).contains(seconds)));
-    assert_eq!(seen["dspex_call_seconds{pool=measured,outcome=not_found}"].len(), 1);
-    assert_eq!(seen["dspex_call_seconds{pool=measured,outcome=dropped}"].len(), 2);
-    assert_eq!(seen["dspex_call_seconds{pool=measured,outcome=saturated}"].len(), 1);
-    assert_eq!(sum(&seen, "dspex_pool_saturated_total{pool=measured}"), 1.0);
-    assert_eq!(seen["dspex_call_queue_seconds{pool=measured}"].len(), 5);
-    assert_eq!(seen["dspex_call_python_seconds{pool=measured}"].len(), 3);
-    assert_eq!(seen["dspex_callback_seconds{pool=measured,kind=tool}"].len(), 1);
-
-    let pid = pids_of(&pool(&dspex, "measured").unwrap())[0];
-    kill(pid, "KILL");
-    eventually("the restart, the gauges and the bytes are recorded", || {
-        let seen = metrics();
-        sum(&seen, "dspex_worker_restarts_total{pool=measured,worker=0,cause=signal}") == 1.0
-            && sum(&seen, "dspex_pool_ready_workers{pool=measured}") == 1.0
-            && sum(&seen, "dspex_pool_capacity{pool=measured}") == 2.0
-            && sum(&seen, "dspex_worker_rss_bytes{pool=measured,worker=0}") > 1e6
-            && sum(&seen, "dspex_worker_sent_bytes_total{pool=measured,worker=0}") > 100.0
-            && sum(&seen, "dspex_worker_received_bytes_total{pool=measured,worker=0}") > 100.0
-            && seen.contains_key("dspex_worker_loop_lag_seconds{pool=measured,worker=0}")
-    })
-    .await;
-    let of_callers = |name: &&String| name.contains("session") || name.contains(PROGRAMS);
-    assert_eq!(metrics().keys().find(of_callers), None, "labels of callers would have no bound");
 }

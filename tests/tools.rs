@@ -12,6 +12,7 @@ use std::time::Duration;
 use common::{assert_serves, builder, on_both_carriers};
 use dspex::prelude::*;
 use dspex::testing::ScriptedLm;
+use dspex::tool::ToolSetError;
 use dspex::{CallEvent, Carrier};
 use serde_json::{Value, json};
 
@@ -346,6 +347,27 @@ on_both_carriers! {
         ] {
             assert!(error.to_string().contains("`plan_of` takes `State<tools::Crm>`"), "{error}");
         }
+    }
+
+    async fn a_tool_that_takes_a_session_is_refused_where_there_is_none_and_says_what_to_do(carrier: Carrier) {
+        /// Names the session.
+        #[dspex_tool]
+        async fn whose(#[ctx] session: Session) -> String {
+            session.id().to_string()
+        }
+        let script = ScriptedLm::new([step("whose", json!({}))].into_iter().chain(finish("done")));
+        let dspex = builder(carrier).lm(Lm::host(script.clone())).start().await.unwrap();
+        let spec = || InstanceSpec::new("dspy.ReAct").signature(json!({"text": "question -> answer"})).tools(tools![whose]);
+        let inputs = json!({"question": "?"});
+        let plain = dspex.dspy();
+        let error = async { plain.execute(&plain.create_instance(spec()).await?, &inputs).await }.await.unwrap_err();
+        assert!(matches!(&error, Error::Tools(ToolSetError::MissingSession(tool)) if tool == "whose"), "{error:?}");
+        assert!(error.to_string().contains("`whose` takes a `Session`"), "{error}");
+        assert!(error.to_string().contains("make the call in one: `dspex.session()`"), "{error}");
+        assert_eq!(script.requests().len(), 0, "before any model is asked");
+        let within = dspex.session().dspy();
+        let instance = within.create_instance(spec()).await.unwrap();
+        assert_eq!(within.execute(&instance, &inputs).await.unwrap()["answer"], "done");
     }
 }
 

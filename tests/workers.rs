@@ -7,12 +7,20 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{
-    assert_serves, builder, eventually, is_alive, kill, on_both_carriers, program, start_without_lm,
+    assert_serves, builder, eventually, find, is_alive, kill, on_both_carriers, program, start_without_lm,
     worker_pids,
 };
 use dspex::prelude::*;
-use dspex::{Phase, PoolError};
+use dspex::{Phase, PoolChange, PoolError, WorkerEnd};
 use serde_json::{Value, json};
+
+const OWN: &str = "dspex_call_programs";
+
+/// Of the module that breaks in forked processes.
+fn assert_says_what_to_do(text: &str) {
+    assert!(text.contains("no worker can be started: Python could not import what it needs"), "{text}");
+    assert!(text.contains("dspex_unforkable") && text.contains("on first use"), "{text}");
+}
 
 async fn call(dspex: &Dspex, name: &str, args: Value) -> dspex::Result<Value> {
     dspex.dspy().call(&program(name), &args, &json!({})).await
@@ -79,6 +87,65 @@ on_both_carriers! {
         assert_eq!(phase, Phase::Running);
         eventually("the place is free again", || dspex.load().in_flight == 0).await;
         assert_eq!(call(&dspex, "count_cancelled", json!([])).await.unwrap(), json!(1));
+    }
+
+    async fn a_deadline_that_passes_in_the_queue_says_so_and_python_never_hears_of_the_call(carrier: Carrier) {
+        let dspex = builder(carrier).allow_module(OWN).in_flight_per_worker(1).start().await.unwrap();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn({
+            let dspy = dspex.dspy().cancellation(stop.clone());
+            async move { dspy.call(&program("sleep"), &json!([600]), &json!({})).await }
+        });
+        eventually("the place is taken", || dspex.load().in_flight == 1).await;
+        let dir = tempfile::tempdir().unwrap();
+        let (marker, path) = (dir.path().join("ran"), format!("{OWN}.leave"));
+        let limit = Duration::from_millis(250);
+        let started = Instant::now();
+        let error = dspex.dspy().deadline(limit).call(&path, &json!([marker]), &json!({})).await.unwrap_err();
+        let Error::DeadlineExceeded { phase, after } = error else { panic!("{error}") };
+        assert_eq!((phase, after), (Phase::Queued, limit));
+        assert!(started.elapsed() >= limit && started.elapsed() < limit + Duration::from_secs(5));
+        assert_eq!((dspex.load().in_flight, dspex.load().queued), (1, 0), "it waits no more");
+        stop.cancel();
+        let _ = running.await;
+        eventually("the place is free", || dspex.load().in_flight == 0).await;
+        // Calls of one worker start in order: had it been sent, it would have run by the end of another one.
+        assert_serves(&dspex).await;
+        assert!(!marker.exists(), "it ran in Python");
+        dspex.dspy().call(&path, &json!([marker]), &json!({})).await.unwrap();
+        assert!(marker.exists());
+    }
+
+    async fn a_forked_worker_that_cannot_set_up_dspy_says_why_until_one_can(carrier: Carrier) {
+        let dir = tempfile::tempdir().unwrap();
+        let switch = dir.path().join("break_forks");
+        let builder = || builder(carrier).allow_module("dspex_unforkable").python_path(dir.path());
+        let dspex = builder().start().await.unwrap();
+        let (mut events, pid) = (dspex.pool_events(), worker_pids(&dspex)[0]);
+        std::fs::write(&switch, "").unwrap();
+        kill(pid, "KILL");
+        let mut ends = Vec::new();
+        while ends.len() < 4 {
+            ends.push(find(&mut events, |event| match &event.change {
+                PoolChange::Ended { end, .. } => Some(end.clone()),
+                _ => None,
+            }).await);
+        }
+        assert_eq!(ends.remove(0), WorkerEnd::Signal(9));
+        for end in &ends {
+            let WorkerEnd::ImportFailed(reason) = end else { panic!("{end}") };
+            assert_eq!(reason, "ImportError: dspex_unforkable: libunforkable.so.1 cannot be used in a forked process");
+            assert_eq!(end.cause(), "import");
+        }
+        // Callers are not left to wait for a worker that does not come.
+        let error = call(&dspex, "echo", json!([1])).await.unwrap_err();
+        assert!(matches!(error, Error::Pool(PoolError::Down(_))), "{error}");
+        assert_says_what_to_do(&error.to_string());
+        let error = builder().start().await.unwrap_err();
+        assert_says_what_to_do(&error.to_string());
+        std::fs::remove_file(&switch).unwrap();
+        find(&mut events, |event| matches!(event.change, PoolChange::Ready { .. }).then_some(())).await;
+        assert_serves(&dspex).await;
     }
 
     async fn a_call_that_ignores_its_cancellation_costs_its_worker(carrier: Carrier) {
@@ -193,7 +260,25 @@ async fn four_workers_share_the_load() {
 async fn a_module_that_cannot_be_imported_is_a_clear_error_at_start() {
     let error = Dspex::builder().workers(1).allow_module("no_such_team.rag").start().await.unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("no_such_team"), "{text}");
+    assert!(text.contains("cannot import the configured module 'no_such_team.rag'"), "{text}");
+    assert!(
+        text.contains("check the name given to `allow_module`") && text.contains("`python_path`"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_module_lacks_or_raises_is_told_apart_from_a_module_that_is_not_there() {
+    let dir = tempfile::tempdir().unwrap();
+    for (module, code, said) in [
+        ("lacks_a_package", "import no_such_package.part", "add the package of 'no_such_package'"),
+        ("raises", "raise RuntimeError('no GPU here')", "RuntimeError: no GPU here; its own code"),
+    ] {
+        std::fs::write(dir.path().join(module).with_extension("py"), code).unwrap();
+        let builder = Dspex::builder().workers(1).allow_module(module).python_path(dir.path());
+        let text = builder.start().await.unwrap_err().to_string();
+        assert!(text.contains(&format!("module '{module}'")) && text.contains(said), "{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -130,3 +130,60 @@ fn what_cannot_be_meant_is_refused_before_anything_is_made() {
     std::fs::create_dir(&dir).unwrap();
     assert!(refused(&certs(&dir, &["renew"])).contains("holds no authority"));
 }
+
+/// What nobody but the owner of the directory may see: tokens, and lines of keys in PEM.
+fn secrets(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            found.extend(secrets(&path));
+        } else if name == "token" || name.ends_with(".key") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            found.extend(text.lines().filter(|line| !line.starts_with("-----")).map(str::to_owned));
+        }
+    }
+    found
+}
+
+#[test]
+fn no_command_prints_a_key_or_a_token_whatever_comes_of_it() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("certs");
+    let mut printed = String::new();
+    let mut known = Vec::new();
+    let mut outcomes = Vec::new();
+    for args in [
+        &["init", "--worker", "gpu=10.0.0.5", "--host", "web"][..],
+        &["init"],
+        &["add", "--host", "batch"],
+        &["add", "--host", "web"],
+        &["show"],
+        &["renew"],
+        &["renew", "--days", "0"],
+        &["show"],
+    ] {
+        let output = certs(&dir, args);
+        printed += &String::from_utf8_lossy(&[output.stdout, output.stderr].concat());
+        outcomes.push(output.status.success());
+        known.extend(secrets(&dir));
+    }
+    assert_eq!(outcomes, [true, false, true, false, true, true, false, true]);
+    // A key that is a certificate's place, a file of tokens that is no token's: what is read is not repeated.
+    for (file, text) in
+        [("ca.key", "canary-of-a-key-that-is-none"), ("workers/gpu/tokens", "canary of tokens: none")]
+    {
+        std::fs::write(dir.join(file), text).unwrap();
+        known.push(text.to_owned());
+        for args in [&["renew"][..], &["add", "--host", "later"], &["show"]] {
+            let output = certs(&dir, args);
+            printed += &String::from_utf8_lossy(&[output.stdout, output.stderr].concat());
+        }
+    }
+    assert!(known.len() > 20 && known.iter().all(|secret| secret.len() > 8), "{}", known.len());
+    assert!(printed.contains("hosts/web") && printed.contains("valid until 20"), "{printed}");
+    for secret in known {
+        assert!(!printed.contains(&secret), "it is printed: {}", printed.replace(&secret, "SECRET"));
+    }
+}

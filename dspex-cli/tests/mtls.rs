@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says where")]
 
+#[path = "../../tests/common/word.rs"]
+mod word;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dspex::prelude::*;
-use dspex::testing::InstantLm;
 use dspex::{ClientTls, Endpoint};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use time::OffsetDateTime;
@@ -15,6 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use word::{assert_answers, lm};
 
 fn certs(dir: &Path, args: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dspex"));
@@ -80,22 +83,8 @@ impl Worker {
     }
 }
 
-/// Answer in one word.
-#[dspy_module("dspy.Predict")]
-struct Word {
-    #[input]
-    question: String,
-    #[output]
-    answer: String,
-}
-
 async fn start(endpoint: Endpoint, token: &str) -> dspex::Result<Dspex> {
-    let lm = Lm::host(InstantLm::text("[[ ## answer ## ]]\nx\n\n[[ ## completed ## ]]"));
-    Dspex::builder().lm(lm).endpoint(endpoint).token(token.trim().to_owned()).start().await
-}
-
-async fn assert_answers(dspex: &Dspex) {
-    assert_eq!(Word::call(dspex, WordInputs { question: "?".into() }).await.unwrap().answer, "x");
+    Dspex::builder().lm(lm()).endpoint(endpoint).token(token.trim().to_owned()).start().await
 }
 
 async fn refusal(endpoint: Endpoint, token: &str) -> String {
@@ -163,6 +152,35 @@ async fn one_command_is_enough_for_a_typed_call_over_tls_and_renewing_needs_no_r
     let here = || Endpoint::tcp(format!("127.0.0.1:{port}")).tls(tls.clone());
     assert_answers(&start(here(), &setup.token()).await.unwrap()).await;
     assert!(worker.log().contains("serves with the new certificate"), "{}", worker.log());
+    assert!(!worker.log().contains(setup.token().trim()), "its log shows a token");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_authority_takes_the_place_of_one_that_nobody_trusts_any_more() {
+    let (setup, other) = (Setup::new(), Setup::new());
+    let (worker, port) = Worker::start(&setup.worker());
+    let at = |host: PathBuf| Endpoint::tcp(format!("127.0.0.1:{port}")).tls(ClientTls::from_dir(host));
+    assert_answers(&start(at(setup.host()), &setup.token()).await.unwrap()).await;
+    for (files, from, to) in [
+        (["server.pem", "server.key", "client-ca.pem"], other.worker(), setup.worker()),
+        (["ca.pem", "client.pem", "client.key"], other.host(), setup.dir.join("hosts/renewed")),
+    ] {
+        std::fs::create_dir_all(&to).unwrap();
+        for file in files {
+            std::fs::copy(from.join(file), to.join(file)).unwrap();
+        }
+    }
+    let renewed = at(setup.dir.join("hosts/renewed"));
+    assert_answers(&start(renewed, &setup.token()).await.unwrap()).await;
+    assert!(worker.log().contains("serves with the new certificate"), "{}", worker.log());
+    // The host of the old one: it trusts the worker no more, nor does the worker trust it where it does.
+    let error = refusal(at(setup.host()), &setup.token()).await;
+    assert!(error.contains("was not signed by the authority"), "{error}");
+    let half = setup.host();
+    let half =
+        ClientTls::from_files(other.host().join("ca.pem"), half.join("client.pem"), half.join("client.key"));
+    let error = refusal(Endpoint::tcp(format!("127.0.0.1:{port}")).tls(half), &setup.token()).await;
+    assert!(error.contains("this host's certificate"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -43,6 +43,7 @@ _STATE = "it changes the state of the whole worker; sessions of the host carry s
 _CODE = "it runs code that a caller supplies, or code of a model outside of a sandbox"
 _TEXTS = "it reads texts with DSPy's parser, which imports modules; send a structured signature in a spec"
 _FILES = "it reads or writes files of the machine"
+_PICKLES = "it reads pickles, which run code; `dump_state` gives a state, which goes into the spec as JSON"
 _WRAPS = "it takes and returns Python functions, which have no form on the wire"
 _OLD = "DSPy removes it in 3.5, and it runs code that a model wrote; use dspy.RLM"
 _FIELD = "it makes a part of a signature's class; fields stand in the signature of a spec"
@@ -57,7 +58,7 @@ DENIED: Mapping[str, str] = {
     "context": _STATE,
     "disable_logging": _STATE,
     "enable_logging": _STATE,
-    "load": _FILES,
+    "load": _PICKLES,
     "load_settings": _FILES,
     "settings": _STATE,
     "Cache": _FILES,

@@ -98,11 +98,16 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grace", type=float, default=30.0, metavar="SECONDS", help="how long SIGTERM lets running calls end"
     )
+    parser.add_argument(
+        "--debuggable",
+        action="store_true",
+        help="let debuggers and profilers of the same user look into the worker, where keys are in memory",
+    )
     parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from dspex_worker import logs, worker
+    from dspex_worker import limits, logs, worker
     from dspex_worker.config import ConfigError, WorkerConfig
 
     tls = _tls(options)
@@ -116,6 +121,7 @@ def _serve(options: argparse.Namespace) -> int:
                 "sync_threads": options.sync_threads,
                 "worker": options.name,
                 "log_level": options.log_level,
+                "limits": {"debuggable": options.debuggable},
                 **({"max_message_bytes": limit} if (limit := options.max_message_bytes) is not None else {}),
             }
         )
@@ -126,6 +132,8 @@ def _serve(options: argparse.Namespace) -> int:
     try:
         facts = worker.prepare(config)
         worker.preload("grpc")
+        # As workers of a pool: keys will be in the memory of this process.
+        limits.apply(config.limits)
     except ImportError as exc:
         print(f"dspex_worker serve: {exc}", file=sys.stderr)
         return worker.EXIT_INIT
@@ -153,7 +161,9 @@ def _serve(options: argparse.Namespace) -> int:
             admission=Admission(tokens),
             tls=server_tls,
         )
-    except (BindError, TlsError, worker.SetupFailed) as exc:
+    except TlsError as exc:
+        print(f"dspex_worker serve: {exc} (`dspex certs` makes and renews such files)", file=sys.stderr)
+    except (BindError, worker.SetupFailed) as exc:
         print(f"dspex_worker serve: {exc}", file=sys.stderr)
     finally:
         logs.flush()

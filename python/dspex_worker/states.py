@@ -13,7 +13,9 @@ def load_state(target: Any, state: Any, where: str) -> None:
     """Loads what `dump_state` returned, if it fits: DSPy itself loads a stranger's state without a word."""
     field = f"{where}.state"
     if not isinstance(target, dspy.Module) or not isinstance(state, dict):
-        problem = "only modules of DSPy have a state, which is an object"
+        problem = (
+            "only modules of DSPy have a state: the JSON object that is what `dump_state` returns, no pickle"
+        )
         raise InvalidInput([{"field": field, "problem": problem}], "spec")
     own = target.dump_state()
     single = isinstance(target, dspy.Predict)

@@ -80,9 +80,18 @@ def prepare(config: WorkerConfig) -> dict[str, Any]:
             importlib.import_module(module)
         except Exception as exc:
             problem = f"cannot import the configured module {module!r}: {type(exc).__name__}: {exc}"
-            raise ImportError(problem, name=module) from exc
+            raise ImportError(f"{problem}; {_next_step(module, exc)}", name=module) from exc
     engine.warm(config)
     return engine.hello(config)
+
+
+def _next_step(module: str, problem: Exception) -> str:
+    """What whoever configured the module can do about it."""
+    if not isinstance(problem, ModuleNotFoundError):
+        return "its own code, or what it imports, raises that: import it in the same environment to see more"
+    if problem.name and module.partition(".")[0] == problem.name.partition(".")[0]:
+        return "check the name given to `allow_module`, and give the module's directory with `python_path`"
+    return f"add the package of {problem.name!r} to the environment's lock"
 
 
 def preload(carrier: str) -> None:

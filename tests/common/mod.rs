@@ -2,15 +2,17 @@
 
 #![allow(dead_code, unused_macros, unused_imports)]
 
+pub mod host;
 pub mod operator;
 pub mod process;
 pub mod provider;
+pub mod recorder;
 mod running;
 
 use std::path::PathBuf;
 
 use dspex::prelude::*;
-use dspex::{Carrier, DspexBuilder};
+use dspex::{Carrier, DspexBuilder, PoolEvent};
 pub use process::is_alive;
 pub use running::{breakers, pids_of, pool, status, worker_pids};
 use serde_json::{Value, json};
@@ -66,6 +68,22 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(std::time::Instant::now() < give_up, "never came true: {what}");
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
+}
+
+/// The next event that says what is looked for; those before it are passed over.
+pub async fn find<T>(
+    events: &mut tokio::sync::broadcast::Receiver<PoolEvent>,
+    mut look: impl FnMut(&PoolEvent) -> Option<T>,
+) -> T {
+    let found = async {
+        loop {
+            let event = events.recv().await.expect("the pool goes on");
+            if let Some(found) = look(&event) {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), found).await.expect("the event comes")
 }
 
 /// Runs each test on both carriers.

@@ -1,4 +1,4 @@
-//! Workers as an operator starts them.
+//! Workers as an operator starts them, one or several.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use dspex::Endpoint;
 use dspex::pool::env::{EnvConfig, Environment};
+use dspex::prelude::*;
 
-use super::PROGRAMS;
+use super::{PROGRAMS, eventually};
 
 /// A worker process of the test's own, ended with it.
 pub struct Operator {
@@ -42,6 +43,8 @@ impl Operator {
         command.arg("--port-file").arg(&address);
         command.args(["--module", PROGRAMS, "--python-path"]);
         command.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/python"));
+        // What its environment holds is looked at, by whoever runs the tests.
+        command.arg("--debuggable");
         if let Some(token) = token {
             let file = dir.path().join("token");
             std::fs::write(&file, token).unwrap();
@@ -67,5 +70,36 @@ impl Operator {
             assert!(self.dir.path().exists());
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+}
+
+/// Several of them.
+pub struct Fleet {
+    pub operators: Vec<Operator>,
+    pub endpoints: Vec<Endpoint>,
+}
+
+impl Fleet {
+    /// Starts them side by side.
+    pub fn of(size: usize) -> Self {
+        let starting: Vec<_> =
+            (0..size).map(|_| std::thread::spawn(|| Operator::start(None, None))).collect();
+        let (operators, endpoints) = starting.into_iter().map(|starting| starting.join().unwrap()).unzip();
+        Self { operators, endpoints }
+    }
+
+    /// A host that uses all of them.
+    pub async fn host(&self) -> Dspex {
+        let builder =
+            self.endpoints.iter().fold(Dspex::builder(), |builder, at| builder.endpoint(at.clone()));
+        let dspex = builder.start().await.unwrap();
+        let size = self.endpoints.len();
+        eventually("all endpoints are ready", || dspex.load().ready_workers == size).await;
+        dspex
+    }
+
+    /// The process of one.
+    pub fn pid(&self, index: usize) -> u32 {
+        self.operators[index].process.id()
     }
 }

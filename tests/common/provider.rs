@@ -15,6 +15,8 @@ pub const KEY: &str = "sk-canary-4711-never-show-this";
 pub enum Behaviour {
     Answer,
     RateLimit,
+    /// Refuses the first request for so many seconds, and answers all others.
+    RateLimitOnce(u32),
     RefuseKey,
     /// Refuses the key and repeats it, as some providers do.
     RepeatKey,
@@ -69,22 +71,30 @@ async fn serve(stream: TcpStream, behaviour: Behaviour, heads: Arc<Mutex<Vec<Str
         stream.read_exact(&mut body).await.ok()?;
         let repeated =
             head.lines().find_map(|line| line.split_once("Bearer ")).map(|(_, key)| key.to_owned());
-        heads.lock().unwrap().push(head);
+        let number = {
+            let mut heads = heads.lock().unwrap();
+            heads.push(head);
+            heads.len()
+        };
         let error =
             |kind: &str| json!({"error": {"message": "told by the test", "type": kind, "code": kind}});
+        let answered = |document| ("200 OK", String::new(), document);
+        let refused = |seconds: u32| {
+            let head = format!("retry-after: {seconds}\r\n");
+            ("429 Too Many Requests", head, error("rate_limit_exceeded"))
+        };
         let (status, extra, document) = match behaviour {
-            Behaviour::Answer => ("200 OK", "", completion()),
-            Behaviour::RateLimit => {
-                ("429 Too Many Requests", "retry-after: 7\r\n", error("rate_limit_exceeded"))
-            }
-            Behaviour::RefuseKey => ("401 Unauthorized", "", error("invalid_api_key")),
+            Behaviour::RateLimit => refused(7),
+            Behaviour::RateLimitOnce(seconds) if number == 1 => refused(seconds),
+            Behaviour::Answer | Behaviour::RateLimitOnce(_) => answered(completion()),
+            Behaviour::RefuseKey => ("401 Unauthorized", String::new(), error("invalid_api_key")),
             Behaviour::RepeatKey => {
                 let message = format!("Incorrect API key provided: {}.", repeated.unwrap_or_default());
                 let error =
                     json!({"message": message, "type": "invalid_request_error", "code": "invalid_api_key"});
-                ("401 Unauthorized", "", json!({"error": error}))
+                ("401 Unauthorized", String::new(), json!({"error": error}))
             }
-            Behaviour::Fail => ("500 Internal Server Error", "", error("server_error")),
+            Behaviour::Fail => ("500 Internal Server Error", String::new(), error("server_error")),
             Behaviour::Hang => std::future::pending().await,
         };
         let text = document.to_string();

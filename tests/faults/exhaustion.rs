@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::SignalKind;
 
-use crate::common::{kill, worker_pids};
+use crate::common::{host, kill, worker_pids};
 use crate::harness::{
     Ask, Census, Line, Outcome, Parrot, Tally, ask, builder, full_again, keep, kept, run, run_within,
 };
@@ -31,8 +31,10 @@ async fn without_descriptors_running_workers_go_on_and_lost_ones_come_back_when_
         let question = format!("number {number}");
         tally.note(&json!(question), ask(&module, &question, false).await, |_| Outcome::Unexplained);
     }
+    let since = Instant::now();
     kill(before[0], "KILL");
     crate::common::eventually("the loss is known", || dspex.load().ready_workers == 1).await;
+    let detection = vec![since.elapsed()];
     for number in 0..50 {
         let question = format!("one worker and {number}");
         tally.note(&json!(question), ask(&module, &question, false).await, |_| Outcome::Unexplained);
@@ -43,7 +45,7 @@ async fn without_descriptors_running_workers_go_on_and_lost_ones_come_back_when_
     let recovery = vec![full_again(&dspex, 2, &before[..1], since).await];
     drop((module, dspex));
     let leftovers = census.end().await;
-    Line { recovery, ..Line::new("descriptors_exhausted", 1, tally, leftovers) }.check();
+    Line { detection, recovery, ..Line::new("descriptors_exhausted", 1, tally, leftovers) }.check();
 }
 
 /// Every descriptor that the process may have, until it is dropped.
@@ -68,8 +70,7 @@ impl Drop for Hoard {
     }
 }
 
-/// Where the store of such a host is, and what makes its disk small.
-const DISK: &str = "DSPEX_TEST_FAULTS_DISK";
+/// What makes the disk of such a host small, whose role names the place of its store.
 const SMALL: &str = "DSPEX_TEST_FAULTS_SMALL";
 
 /// What fits on the disk, in bytes.
@@ -78,10 +79,7 @@ const DISK_BYTES: u64 = 4 << 20;
 /// Runs as a host whose store is on a disk of a few megabytes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_host_of_a_full_disk() {
-    let Ok(disk) = std::env::var(DISK) else {
-        assert!(std::env::var_os(DISK).is_none());
-        return;
-    };
+    let Some(disk) = host::role() else { return };
     let (disk, census) = (Path::new(&disk), Census::begin().await);
     let (file, ballast) = (disk.join("state.db"), disk.join("ballast"));
     std::fs::write(&ballast, vec![1; 1 << 20]).unwrap();
@@ -98,13 +96,15 @@ async fn the_host_of_a_full_disk() {
         }
         _ => Outcome::Unexplained,
     };
-    let (mut acknowledged, mut refused) = (Vec::new(), 0);
+    let (mut acknowledged, mut refused, mut detection) = (Vec::new(), 0, Vec::new());
     let filler = "x".repeat(64 * 1024);
     for number in 0..400 {
+        let since = Instant::now();
         let written =
             session.variables().create(format!("filler-{number}"), VarSpec::string(), filler.as_str()).await;
         if tally.note(&json!(null), written.map(|_| json!(null)).map_err(Error::from), full) {
             refused += 1;
+            detection.push(since.elapsed());
             if refused == 3 {
                 break;
             }
@@ -145,7 +145,7 @@ async fn the_host_of_a_full_disk() {
     }
     drop((session, dspex));
     let leftovers = census.end().await;
-    Line { recovery, ..Line::new("disk_full", 1, tally, leftovers) }.check();
+    Line { detection, recovery, ..Line::new("disk_full", 1, tally, leftovers) }.check();
 }
 
 /// No file may be larger than the disk is meant to be: for systems that give nobody a disk of their own.
@@ -174,25 +174,23 @@ impl Drop for FileLimit {
 async fn a_full_disk_refuses_what_must_be_written_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     // A small disk of its own, in a namespace of its own, where the system lets us.
-    let small_disk = |command: &[&str]| {
+    let small_disk = |command: &Command| {
         let mount = format!("mount -t tmpfs -o size={DISK_BYTES} none \"$0\" && exec \"$@\"");
         let mut unshare = Command::new("unshare");
         unshare
             .args(["--user", "--map-root-user", "--mount", "sh", "-c", &mount])
             .arg(dir.path())
-            .args(command);
+            .arg(command.get_program())
+            .args(command.get_args())
+            .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         unshare
     };
-    let host = std::env::current_exe().unwrap();
-    let host = [host.to_str().unwrap(), "--exact", "exhaustion::the_host_of_a_full_disk", "--nocapture"];
-    let mut command = if small_disk(&["true"]).output().is_ok_and(|output| output.status.success()) {
-        small_disk(&host)
+    let mut host = host::command("exhaustion::the_host_of_a_full_disk", dir.path().to_str().unwrap());
+    let status = if small_disk(&Command::new("true")).output().is_ok_and(|output| output.status.success()) {
+        small_disk(&host).status().unwrap()
     } else {
-        let mut command = Command::new(host[0]);
-        command.args(&host[1..]).env(SMALL, "limit");
-        command
+        host.env(SMALL, "limit").status().unwrap()
     };
-    let status = command.env(DISK, dir.path()).status().unwrap();
     assert!(status.success(), "the host failed, as it says above");
 }
 
@@ -205,21 +203,25 @@ async fn a_queue_that_is_full_says_so_at_once_and_loses_nobody_who_waits() {
     let calls = (0..CALLS).map(|number| {
         let session = &session;
         async move {
+            let begun = Instant::now();
             let waited =
                 run_within(session, "wait_and_answer", json!({"seconds": 0.02, "value": number})).await;
-            (number, waited)
+            (number, waited, begun.elapsed())
         }
     });
-    let mut tally = Tally::default();
-    for (number, outcome) in futures::future::join_all(calls).await {
+    let (mut tally, mut detection) = (Tally::default(), Vec::new());
+    for (number, outcome, took) in futures::future::join_all(calls).await {
+        detection.extend(outcome.is_err().then_some(took));
         tally.note(&json!(number), outcome, |error| match error {
             Error::Pool(PoolError::Saturated(_)) => Outcome::Explained("saturated"),
             _ => Outcome::Unexplained,
         });
     }
     assert!(tally.answered >= 36, "{tally:?}");
+    let since = Instant::now();
     tally.note(&json!(1), run(&dspex, "echo", json!({"value": 1})).await, |_| Outcome::Unexplained);
+    let recovery = vec![since.elapsed()];
     drop((session, dspex));
     let leftovers = census.end().await;
-    Line::new("queue_full", 1, tally, leftovers).check();
+    Line { detection, recovery, ..Line::new("queue_full", 1, tally, leftovers) }.check();
 }

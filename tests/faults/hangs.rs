@@ -83,7 +83,7 @@ async fn a_stopped_worker_is_replaced_and_costs_only_the_calls_that_it_ran() {
         // A call on each worker: one of them is on the one that stops.
         let waits = [0, 1].map(|_| {
             let dspex = dspex.clone();
-            tokio::spawn(async move { run(&dspex, "wait", json!({"seconds": 8})).await })
+            tokio::spawn(async move { run(&dspex, "wait", json!({"seconds": 3})).await })
         });
         crate::common::eventually("both calls run", || dspex.load().in_flight == 2).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -130,25 +130,39 @@ async fn a_worker_that_leaks_memory_is_replaced_and_costs_no_call() {
     full_again(&dspex, 1, &[], Instant::now()).await;
     let mut events = dspex.pool_events();
     let (mut tally, mut peak, mut recycled) = (Tally::default(), 0.0_f64, 0);
+    let (mut detection, mut recovery) = (Vec::new(), Vec::new());
+    // When the worker was seen above the limit, and when its replacement was begun.
+    let (mut above, mut noticed) = (None::<Instant>, None::<Instant>);
     let begun = Instant::now();
     while recycled < 2 {
         assert!(begun.elapsed() < Duration::from_secs(60), "the worker was not replaced: {peak:.0} MB");
         tally.note(&json!(8), run(&dspex, "leak", json!({"megabytes": 8})).await, nothing);
-        peak = peak.max(worker_megabytes(&dspex));
+        let megabytes = worker_megabytes(&dspex);
+        peak = peak.max(megabytes);
+        if megabytes > LIMIT_MEGABYTES as f64 {
+            above.get_or_insert_with(Instant::now);
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
         while let Ok(event) = events.try_recv() {
+            if event.change == PoolChange::Starting {
+                // The limit differs by a tenth, so that it may be noticed before.
+                detection.push(above.map_or(Duration::ZERO, |above| above.elapsed()));
+                noticed = Some(Instant::now());
+            }
             if let PoolChange::Ended { end: WorkerEnd::Recycled(Retirement::Memory(bytes)), .. } =
                 event.change
             {
                 // Within a tenth, so that not all workers are replaced at once.
                 assert!(bytes > (LIMIT_MEGABYTES << 20) / 10 * 9, "{bytes} bytes");
                 recycled += 1;
+                recovery.extend(noticed.take().map(|noticed| noticed.elapsed()));
+                above = None;
             }
         }
     }
     drop((events, dspex));
     let leftovers = census.end().await;
     let note = format!("peak={peak:.0}MB");
-    Line { note, ..Line::new("memory_leaked", recycled, tally, leftovers) }.check();
+    Line { detection, recovery, note, ..Line::new("memory_leaked", recycled, tally, leftovers) }.check();
     assert!(peak < 1024.0, "a worker had {peak:.0} MB");
 }

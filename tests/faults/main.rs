@@ -8,8 +8,9 @@
 //!
 //! *Lost* is what was acknowledged and is not there; *unexplained* is every outcome that is neither the call's own answer nor an
 //! error that names the fault; *orphans* are Python processes that outlive their host; *leaks* are descriptors, tasks and
-//! directories that a pool leaves behind. All four are 0 in every test. *Detection* is how long a caller waited for the news,
-//! *recovery* how long until all workers took calls again.
+//! directories that a pool leaves behind. All four are 0 in every test. *Detection* is how long whoever has to act waited for the news:
+//! a caller for its error, the pool for the loss, Python for the end of its host. *Recovery* is how long until all is as it was, all
+//! workers taking calls. A `-` stands where there is nothing to detect, or nothing to recover from.
 //!
 //! Tests of this program run one after the other, since each of them counts what the process has.
 
@@ -18,6 +19,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod crashes;
+mod endpoints;
 mod exhaustion;
 mod hangs;
 mod harness;
@@ -25,4 +27,5 @@ mod hosts;
 mod peers;
 mod slow;
 mod soak;
+mod starts;
 mod storms;

@@ -1,13 +1,16 @@
-//! Readers that stop.
+//! Readers that stop: of a stream in the host, and of the connection in a worker.
 
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use dspex::{CallEvent, Error};
+use dspex::{CallEvent, Carrier, Error, WorkerEnd};
 use futures::StreamExt;
 use serde_json::json;
 
-use crate::harness::{Census, Line, Outcome, Tally, builder, host_megabytes, run, worker_megabytes};
+use crate::common::{kill, worker_pids};
+use crate::harness::{
+    Census, Line, Outcome, Tally, builder, builder_on, full_again, host_megabytes, run, worker_megabytes,
+};
 
 /// An item has a tenth of a megabyte; all of them together have two hundred.
 const ITEMS: usize = 2000;
@@ -21,6 +24,8 @@ async fn a_reader_that_stops_holds_its_generator_up_and_costs_no_memory() {
     let mut tally = Tally::default();
     let (mut of_host, mut of_worker) = (0.0_f64, 0.0_f64);
     let (host, worker) = (host_megabytes(), worker_megabytes(&dspex));
+    let mut recovery = Vec::new();
+    let mut went_on = None::<Instant>;
     let mut stream = pin!(session.tools().stream("large_items", json!({"count": ITEMS})).unwrap());
     let (mut seen, mut ahead, mut answers) = (0, 0, Vec::new());
     while let Some(event) = stream.next().await {
@@ -40,6 +45,7 @@ async fn a_reader_that_stops_holds_its_generator_up_and_costs_no_memory() {
             tally.unexplained.push(format!("item {index} of {letters:?} letters came as number {seen}"));
         }
         seen += 1;
+        recovery.extend(went_on.take().map(|since| since.elapsed()));
         if seen == 3 || seen == ITEMS / 2 {
             // Meanwhile the worker is there for others.
             for number in 0..20 {
@@ -54,6 +60,7 @@ async fn a_reader_that_stops_holds_its_generator_up_and_costs_no_memory() {
                 of_host = of_host.max(host_megabytes() - host);
                 of_worker = of_worker.max(worker_megabytes(&dspex) - worker);
             }
+            went_on = Some(Instant::now());
         }
     }
     assert_eq!(answers.len(), 1, "one answer: {answers:?}");
@@ -65,7 +72,7 @@ async fn a_reader_that_stops_holds_its_generator_up_and_costs_no_memory() {
     let leftovers = census.end().await;
     let note =
         format!("items={seen} made_ahead={ahead} host_grew={of_host:.1}MB worker_grew={of_worker:.1}MB");
-    Line { note, ..Line::new("slow_consumer", 2, tally, leftovers) }.check();
+    Line { recovery, note, ..Line::new("slow_consumer", 2, tally, leftovers) }.check();
     // A window on the wire and one before the reader, of a megabyte each.
     assert!(ahead <= 64, "{ahead} items were made for a reader who had stopped");
     // Of two hundred; allocators keep some of what they are given back.
@@ -73,4 +80,90 @@ async fn a_reader_that_stops_holds_its_generator_up_and_costs_no_memory() {
         of_host < 64.0 && of_worker < 32.0,
         "the host grew by {of_host:.1} MB, the worker by {of_worker:.1} MB"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_does_not_read_is_replaced_and_costs_the_host_no_memory() {
+    for (carrier, how) in
+        [(Carrier::Framed, "stopped"), (Carrier::Framed, "blocked"), (Carrier::Grpc, "stopped")]
+    {
+        deaf(carrier, how).await;
+    }
+}
+
+/// Sends far more than may wait for one worker to one that reads nothing.
+async fn deaf(carrier: Carrier, how: &str) {
+    const CALLS: usize = 100;
+    const LETTERS: usize = 400_000;
+    let census = Census::begin().await;
+    let dspex = builder_on(carrier, 1)
+        .in_flight_per_worker(CALLS)
+        .max_message_bytes(1 << 20)
+        .heartbeat(Duration::from_millis(200), Duration::from_secs(2))
+        .start()
+        .await
+        .unwrap();
+    full_again(&dspex, 1, &[], Instant::now()).await;
+    let session = dspex.session();
+    let (dspy, none) = (session.dspy(), json!([]));
+    let arguments = json!({"text": "x".repeat(LETTERS)});
+    let letters = || dspy.call("dspex_fault_programs.letters", &none, &arguments);
+    // What is allocated once, and kept.
+    letters().await.unwrap();
+    let (mut tally, victim, memory) = (Tally::default(), worker_pids(&dspex)[0], host_megabytes());
+    let explain = |error: &Error| match error {
+        Error::OutcomeUnknown { end: WorkerEnd::Unresponsive { .. } } => Outcome::Explained("unresponsive"),
+        _ => Outcome::Unexplained,
+    };
+    let since = Instant::now();
+    let blocked = tokio::spawn({
+        let (dspex, how) = (dspex.clone(), how.to_owned());
+        async move {
+            match how.as_str() {
+                "blocked" => run(&dspex, "block_the_loop", json!({"seconds": 600})).await.map(drop),
+                _ => {
+                    kill(victim, "STOP");
+                    Ok(())
+                }
+            }
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let calls = (0..CALLS).map(|_| async { (letters().await, since.elapsed()) });
+    let calls = futures::future::join_all(calls);
+    let mut grown = 0.0_f64;
+    let watching = async {
+        loop {
+            grown = grown.max(host_megabytes() - memory);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let calls = tokio::select! {
+        calls = calls => calls,
+        () = watching => unreachable!("it never ends"),
+    };
+    let mut detection = Vec::new();
+    for (outcome, told) in calls {
+        if tally.note(&json!(LETTERS), outcome, explain) {
+            detection.push(told);
+        }
+    }
+    if let Err(error) = blocked.await.unwrap() {
+        tally.note(&json!("never"), Err(error), explain);
+    }
+    let recovery = vec![full_again(&dspex, 1, &[victim], since).await];
+    drop((dspy, session, dspex));
+    let leftovers = census.end().await;
+    let inputs = (CALLS * LETTERS) as f64 / 1048576.0;
+    let note = format!("carrier={carrier:?} how={how} inputs={inputs:.0}MB host_grew={grown:.0}MB");
+    let failed = tally.failed();
+    Line { detection, recovery, note, ..Line::new("worker_reads_nothing", 1, tally, leftovers) }.check();
+    assert!(failed > 0, "nothing was on the worker");
+    if carrier == Carrier::Framed {
+        // Those that ended with the worker are those that were given to it: one message over the limit of what may wait, and what the
+        // socket holds. All others waited with their callers, and were served by its successor.
+        assert!(failed * LETTERS < 4 << 20, "{failed} calls of {LETTERS} bytes were queued for it");
+    }
+    // Each call holds its inputs; what was queued for the worker would be as much again.
+    assert!(grown < inputs * 1.5, "the host grew by {grown:.0} MB");
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -88,3 +89,22 @@ async def ask_twice() -> str:
     except Exception:
         pass
     return str((await predict.acall(question="?")).answer)
+
+
+class Counted(dspy.Module):  # type: ignore[misc]
+    """Says where it was built, and how often it was built there."""
+
+    built = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        Counted.built += 1
+
+    async def aforward(self, seconds: float) -> Any:
+        await asyncio.sleep(seconds)
+        return dspy.Prediction(process=os.getpid(), built=Counted.built)
+
+
+def leave(marker: str) -> None:
+    """Shows that it ran."""
+    Path(marker).touch()

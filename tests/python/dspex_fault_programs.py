@@ -35,6 +35,10 @@ async def use_tool(name: str, arguments: dict[str, Any]) -> Any:
     return await session().tools[name].acall(**arguments)
 
 
+def letters(text: str) -> int:
+    return len(text)
+
+
 def fail(message: str) -> None:
     raise ValueError(message)
 

@@ -40,9 +40,7 @@ def _resolve(text: str) -> dict[str, Any]:
 
 
 def _fields(fields: dict[str, Any]) -> list[list[Any]]:
-    return [
-        [name, _schema(field.rebuild_annotation())] for name, field in fields.items()
-    ]
+    return [[name, _schema(field.rebuild_annotation())] for name, field in fields.items()]
 
 
 def _schema(annotation: Any) -> Any:
@@ -60,8 +58,4 @@ def _inline(node: Any, definitions: dict[str, Any]) -> Any:
     form = _FORMATS.get(node.get("title", ""))
     if form is not None and node.get("type") == "object":
         return {"type": "object", "format": form}
-    return {
-        key: _inline(value, definitions)
-        for key, value in node.items()
-        if key != "$defs"
-    }
+    return {key: _inline(value, definitions) for key, value in node.items() if key != "$defs"}

@@ -71,10 +71,7 @@ class Choose(dspy.Module):  # type: ignore[misc]
     async def aforward(self, question: str) -> Any:
         chosen = await self.choose.acall(question=question, tools=self.tools)
         by_name = {tool.name: tool for tool in self.tools}
-        answers = [
-            await by_name[call.name].acall(**call.args)
-            for call in chosen.outputs.tool_calls
-        ]
+        answers = [await by_name[call.name].acall(**call.args) for call in chosen.outputs.tool_calls]
         return dspy.Prediction(answers=answers)
 
 
@@ -99,13 +96,8 @@ class Nearest(dspy.Module):  # type: ignore[misc]
 
 def nearest(embedder: Any, questions: list[str], asked: str) -> list[str]:
     """The example that `dspy.KNN` finds closest."""
-    examples = [
-        dspy.Example(question=question).with_inputs("question")
-        for question in questions
-    ]
-    found = dspy.KNN(k=1, trainset=examples, vectorizer=dspy.Embedder(embedder))(
-        question=asked
-    )
+    examples = [dspy.Example(question=question).with_inputs("question") for question in questions]
+    found = dspy.KNN(k=1, trainset=examples, vectorizer=dspy.Embedder(embedder))(question=asked)
     return [example.question for example in found]
 
 
@@ -125,11 +117,7 @@ def postage(
     stamps: list[int] | None = None,
 ) -> dict[str, int]:
     """The price of sending a parcel, in cents."""
-    price = (
-        parcel.grams // 10
-        + (500 if zone == "far" else 0)
-        + (900 if parcel.express else 0)
-    )
+    price = parcel.grams // 10 + (500 if zone == "far" else 0) + (900 if parcel.express else 0)
     return {"due": price - sum(stamps or [])}
 
 

@@ -8,7 +8,8 @@ use secrecy::SecretString;
 #[cfg(feature = "tls")]
 use super::tls::ClientTls;
 
-/// A worker that an operator started with `python run.py serve --listen ..`.
+/// A worker that an operator started with `dspex serve --listen ..`, or with `python -m dspex_worker --listen ..` in an
+/// environment of their own.
 ///
 /// ```
 /// use dspex_runtime::Endpoint;

@@ -238,7 +238,10 @@ impl fmt::Display for WorkerEnd {
                 }
                 write!(f, "perhaps out of memory: {evidence}")
             }
-            Self::ImportFailed(reason) => write!(f, "Python could not import what it needs: {reason}"),
+            Self::ImportFailed(reason) => write!(
+                f,
+                "Python could not import what it needs: {reason}; what worked in the zygote failed in a process forked from it, so let modules set up on first use, not on import, what cannot be forked"
+            ),
             Self::NotStarted(reason) => write!(f, "it did not start: {reason}"),
             Self::Unresponsive { silent, stopped: true } => {
                 write!(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use secrecy::zeroize::Zeroize;
+use secrecy::zeroize::Zeroizing;
 use tokio::net::UnixStream;
 
 use super::config::Carrier;
@@ -73,7 +73,7 @@ pub(super) struct LocalFleet {
     pub(super) python: PathBuf,
     pub(super) worker_dir: PathBuf,
     /// A secret per start, for the carriers on which somebody else could speak.
-    pub(super) token: SecretString,
+    pub(super) token: Option<SecretString>,
     /// Where workers listen; none where they inherit their sockets.
     sockets: Option<OwnedDir>,
 }
@@ -95,11 +95,11 @@ impl WorkerFleet {
             FleetConfig::Endpoints(addresses) => return Ok(Self::Endpoints(addresses)),
         };
         let (token, sockets) = match carrier {
-            Carrier::Framed => (SecretString::default(), None),
+            Carrier::Framed => (None, None),
             Carrier::Grpc => {
                 let directory = OwnedDir::new();
                 let what = "the directory for the workers' sockets";
-                (new_token(), Some(directory.map_err(|error| PoolError::Io { what, error })?))
+                (Some(token()), Some(directory.map_err(|error| PoolError::Io { what, error })?))
             }
         };
         Ok(Self::Local(LocalFleet { python, worker_dir, token, sockets }))
@@ -134,7 +134,7 @@ impl LocalFleet {
             None => Route::Inherited,
             Some(directory) => {
                 let socket = directory.path().join(format!("{index}-{generation}.sock"));
-                Route::Forked(Endpoint::unix(socket).token(self.token.clone()))
+                Route::Forked(Endpoint::unix(socket).or_token(self.token.as_ref()))
             }
         }
     }
@@ -183,12 +183,13 @@ impl Route {
     }
 }
 
-/// 244 random bits.
-fn new_token() -> SecretString {
-    let (mut token, mut buffer) = (String::with_capacity(64), [0; 32]);
+/// What workers of one start ask for: 244 random bits.
+fn token() -> SecretString {
+    let mut buffer = Zeroizing::new(uuid::Uuid::encode_buffer());
+    // Of the length that it has in the end: a text that grows leaves copies behind.
+    let mut token = String::with_capacity(64);
     for _ in 0..2 {
-        token.push_str(uuid::Uuid::new_v4().simple().encode_lower(&mut buffer));
+        token.push_str(uuid::Uuid::new_v4().simple().encode_lower(&mut *buffer));
     }
-    buffer.zeroize();
     token.into()
 }

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader};
+use tokio_util::sync::CancellationToken;
 
 /// Lines kept to explain a process that ended.
 const KEPT_LINES: usize = 30;
@@ -14,28 +16,41 @@ const MAX_LINE_BYTES: usize = 8 * 1024;
 
 /// The last lines that a process wrote.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tail(Arc<Mutex<VecDeque<String>>>);
+pub(crate) struct Tail {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    ended: CancellationToken,
+}
 
 impl Tail {
-    fn push(&self, line: String) {
-        // Queue operations leave the queue whole.
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn push(&self, line: String) {
+        let mut lines = self.lock();
         if lines.len() == KEPT_LINES {
             lines.pop_front();
         }
         lines.push_back(line);
     }
 
-    /// The line that came last.
-    pub(crate) fn last_line(&self) -> String {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.back().cloned().unwrap_or_default()
+    fn lock(&self) -> MutexGuard<'_, VecDeque<String>> {
+        // Queue operations leave the queue whole.
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until all that was written has been read. The news of a process' end may be sooner than its last lines.
+    pub(crate) async fn whole(&self, at_most: Duration) {
+        // What the process started may hold its stderr open.
+        let _ = tokio::time::timeout(at_most, self.ended.cancelled()).await;
+    }
+
+    /// What follows these words on the last line that has them, else the line that came last.
+    pub(crate) fn said_after(&self, words: &str) -> String {
+        let lines = self.lock();
+        let said = lines.iter().rev().find_map(|line| Some(line.split_once(words)?.1));
+        said.or(lines.back().map(String::as_str)).unwrap_or_default().to_owned()
     }
 
     /// The lines, oldest first.
     pub(crate) fn text(&self) -> String {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+        self.lock().iter().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -55,6 +70,7 @@ pub(crate) fn follow(worker: String, stderr: impl AsyncRead + Send + Unpin + 'st
                 kept.push(text);
             }
         }
+        kept.ended.cancel();
     });
     tail
 }

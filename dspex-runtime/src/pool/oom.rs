@@ -15,9 +15,14 @@ impl OomCount {
     /// That of this process' control group, else that of the machine; none where there is no `/proc`.
     pub(crate) fn find() -> Self {
         let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let file = candidates(&groups).into_iter().find(|file| read(file).is_some());
-        let count = file.as_deref().and_then(read).unwrap_or_default();
-        Self { file, before: count, last: count }
+        candidates(&groups).into_iter().find(|file| read(file).is_some()).map(Self::of).unwrap_or_default()
+    }
+
+    /// The count in a file, from what it says now on.
+    pub(crate) fn of(file: impl Into<PathBuf>) -> Self {
+        let file = file.into();
+        let count = read(&file).unwrap_or_default();
+        Self { file: Some(file), before: count, last: count }
     }
 
     /// A look, now and then, so that the evidence is recent.
@@ -85,7 +90,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let set = |count: u64| std::fs::write(file.path(), format!("oom 9\noom_kill {count}\n")).unwrap();
         set(3);
-        let mut oom = OomCount { file: Some(file.path().into()), before: 3, last: 3 };
+        let mut oom = OomCount::of(file.path());
         assert_eq!(oom.evidence(), None);
         set(4);
         oom.look();

@@ -12,7 +12,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
-use serde::Deserialize;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader, Interest};
 use tokio::net::UnixStream;
@@ -116,7 +118,7 @@ impl Zygote {
         python: &Path,
         worker_dir: &Path,
         config: &PoolConfig,
-        token: &str,
+        token: Option<&SecretString>,
         number: u64,
         reports: mpsc::UnboundedSender<(u64, Report)>,
     ) -> std::io::Result<Self> {
@@ -145,18 +147,14 @@ impl Zygote {
             Carrier::Framed => "framed",
             Carrier::Grpc => "grpc",
         };
-        let init = json!({
-            "op": "init",
-            "carrier": carrier,
-            "config": {
-                "modules": config.modules,
-                "python_path": config.python_path,
-                "max_message_bytes": config.max_message_bytes,
-                "sync_threads": config.sync_threads,
-                "token": token,
-                "limits": config.limits.to_json(),
-            },
+        let settings = json!({
+            "modules": config.modules,
+            "python_path": config.python_path,
+            "max_message_bytes": config.max_message_bytes,
+            "sync_threads": config.sync_threads,
+            "limits": config.limits.to_json(),
         });
+        let init = init_line(carrier, &settings, token)?;
         zygote.send(&init, &[lifeline_end.as_fd()]).await?;
         Ok(zygote)
     }
@@ -174,13 +172,14 @@ impl Zygote {
         let socket = match self.carrier {
             Carrier::Framed => {
                 let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-                self.send(&message, &[theirs.as_fd(), lifeline_end.as_fd(), stderr_end.as_fd()]).await?;
+                self.send(&line(&message), &[theirs.as_fd(), lifeline_end.as_fd(), stderr_end.as_fd()])
+                    .await?;
                 ours.set_nonblocking(true)?;
                 Some(UnixStream::from_std(ours)?)
             }
             Carrier::Grpc => {
                 message["listen"] = json!(listen.map(|path| format!("unix:{}", path.display())));
-                self.send(&message, &[lifeline_end.as_fd(), stderr_end.as_fd()]).await?;
+                self.send(&line(&message), &[lifeline_end.as_fd(), stderr_end.as_fd()]).await?;
                 None
             }
         };
@@ -190,22 +189,16 @@ impl Zygote {
 
     /// Asks for a sign of life, which is [`Report::Pong`].
     pub(crate) async fn ping(&self) -> std::io::Result<()> {
-        self.send(&json!({"op": "ping"}), &[]).await
+        self.send(&line(&json!({"op": "ping"})), &[]).await
     }
 
     /// One line, with descriptors beside its first byte. One that does not read is not waited for.
-    async fn send(&self, message: &serde_json::Value, descriptors: &[BorrowedFd<'_>]) -> std::io::Result<()> {
+    async fn send(&self, line: &[u8], descriptors: &[BorrowedFd<'_>]) -> std::io::Result<()> {
         let overdue = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "it does not read");
-        tokio::time::timeout(SEND_TIMEOUT, self.send_all(message, descriptors)).await.map_err(overdue)?
+        tokio::time::timeout(SEND_TIMEOUT, self.send_all(line, descriptors)).await.map_err(overdue)?
     }
 
-    async fn send_all(
-        &self,
-        message: &serde_json::Value,
-        descriptors: &[BorrowedFd<'_>],
-    ) -> std::io::Result<()> {
-        let mut line = message.to_string().into_bytes();
-        line.push(b'\n');
+    async fn send_all(&self, line: &[u8], descriptors: &[BorrowedFd<'_>]) -> std::io::Result<()> {
         let stream: &UnixStream = self.control.as_ref();
         let mut sent = 0;
         while sent < line.len() {
@@ -224,6 +217,40 @@ impl Zygote {
         }
         Ok(())
     }
+}
+
+fn line(message: &serde_json::Value) -> Vec<u8> {
+    let mut line = message.to_string().into_bytes();
+    line.push(b'\n');
+    line
+}
+
+/// The first line to the zygote. It holds the token, and is wiped when it was sent.
+fn init_line(
+    carrier: &str,
+    settings: &serde_json::Value,
+    token: Option<&SecretString>,
+) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    #[derive(Serialize)]
+    struct Init<'a> {
+        op: &'a str,
+        carrier: &'a str,
+        config: Config<'a>,
+    }
+    #[derive(Serialize)]
+    struct Config<'a> {
+        token: &'a str,
+        #[serde(flatten)]
+        settings: &'a serde_json::Value,
+    }
+    let token = token.map_or("", |token| token.expose_secret());
+    // Room for all of it: a vector that grows leaves what it had so far behind, which nobody wipes.
+    let room = settings.to_string().len() + token.len() + 256;
+    let mut line = Zeroizing::new(Vec::with_capacity(room));
+    serde_json::to_writer(&mut *line, &Init { op: "init", carrier, config: Config { token, settings } })?;
+    line.push(b'\n');
+    debug_assert!(line.len() <= room, "the line grew beyond its room");
+    Ok(line)
 }
 
 fn tokio_pipe(read_end: OwnedFd) -> std::io::Result<tokio::net::unix::pipe::Receiver> {
@@ -248,4 +275,30 @@ async fn read_reports(
         }
     }
     let _ = reports.send((number, Report::Gone { last_lines: tail.text() }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_has_the_token_and_never_grows_beyond_the_room_that_is_wiped() {
+        let token = SecretString::from("t".repeat(64));
+        for modules in [0, 1000] {
+            let settings = json!({"modules": vec!["my_team.\"programs\""; modules], "sync_threads": 8});
+            let line = init_line("grpc", &settings, Some(&token)).unwrap();
+            let room = settings.to_string().len() + 64 + 256;
+            assert!(line.len() <= room && line.capacity() == room, "{} of {}", line.len(), line.capacity());
+            let init: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            assert_eq!((&init["op"], &init["carrier"]), (&json!("init"), &json!("grpc")));
+            assert_eq!(init["config"]["token"], "t".repeat(64));
+            assert_eq!(init["config"]["modules"], settings["modules"]);
+            assert!(line.ends_with(b"}\n"));
+        }
+        let line = init_line("framed", &json!({}), None).unwrap();
+        assert!(
+            line.starts_with(br#"{"op":"init","carrier":"framed","config":{"token":"""#),
+            "none is asked for"
+        );
+    }
 }

@@ -8,6 +8,8 @@
 
 mod call;
 mod context;
+#[cfg(test)]
+mod documented;
 mod history;
 mod metrics;
 mod models;

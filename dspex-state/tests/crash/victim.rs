@@ -7,6 +7,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+pub use dice::Dice;
+
+#[path = "dice.rs"]
+mod dice;
+
 /// A process that writes, and what it says.
 pub struct Victim {
     process: Child,
@@ -56,24 +61,5 @@ impl Victim {
             Some(9) => Ok(self.heard),
             _ => Err(std::io::Error::other(format!("it ended by itself: {status}"))),
         }
-    }
-}
-
-/// Numbers that look random, the same for the same seed (SplitMix64).
-pub struct Dice(pub u64);
-
-impl Dice {
-    /// A number from 0 up to a limit, which is not among them.
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-
-    /// A time between two, in milliseconds, to the microsecond.
-    pub fn millis(&mut self, from: u64, to: u64) -> Duration {
-        Duration::from_micros(from * 1000 + self.below((to - from) * 1000))
     }
 }

@@ -19,6 +19,7 @@ from grpc_health.v1.health import aio as health_aio
 
 from dspex_worker.call import error
 from dspex_worker.carrier.admission import Admission, Gate, token_of
+from dspex_worker.carrier.binding import problem_of
 from dspex_worker.carrier.tls import ServerTls
 from dspex_worker.fragments import Outgoing, ProtocolViolation
 from dspex_worker.proto import worker_pb2 as pb
@@ -128,8 +129,8 @@ class GrpcCarrier:
                 port = self._server.add_insecure_port(address)
             else:
                 port = self._server.add_secure_port(address, self._tls.credentials())
-        except RuntimeError as exc:
-            raise BindError(f"cannot listen on {address}: {exc}") from None
+        except RuntimeError:
+            raise BindError(f"cannot listen on {address}: {problem_of(address)}") from None
         finally:
             if mask is not None:
                 os.umask(mask)

@@ -96,6 +96,11 @@ class Engine:
         except (RuntimeError, MemoryError) as error:
             return str(error)
 
+    async def do_dumpable(self, argument: Any, host: Host) -> Any:
+        """Whether others of the same user may look into this process."""
+        control = limits.prctl()
+        return None if control is None else control(3, 0, 0, 0, 0)
+
     async def do_in_transit(self, argument: Any, host: Any) -> Any:
         """What the connection holds of messages that are not complete."""
         reassembly = host._connection._reassembly

@@ -298,8 +298,82 @@ def test_a_module_that_is_missing_is_told_in_a_line(serve: type[Served]) -> None
     assert "cannot import the configured module 'no_such_module'" in served.log_until("no_such_module'")
 
 
-def test_an_address_in_use_is_told_in_a_line(serve: type[Served]) -> None:
-    address = serve("--listen", "127.0.0.1:0").address()
-    second = serve("--listen", address)
-    assert second.process.wait(PATIENCE_S) == 3
-    assert f"cannot listen on {address}" in second.log_until("cannot listen on")
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("unix:/no/such/directory/socket", "make it first"),
+        (f"unix:/tmp/{'x' * 120}", "at most 107 bytes; choose a shorter one"),
+        ("unix:/dev/null", "something else than a socket at /dev/null; choose another path"),
+        ("192.0.2.1:0", "no address of this machine; name one of its own"),
+        ("host.invalid:7443", "the name host.invalid is not known here; name an address of this machine"),
+        ("IN USE", "another process listens there; end it, or choose another port"),
+    ],
+)
+def test_an_address_that_cannot_be_listened_on_is_told_with_the_next_step(
+    serve: type[Served], tmp_path: Path, address: str, told: str
+) -> None:
+    if address == "IN USE":
+        address = serve("--listen", "127.0.0.1:0").address()
+    (tmp_path / "tokens").write_text(f"web:{WEB}\n")
+    options = ["--allow-unencrypted", "--token-file", str(tmp_path / "tokens")]
+    refused = serve("--listen", address, *options)
+    assert refused.process.wait(PATIENCE_S) == 3
+    log = refused.log_until(told)
+    assert f"dspex_worker serve: cannot listen on {address}: " in log
+    assert "GRPC_VERBOSITY" not in log
+
+
+@pytest.mark.parametrize(
+    ("pem", "told"),
+    [("no certificate", "--tls-cert: {} holds no certificate in PEM"), (None, "--tls-cert: cannot read {}")],
+)
+def test_a_certificate_that_cannot_be_used_is_told_with_the_next_step(
+    serve: type[Served], tmp_path: Path, pem: str | None, told: str
+) -> None:
+    file = tmp_path / "server.pem"
+    (tmp_path / "key").write_text("no key")
+    if pem is not None:
+        file.write_text(pem)
+    certificates = ["--tls-cert", str(file), "--tls-key", str(tmp_path / "key"), "--tls-client-ca", str(file)]
+    refused = serve("--listen", "127.0.0.1:0", *certificates)
+    assert refused.process.wait(PATIENCE_S) == 3
+    assert told.format(file) in refused.log_until("`dspex certs` makes and renews such files")
+
+
+@pytest.mark.parametrize("debuggable", [False, True])
+async def test_a_served_worker_leaves_no_core_dump_and_lets_nobody_look_into_it(
+    serve: type[Served], debuggable: bool
+) -> None:
+    served = serve("--listen", "127.0.0.1:0", *(["--debuggable"] if debuggable else []))
+    client = await served.connect()
+    assert await (await call(client, "dumpable")).done() == int(debuggable)
+    limits = await asyncio.to_thread(Path(f"/proc/{served.process.pid}/limits").read_text)
+    (core,) = (line.split() for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert core[4:6] == ["0", "0"]
+    await client.close()
+
+
+def as_a_module(*options: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "dspex_worker", *options]
+    return subprocess.Popen(command, cwd=FAKE.parents[2], stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("style", ["--listen ADDRESS", "--listen=ADDRESS"])
+async def test_the_module_with_listen_alone_is_serve(tmp_path: Path, style: str) -> None:
+    """`python -m dspex_worker --listen ..` with the real engine, as an operator types it."""
+    address = f"unix:{tmp_path}/socket"
+    listen = style.replace("ADDRESS", address).split()
+    process = as_a_module(*listen)
+    try:
+        assert process.stderr is not None
+        told = await asyncio.to_thread(read_until, process.stderr.fileno(), "\n")
+        assert told.startswith(f"dspex_worker serves at {address}")
+        channel = grpc.aio.insecure_channel(address)
+        await asyncio.wait_for(channel.channel_ready(), PATIENCE_S)
+        client = GrpcClient(channel)
+        hello = await client.hello()
+        assert (hello.pid, hello.dspy_version) == (process.pid, "3.4.1")
+        await client.close()
+    finally:
+        process.kill()
+        process.communicate()

@@ -48,8 +48,10 @@ impl fmt::Display for Line {
         write!(f, " lost={} unexplained={}", tally.lost.len(), tally.unexplained.len())?;
         write!(f, " orphans={} leaks={}", leftovers.orphans.len(), leftovers.leaks.len())?;
         for (name, times) in [("detection", &self.detection), ("recovery", &self.recovery)] {
-            if let Some(p99) = p99(times) {
-                write!(f, " {name}_p99={:.1}ms", p99.as_secs_f64() * 1e3)?;
+            match p99(times) {
+                Some(p99) => write!(f, " {name}_p99={:.1}ms", p99.as_secs_f64() * 1e3)?,
+                // There is nothing to detect, or nothing to recover from.
+                None => write!(f, " {name}_p99=-")?,
             }
         }
         if !tally.kinds.is_empty() {

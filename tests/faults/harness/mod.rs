@@ -1,6 +1,7 @@
 //! What every fault test does: start a pool, count what comes of the calls, and count what is left.
 
 mod census;
+#[path = "../../../dspex-state/tests/crash/dice.rs"]
 mod dice;
 mod line;
 pub mod parrot;

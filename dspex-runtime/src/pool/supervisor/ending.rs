@@ -5,20 +5,17 @@
 
 use std::time::{Duration, Instant};
 
+use super::death::Death;
 use super::process::Process;
 use super::{Event, Supervisor};
 use crate::pool::events::{PoolChange, Retirement, WorkerEnd};
 
 /// How long the zygote's report is waited for, which comes within a millisecond or two unless the machine is very busy. Below what
 /// callers wait.
-const REPORT_WITHIN: Duration = Duration::from_millis(400);
+pub(super) const REPORT_WITHIN: Duration = Duration::from_millis(400);
 
-/// The code with which a worker ends that could not set up DSPy.
-const EXIT_INIT: i32 = 3;
-
-/// What C code and Python write when they got no memory.
-const MEMORY_WORDS: [&str; 4] =
-    ["MemoryError", "std::bad_alloc", "Cannot allocate memory", "Unable to allocate"];
+/// How long a dead worker's last lines are waited for, where they tell how it ended. They are in a pipe by then.
+const LAST_LINES_WITHIN: Duration = Duration::from_millis(50);
 
 impl Supervisor {
     /// Takes a worker out of its slot and ends its process.
@@ -78,7 +75,7 @@ impl Supervisor {
         signal: Option<i32>,
     ) {
         if let Some(process) = self.ended.remove(&(index, generation)) {
-            let end = self.classify(&process, code, signal);
+            let end = self.classify(&process, code, signal).await;
             return self.bury(process, end);
         }
         // Its socket's end was not seen yet, or it has none that ends.
@@ -87,7 +84,7 @@ impl Supervisor {
         };
         let end = match process.retired {
             Some(_) if signal.is_none() && code == Some(0) => self.planned(&process),
-            _ => self.classify(&process, code, signal),
+            _ => self.classify(&process, code, signal).await,
         };
         let link = process.link.clone();
         self.slots[index].processes.push(process);
@@ -109,32 +106,14 @@ impl Supervisor {
         }
     }
 
-    fn classify(&mut self, process: &Process, code: Option<i32>, signal: Option<i32>) -> WorkerEnd {
-        if signal == Some(9)
-            && let Some(evidence) = self.oom.evidence()
-        {
-            return WorkerEnd::OutOfMemory { signal, evidence };
+    async fn classify(&mut self, process: &Process, code: Option<i32>, signal: Option<i32>) -> WorkerEnd {
+        let limit = self.config.limits.memory();
+        let was_ready = process.ready.is_some();
+        if limit.is_some() || !was_ready {
+            process.tail.whole(LAST_LINES_WITHIN).await;
         }
-        if let Some(limit) = self.config.limits.memory() {
-            let lines = process.tail.text();
-            let limited = format!("its limit is {} MiB, and ", limit >> 20);
-            if let Some(word) = MEMORY_WORDS.iter().find(|word| lines.contains(**word)) {
-                let evidence = format!("{limited}its last lines say `{word}`");
-                return WorkerEnd::OutOfMemory { signal, evidence };
-            }
-            if signal.is_some_and(|number| number != 9) && process.memory.rss > limit / 5 * 4 {
-                let evidence = format!("{limited}it used {} MiB", process.memory.rss >> 20);
-                return WorkerEnd::OutOfMemory { signal, evidence };
-            }
-        }
-        match (code, signal) {
-            (_, Some(signal)) => WorkerEnd::Signal(signal),
-            (Some(EXIT_INIT), None) if process.ready.is_none() => {
-                WorkerEnd::ImportFailed(process.tail.last_line())
-            }
-            (Some(code), None) => WorkerEnd::Exit(code),
-            (None, None) => WorkerEnd::Disconnected("the worker ended".to_owned()),
-        }
+        Death { code, signal, was_ready, limit, rss: process.memory.rss, tail: &process.tail }
+            .end(&mut self.oom)
     }
 
     /// The end of a worker is as clear as it will be: everybody is told.

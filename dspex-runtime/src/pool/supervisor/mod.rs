@@ -4,11 +4,12 @@
 //! [`Intensity`](super::intensity::Intensity)); this folder carries them out and turns what happens into events.
 //!
 //! * this file is the loop: what happened, which slot, what to do,
-//! * `starting` starts worker processes, `ending` finds out how they ended,
+//! * `starting` starts worker processes, `ending` finds out how they ended, by the rules of `death`,
 //! * `board` is what others may know of it,
 //! * `watching` looks at all of them now and then, `zygotes` keeps one that can fork.
 
 mod board;
+mod death;
 mod ending;
 mod process;
 mod starting;
@@ -54,6 +55,8 @@ pub(crate) enum Event {
     Connected(usize, u64, Arc<Link>),
     /// It did not.
     ConnectFailed(usize, u64, String),
+    /// And its zygote told nothing of its end.
+    NotStarted(usize, u64, String),
     /// The link ended.
     Lost(usize, u64),
     /// The worker's memory was measured.
@@ -232,6 +235,9 @@ impl Supervisor {
             }
             Event::Connected(index, generation, link) => self.connected(index, generation, link).await,
             Event::ConnectFailed(index, generation, reason) => {
+                self.connect_failed(index, generation, reason).await;
+            }
+            Event::NotStarted(index, generation, reason) => {
                 self.start_failed(index, generation, WorkerEnd::NotStarted(reason)).await;
             }
             Event::Lost(index, generation) => self.lost(index, generation).await,
@@ -298,8 +304,13 @@ impl Supervisor {
         match action {
             Action::Start(generation) => self.start_worker(index, generation).await,
             Action::Publish(generation) => {
-                if let Some(link) = self.slots[index].process(generation).and_then(|p| p.link.clone()) {
+                let Some(process) = self.slots[index].process(generation) else { return };
+                let (id, took) = (process.id, process.asked.elapsed());
+                if let Some(link) = process.link.clone() {
+                    let pid = link.hello().pid;
                     self.scheduler.publish(index, generation, link);
+                    // Whoever hears of it finds it in the rotation.
+                    self.listeners.of_worker(id, PoolChange::Ready { pid, took });
                 }
             }
             Action::Withdraw(generation) => self.scheduler.withdraw(index, generation),

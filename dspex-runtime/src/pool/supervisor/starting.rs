@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::ending::REPORT_WITHIN;
 use super::process::Process;
 use super::{Event, Supervisor, worker_name};
 use crate::jitter::random;
@@ -87,16 +88,26 @@ impl Supervisor {
         if local {
             process.pid.get_or_insert(link.hello().pid);
         }
-        let (id, took, pid) = (process.id, process.asked.elapsed(), link.hello().pid);
+        let (took, pid) = (process.asked.elapsed(), link.hello().pid);
         let events = self.events.clone();
         tokio::spawn(async move {
             link.lost().await;
             let _ = events.send(Event::Lost(index, generation));
         });
         tracing::debug!(target: "dspex::pool", worker = index, generation, pid, ?took, replaces = retired_before, "a worker is ready");
-        self.listeners.of_worker(id, PoolChange::Ready { pid, took });
         self.step(index, SlotEvent::Connected(generation)).await;
         self.report_start(Ok(()));
+    }
+
+    /// A worker could not be reached. One that was forked has ended, most likely: its zygote knows how, and says so in a moment.
+    pub(super) async fn connect_failed(&mut self, index: usize, generation: u64, reason: String) {
+        let forked = self.slots[index].process(generation).filter(|process| process.lifeline.is_some());
+        match forked.map(|process| process.zygote) {
+            Some(zygote) if self.zygotes.is_current(zygote) => {
+                self.send_later(REPORT_WITHIN, Event::NotStarted(index, generation, reason));
+            }
+            _ => self.start_failed(index, generation, WorkerEnd::NotStarted(reason)).await,
+        }
     }
 
     /// A worker did not come to its Hello.

@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use secrecy::ExposeSecret;
-
 use super::{Event, Supervisor, index_of};
 use crate::error::PyFrame;
 use crate::pool::error::PoolError;
@@ -65,7 +63,7 @@ impl Supervisor {
         self.zygotes.number += 1;
         let number = self.zygotes.number;
         let reports = self.reports.clone();
-        match Zygote::start(python, worker_dir, &self.config, token.expose_secret(), number, reports).await {
+        match Zygote::start(python, worker_dir, &self.config, token.as_ref(), number, reports).await {
             Ok(zygote) => {
                 self.zygotes.current = Some(zygote);
                 self.zygotes.started = Some(Instant::now());

@@ -159,6 +159,8 @@ impl CallTable {
                     self.lose_when_idle();
                 }
             }
+            // The first one was taken when the link was set up. Whoever says it again is somebody else, or confused.
+            down::Kind::Hello(_) => self.lose(WorkerEnd::Garbage("it said Hello a second time".to_owned())),
             _ => {}
         }
     }

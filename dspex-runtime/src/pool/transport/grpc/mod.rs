@@ -202,8 +202,12 @@ async fn run_stream(
 ) -> Result<(), tonic::Status> {
     let mut incoming = stub.call(outgoing).await?;
     let mut assembly = Assembly::new(limits.max_message_bytes);
+    let mut greeted = false;
     while let Some(message) = incoming.message().await? {
         let greeting = message.call == 0 && matches!(message.kind, Some(down::Kind::Hello(_)));
+        if greeting && std::mem::replace(&mut greeted, true) {
+            return Err(tonic::Status::data_loss("the worker said Hello a second time"));
+        }
         if message.call != call && !greeting {
             return Err(tonic::Status::data_loss("the worker sent a message of another call"));
         }
