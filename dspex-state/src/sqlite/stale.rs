@@ -84,7 +84,10 @@ mod tests {
         std::os::unix::fs::symlink(elsewhere.path(), &link).unwrap();
         let (done, removed) = std::sync::mpsc::channel();
         let path = temporary.path().to_owned();
-        std::thread::spawn(move || done.send(remove(&path)));
+        std::thread::spawn(move || {
+            remove(&path);
+            done.send(())
+        });
         removed.recv_timeout(std::time::Duration::from_secs(10)).expect("it waits for nothing");
         assert!(pipe.exists() && link.exists() && elsewhere.path().join(FILE).exists());
     }
