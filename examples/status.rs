@@ -16,6 +16,7 @@ use dspex::testing::StandInLm;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast::error::RecvError;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -30,8 +31,12 @@ async fn main() -> anyhow::Result<()> {
     let mut events = dspex.pool_events();
     let mut watched = dspex.pool_events();
     tokio::spawn(async move {
-        while let Ok(event) = events.recv().await {
-            println!("event: {event}");
+        loop {
+            match events.recv().await {
+                Ok(event) => println!("event: {event}"),
+                Err(RecvError::Lagged(missed)) => println!("{missed} events came too fast to be told"),
+                Err(RecvError::Closed) => break,
+            }
         }
     });
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::operator::Operator;
 use common::provider::{Behaviour, KEY, Provider};
-use common::{builder, program, recorder};
+use common::{builder, parent_of, program, recorder};
 #[cfg(feature = "tls")]
 use dspex::ClientTls;
 use dspex::prelude::*;
@@ -152,18 +152,16 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// What other processes of this user can see of a Python process, and of its parent.
-fn assert_hidden(pid: u64) {
-    let mut pid = pid.to_string();
+fn assert_hidden(mut pid: u32) {
     for _ in 0..2 {
         // The parent of an operator's worker is this test.
-        let command = if pid == std::process::id().to_string() { "--nocapture" } else { "run.py" };
+        let command = if pid == std::process::id() { "--nocapture" } else { "run.py" };
         for (file, visible) in [("environ", VISIBLE.1), ("cmdline", command)] {
             let seen = std::fs::read(format!("/proc/{pid}/{file}")).expect(file);
             assert!(holds(&seen, visible), "/proc/{pid}/{file} does not show what it has");
             assert!(!SECRETS.iter().any(|secret| holds(&seen, secret)), "/proc/{pid}/{file}");
         }
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        pid = stat.rsplit(')').next().unwrap().split_whitespace().nth(1).unwrap().to_owned();
+        pid = parent_of(pid);
     }
 }
 
@@ -251,7 +249,7 @@ async fn everything(dspex: Dspex) {
         assert!(provider.heads.lock().unwrap().iter().all(|head| head.contains(KEY)));
         println!("{:?} {:?}", ask.spec_hash(), dspex.sessions().stats().await);
     }
-    assert_hidden(pid);
+    assert_hidden(u32::try_from(pid).unwrap());
     println!("{:?}", call("log_warning", json!([TOLD])).await);
     println!("{:?}", call("fail", json!(["on purpose"])).await);
     println!("{:?}", call("end_by_signal", json!([11])).await.unwrap_err());

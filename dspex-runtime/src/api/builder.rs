@@ -95,7 +95,8 @@ impl DspexBuilder {
         self
     }
 
-    /// How long a call may take, waiting for a worker included. Default: 5 minutes.
+    /// How long a call may take that does not say otherwise, waiting for a worker included; then it ends with
+    /// [`Error::DeadlineExceeded`]. Default: 5 minutes.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -118,7 +119,8 @@ impl DspexBuilder {
 
     /// Another pool, with workers, environment, sizes, limits and a queue of its own. Sessions
     /// ([`SessionConfig::pool`](super::SessionConfig::pool)), instances and calls choose it by its name. One given again replaces the
-    /// one before.
+    /// one before. A name needs one character at least, and no control characters; [`start`](Self::start) says so otherwise
+    /// ([`PoolError::Name`]).
     ///
     /// The other settings here are those of the pool `default`, for all that chooses none; `pool("default", ..)` replaces all of them.
     pub fn pool(mut self, name: impl Into<String>, options: PoolOptions) -> Self {

@@ -4,7 +4,8 @@
 macro_rules! call_settings {
     ([$($generics:tt)*] $type:ty) => {
         impl<$($generics)*> $type {
-            /// How long the call may take, waiting for a worker included. Default: what
+            /// How long the call may take, waiting for a worker included; then it ends with
+            /// [`Error::DeadlineExceeded`](crate::Error::DeadlineExceeded), and is cancelled in Python. Default: what
             /// [`DspexBuilder::deadline`](crate::DspexBuilder::deadline) says.
             pub fn deadline(mut self, deadline: ::std::time::Duration) -> Self {
                 self.options.deadline = Some(deadline);
@@ -22,13 +23,13 @@ macro_rules! call_settings {
                 self
             }
 
-            /// The language model of the call.
+            /// The language model of the call. Default: the session's, or that of [`DspexBuilder::lm`](crate::DspexBuilder::lm).
             pub fn lm(mut self, lm: impl Into<$crate::lm::Lm>) -> Self {
                 self.options.lm = Some(lm.into());
                 self
             }
 
-            /// The adapter of the call.
+            /// The adapter of the call. Default: the session's, or that of [`DspexBuilder::adapter`](crate::DspexBuilder::adapter).
             pub fn adapter(mut self, adapter: $crate::api::Adapter) -> Self {
                 self.options.adapter = Some(adapter);
                 self

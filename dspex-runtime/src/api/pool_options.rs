@@ -99,19 +99,21 @@ macro_rules! settings {
         }
 
         /// How many calls may wait for a worker before [`PoolError::Saturated`] answers at once. Default: 1024. Sessions share the
-        /// queue evenly once it is full: the last call of the session with the most makes room for that of one with fewer.
+        /// queue evenly once it is full: the last call of the session with the most makes room for that of one with at least two
+        /// fewer.
         pub fn queue_limit(mut self, calls: usize) -> Self {
             self.settings().config.queue_limit = calls;
             self
         }
 
-        /// The largest message, either way, in bytes. Default: 64 MiB.
+        /// The largest message, either way, in bytes. A call with a larger one ends with [`Error::TooLarge`]. Default: 64 MiB.
         pub fn max_message_bytes(mut self, bytes: u64) -> Self {
             self.settings().config.max_message_bytes = bytes;
             self
         }
 
-        /// How long a cancelled call may go on in Python before its worker is killed and replaced. Default: 5 s.
+        /// How long a cancelled call may go on in Python before its worker is killed and replaced; calls beside it end with
+        /// [`Error::OutcomeUnknown`]. Default: 5 s.
         pub fn cancel_grace(mut self, grace: Duration) -> Self {
             self.settings().config.cancel_grace = grace;
             self
@@ -119,7 +121,7 @@ macro_rules! settings {
 
         /// About how often each worker must give a sign of life, and for how long it may fail to before it is killed and replaced; one
         /// that is stopped (SIGSTOP) for half as long. While a worker's messages flow, nothing is asked. Default: 1 s and
-        /// 10 s, since code may well hold Python's lock for some seconds, and killing a worker costs all calls on it. A call that
+        /// 10 s (and at least 10 ms, and as long as `every`), since code may well hold Python's lock for some seconds, and killing a worker costs all calls on it. A call that
         /// computes in a thread does not keep its worker from answering.
         pub fn heartbeat(mut self, every: Duration, patience: Duration) -> Self {
             let every = every.clamp(Duration::from_millis(10), Duration::from_secs(86_400));
@@ -168,7 +170,8 @@ macro_rules! settings {
             self
         }
 
-        /// How long the first worker may take to be ready, once the environment is there. Default: 60 s.
+        /// How long the first worker may take to be ready, once the environment is there; then `start` ends with
+        /// [`PoolError::StartTimeout`]. Default: 60 s.
         pub fn start_timeout(mut self, timeout: Duration) -> Self {
             self.settings().config.start_timeout = timeout;
             self
@@ -195,13 +198,15 @@ macro_rules! settings {
             self
         }
 
-        /// Lets calls reach the public classes and functions of a Python module besides DSPy.
+        /// Lets calls reach the public classes and functions of a Python module besides DSPy. It is imported before the first worker
+        /// is ready, so that one with errors ends `start` with [`PoolError::Import`]; what was not allowed ends a call with
+        /// [`Error::NotAllowed`].
         pub fn allow_module(mut self, module: impl Into<String>) -> Self {
             self.settings().config.modules.push(module.into());
             self
         }
 
-        /// A directory in which Python looks for your modules.
+        /// A directory in which Python looks for your modules, after those that were given before. May be given several times.
         pub fn python_path(mut self, dir: impl Into<PathBuf>) -> Self {
             self.settings().config.python_path.push(dir.into());
             self

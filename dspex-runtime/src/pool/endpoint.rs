@@ -59,12 +59,15 @@ impl Endpoint {
     }
 
     /// A worker that listens on a unix socket. It must run as the same user as this program, or as root; see
-    /// [`owned_by`](Self::owned_by).
+    /// [`owned_by`](Self::owned_by). The path has at most 107 bytes; with a longer one, `start` ends with
+    /// [`PoolError::Endpoint`](crate::PoolError::Endpoint).
     pub fn unix(path: impl Into<PathBuf>) -> Self {
         Self::new(Address::Unix(path.into()))
     }
 
-    /// A worker that listens on TCP, as `host:port`. One on another machine needs `tls`.
+    /// A worker that listens on TCP, as `host:port`, with an IPv6 address in brackets; with anything else, `start` ends with
+    /// [`PoolError::Endpoint`](crate::PoolError::Endpoint). One on another machine needs `tls`, else it is
+    /// [`PoolError::Unencrypted`](crate::PoolError::Unencrypted).
     pub fn tcp(authority: impl Into<String>) -> Self {
         Self::new(Address::Tcp(authority.into()))
     }

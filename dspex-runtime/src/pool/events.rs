@@ -16,11 +16,18 @@ const KEPT_EVENTS: usize = 1024;
 /// ```no_run
 /// # async fn run(dspex: dspex_runtime::Dspex) {
 /// use dspex_runtime::PoolChange;
+/// use tokio::sync::broadcast::error::RecvError;
 ///
 /// let mut events = dspex.pool_events();
-/// while let Ok(event) = events.recv().await {
-///     if let PoolChange::Ended { end, .. } = &event.change {
-///         eprintln!("{event}: {}", end.cause());
+/// loop {
+///     match events.recv().await {
+///         Ok(event) => {
+///             if let PoolChange::Ended { end, .. } = &event.change {
+///                 eprintln!("{event}: {}", end.cause());
+///             }
+///         }
+///         Err(RecvError::Lagged(missed)) => eprintln!("{missed} events were missed"),
+///         Err(RecvError::Closed) => break,
 ///     }
 /// }
 /// # }

@@ -38,7 +38,8 @@ impl WorkerLimits {
         self
     }
 
-    /// How many files, sockets included, a worker may have open (`RLIMIT_NOFILE`). Default: the host's own limit.
+    /// How many files, sockets included, a worker may have open (`RLIMIT_NOFILE`); at least 32. Code that wants more gets an
+    /// `OSError`. Default: the host's own limit.
     #[must_use]
     pub fn open_files(mut self, files: u64) -> Self {
         self.files = Some(files.max(32));

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// How the names of temporary directories begin.
@@ -27,7 +28,14 @@ pub(super) fn remove(temporary: &Path) {
 
 /// The lock of a directory that nobody has.
 fn abandoned(directory: &Path) -> Option<File> {
+    // Anybody may put what they like among the temporary files, also what makes a reader wait for ever: only this user's
+    // directories are looked into, and only plain files are opened.
+    let found = std::fs::symlink_metadata(directory).ok()?;
+    if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() {
+        return None;
+    }
     let path = super::lock::path_of(&directory.join(FILE));
+    std::fs::symlink_metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
     let mut lock = OpenOptions::new().read(true).write(true).open(path).ok()?;
     lock.try_lock().ok()?;
     // Its owner writes into the file when it has the lock; before that it is just about to take it.
@@ -60,5 +68,27 @@ mod tests {
         assert!(!gone.exists());
         assert!(alive.exists() && just_begun.exists() && other.exists());
         drop(lock);
+    }
+
+    #[test]
+    fn what_is_no_lock_is_not_even_waited_for() {
+        let temporary = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        drop(SqliteStore::open(elsewhere.path().join(FILE)).unwrap());
+        let (pipe, link) =
+            (temporary.path().join("dspex-state-pipe"), temporary.path().join("dspex-state-link"));
+        std::fs::create_dir(&pipe).unwrap();
+        let made =
+            std::process::Command::new("mkfifo").arg(super::super::lock::path_of(&pipe.join(FILE))).status();
+        assert!(made.unwrap().success());
+        std::os::unix::fs::symlink(elsewhere.path(), &link).unwrap();
+        let (done, removed) = std::sync::mpsc::channel();
+        let path = temporary.path().to_owned();
+        std::thread::spawn(move || {
+            remove(&path);
+            done.send(())
+        });
+        removed.recv_timeout(std::time::Duration::from_secs(10)).expect("it waits for nothing");
+        assert!(pipe.exists() && link.exists() && elsewhere.path().join(FILE).exists());
     }
 }

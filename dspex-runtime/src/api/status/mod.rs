@@ -21,12 +21,12 @@ use crate::telemetry::BreakerState;
 pub struct DspexStatus {
     /// The version of dspex.
     pub version: &'static str,
-    /// Since it was started.
+    /// How long ago it was started.
     #[serde(rename = "uptime_seconds", serialize_with = "seconds")]
     pub uptime: Duration,
     /// The pools; the first one is `default`. Workers for runs of optimizers are pools of their own while there are any.
     pub pools: Vec<PoolStatus>,
-    /// Sessions with handles in this process.
+    /// Sessions that this process has handles of.
     pub open_sessions: usize,
     /// Calls of sessions that Python has not ended.
     pub session_calls: usize,
@@ -52,11 +52,11 @@ pub struct PoolStatus {
     pub workers_wanted: usize,
     /// Every worker process. A slot has two while one replaces the other, and one without a process while it has none.
     pub workers: Vec<WorkerStatus>,
-    /// Workers that ended unplanned.
+    /// Workers that ended unplanned since the pool was started.
     pub restarts: u64,
-    /// Workers that were replaced as planned.
+    /// Workers that were replaced as planned since then: see `recycle_after_calls` and its like.
     pub recycled: u64,
-    /// Zygotes that ended.
+    /// Zygotes that ended since then.
     pub zygotes_lost: u64,
     /// The largest message, either way, in bytes.
     pub max_message_bytes: u64,

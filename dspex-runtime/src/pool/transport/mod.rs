@@ -1,9 +1,9 @@
 //! The way to one worker: calls multiplexed over a carrier.
 //!
 //! [`Link`] is the seam. Two carriers stand behind it, [`framed`] (the default for local workers) and [`grpc`];
-//! everything above sees only calls ([`Call`]) that send [`up::Kind`] and receive [`Inbound`].
+//! everything above sees only calls ([`Call`]) that send [`up::Kind`](crate::proto::up::Kind) and receive [`Inbound`].
 //!
-//! A call occupies its place at the worker (its [`Permit`]) until the worker itself has said that the call ended,
+//! A call occupies its place at the worker (its [`Permit`](crate::pool::scheduler::Permit)) until the worker itself has said that the call ended,
 //! even where the caller stopped waiting long before. So a place is never given away while Python still works.
 
 mod assembly;
