@@ -110,6 +110,8 @@ on_both_carriers! {
             let (nested_trace_id, nested_saw) = seen(&said[1]);
             assert_eq!(trace_id, nested_trace_id);
 
+            // The request, its call, the tool's run and work, and its call: those of tasks end on their own.
+            common::eventually("all spans have ended", || Trace::of(&trace_id).0.len() >= 11).await;
             let trace = Trace::of(&trace_id);
             let request = trace.below(SpanId::INVALID, "request");
             let outer = trace.below(id(request), "dspex.call");
