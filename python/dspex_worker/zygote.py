@@ -50,6 +50,10 @@ log = logging.getLogger(__name__)
 _LOOKS = 100
 _LOOK_EVERY_MS = 20
 
+# At the pool's end: so long for workers that are ending, whose lifelines the host has closed.
+_FINISH_WITHIN_S = 0.5
+_FINISH_EVERY_S = 0.002
+
 
 def main() -> int:
     """Runs until the host says `exit` or hangs up; returns the exit code."""
@@ -171,6 +175,7 @@ class Zygote:
             case "ping":
                 self._control.write("pong")
             case "exit":
+                self._finish()
                 return False
             case op:
                 raise ProtocolViolation(f"{op!r} is no control message of this version")
@@ -244,6 +249,15 @@ class Zygote:
         else:
             problem = ProcessLookupError(f"pid {pid!r} is no living worker of this zygote")
         self._control.write("refused", request=request, error=_describe(problem))
+
+    def _finish(self) -> None:
+        """The host closed the workers' lifelines: ends what they started and left, once they have ended."""
+        give_up = time.monotonic() + _FINISH_WITHIN_S
+        self._reap()
+        while (self._workers or self._looks) and time.monotonic() < give_up:
+            time.sleep(_FINISH_EVERY_S)
+            self._reap()
+        self._control.write("finished")
 
     def _reap(self) -> None:
         try:

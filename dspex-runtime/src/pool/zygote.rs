@@ -73,6 +73,8 @@ pub(crate) enum Report {
     },
     /// It answers a ping.
     Pong,
+    /// All that it forked has ended, with what those started; it answers [`Zygote::finish`] so.
+    Finished,
     /// The zygote itself is gone. Never sent by it.
     #[serde(skip)]
     Gone {
@@ -190,6 +192,11 @@ impl Zygote {
     /// Asks for a sign of life, which is [`Report::Pong`].
     pub(crate) async fn ping(&self) -> std::io::Result<()> {
         self.send(&line(&json!({"op": "ping"})), &[]).await
+    }
+
+    /// Asks for its end, once all that it forked has ended: [`Report::Finished`].
+    pub(crate) async fn finish(&self) -> std::io::Result<()> {
+        self.send(&line(&json!({"op": "exit"})), &[]).await
     }
 
     /// One line, with descriptors beside its first byte. One that does not read is not waited for.

@@ -63,6 +63,7 @@ impl PoolStatus {
             refusal: pool.refusal(),
             load,
             wanted: pool.size(),
+            lives: standing.workers.iter().any(|worker| worker.pid.is_some() || worker.ready.is_some()),
             degraded: standing.degraded.as_ref().map(ToString::to_string),
             can_fork: standing.zygote_warm,
             history: &history,
@@ -88,6 +89,8 @@ struct Facts<'a> {
     refusal: Option<LeaseError>,
     load: Load,
     wanted: usize,
+    /// There is a worker process.
+    lives: bool,
     degraded: Option<String>,
     can_fork: bool,
     history: &'a History,
@@ -97,7 +100,7 @@ impl Facts<'_> {
     fn state(&self) -> PoolState {
         let load = self.load;
         match &self.refusal {
-            Some(LeaseError::Closed) if self.history.shutting_down && load.in_flight > 0 => {
+            Some(LeaseError::Closed) if self.history.shutting_down && self.lives => {
                 return PoolState::ShuttingDown;
             }
             Some(LeaseError::Closed) => return PoolState::Stopped,
@@ -201,7 +204,7 @@ mod tests {
             waiting_sessions: 0,
             retry_after: None,
         };
-        Facts { refusal: None, load, wanted: 2, degraded: None, can_fork: true, history }
+        Facts { refusal: None, load, wanted: 2, lives: true, degraded: None, can_fork: true, history }
     }
 
     #[test]
@@ -223,11 +226,11 @@ mod tests {
         assert!(full.state().to_string().contains("5 of 10 places in the queue"), "{}", full.state());
         full.refusal = Some(LeaseError::Down("no Python".to_owned()));
         assert_eq!(full.state(), PoolState::Down { cause: "no Python".to_owned() });
-        full.refusal = Some(LeaseError::Closed);
-        assert_eq!(full.state(), PoolState::Stopped);
         history.shutting_down = true;
         let mut ending = facts(&history);
-        (ending.refusal, ending.load.in_flight) = (Some(LeaseError::Closed), 1);
+        ending.refusal = Some(LeaseError::Closed);
         assert_eq!(ending.state(), PoolState::ShuttingDown);
+        ending.lives = false;
+        assert_eq!(ending.state(), PoolState::Stopped);
     }
 }

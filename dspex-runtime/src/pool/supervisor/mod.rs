@@ -199,7 +199,11 @@ impl Supervisor {
         self.stopping = true;
         self.scheduler.refuse(LeaseError::Closed);
         self.step_all(SlotEvent::Stop).await;
-        // Dropping the zygote and the lifelines ends every process.
+        // Those of which nobody knows yet how they ended: dropping their lifelines ends them.
+        self.ended.clear();
+        self.board.write(self.standing());
+        self.finish_zygote(&mut inbox.reports).await;
+        // Dropping the zygote ends it.
         drop(self);
         for done in waiting {
             let _ = done.send(());

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
+
 use super::{Event, Supervisor, index_of};
 use crate::error::PyFrame;
 use crate::pool::error::PoolError;
@@ -13,6 +15,9 @@ use crate::pool::zygote::{Report, WorkerEnds, Zygote};
 
 /// Wait before a zygote that failed is started again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+/// How long a zygote may take for what workers left behind. It takes milliseconds.
+const FINISH_WITHIN: Duration = Duration::from_secs(1);
 
 /// So many forks in a row that fail condemn a zygote: it may be what lacks something, such as file descriptors.
 const REFUSALS: u32 = 5;
@@ -108,8 +113,12 @@ impl Supervisor {
                 self.zygote_failed(Some(PoolError::Died { last_lines }), &summary);
             }
             Report::Pong if current => self.zygotes.owed = None,
-            // Of a zygote that was given up.
-            Report::Ready { .. } | Report::Failed { .. } | Report::Gone { .. } | Report::Pong => {}
+            // Of a zygote that was given up, or that ends with the pool.
+            Report::Ready { .. }
+            | Report::Failed { .. }
+            | Report::Gone { .. }
+            | Report::Pong
+            | Report::Finished => {}
             Report::Forked { worker, generation, pid } => {
                 if current {
                     self.zygotes.refusals = 0;
@@ -162,6 +171,29 @@ impl Supervisor {
                 // Where that fails, its end is reported.
                 let _ = zygote.ping().await;
                 self.zygotes.owed = Some(Duration::ZERO);
+            }
+        }
+    }
+
+    /// The workers' lifelines are closed: the zygote ends what they started and left, which nobody else can tell from others'. One that
+    /// hangs is not waited for.
+    pub(super) async fn finish_zygote(&self, reports: &mut mpsc::UnboundedReceiver<(u64, Report)>) {
+        let Some(zygote) = self.zygotes.current.as_ref().filter(|_| self.zygotes.ready) else { return };
+        let finished = async {
+            zygote.finish().await?;
+            while let Some((number, report)) = reports.recv().await {
+                let over = matches!(report, Report::Finished | Report::Gone { .. });
+                if over && self.zygotes.is_current(number) {
+                    break;
+                }
+            }
+            std::io::Result::Ok(())
+        };
+        match tokio::time::timeout(FINISH_WITHIN, finished).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(target: "dspex::pool", %error, "the zygote is gone already"),
+            Err(_) => {
+                tracing::warn!(target: "dspex::pool", "the zygote did not end what is left of its workers")
             }
         }
     }
