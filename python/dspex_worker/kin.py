@@ -40,7 +40,7 @@ def kill_group(leader: int) -> None:
 def kill_orphans(workers: Collection[int], marks: Collection[str]) -> bool:
     """Ends the children of this process that bear the mark of no living worker.
 
-    True: there is one whose mark cannot be told yet, since it is just being started; look again.
+    True: look again; one was only just killed, or its mark cannot be told since it is just being started.
     """
     again = False
     for pid in _children():
@@ -55,6 +55,7 @@ def kill_orphans(workers: Collection[int], marks: Collection[str]) -> bool:
             # A child's number is not another's before this process reaps it.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+            again = True
     return again
 
 

@@ -16,6 +16,7 @@ The host speaks to it over its standard input, a unix stream socket (see `contro
     {"op": "forked", "worker": .., "generation": .., "pid": ..}
     {"op": "exited", "worker": .., "generation": .., "pid": .., "code": .. | null, "signal": .. | null}
     {"op": "pong"}
+    {"op": "finished"}                                             the zygote ends, as the host asked
     {"op": "refused", "request": {..}, "error": {..}}              a fork or signal that did not happen
 
 The zygote must have a single thread: a thread that holds a lock at the moment of a fork would leave it held
@@ -251,7 +252,7 @@ class Zygote:
         self._control.write("refused", request=request, error=_describe(problem))
 
     def _finish(self) -> None:
-        """The host closed the workers' lifelines: ends what they started and left, once they have ended."""
+        """The host closed the workers' lifelines: ends what they started and left, and waits for it."""
         give_up = time.monotonic() + _FINISH_WITHIN_S
         self._reap()
         while (self._workers or self._looks) and time.monotonic() < give_up:

@@ -99,6 +99,8 @@ fn write_program(root: &Path, dir: &Path, crates: &[(String, PathBuf)]) -> Resul
     for (name, path) in crates {
         manifest.push_str(&format!("{name} = {{ path = {:?} }}\n", path.to_string_lossy()));
     }
+    // It runs once.
+    manifest.push_str("\n[profile.dev]\ndebug = false\nincremental = false\n");
     fs::write(dir.join("Cargo.toml"), manifest)?;
     // The same versions of everything else.
     fs::copy(root.join("Cargo.lock"), dir.join("Cargo.lock"))?;

@@ -13,6 +13,7 @@ import os
 import re
 import resource
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -296,6 +297,11 @@ class Engine:
             os._exit(7)
         os.kill(os.getpid(), signal.Signals[argument])
         await asyncio.sleep(60)
+
+    async def do_leave_a_program(self, argument: Any, host: Host) -> Any:
+        """Starts a program that outlives the worker; its process, with the arguments of the start."""
+        program = [sys.executable, "-I", "-c", "import time; time.sleep(60)"]
+        return subprocess.Popen(program, **argument).pid  # noqa: ASYNC220
 
     async def do_random(self, argument: Any, host: Host) -> Any:
         import random

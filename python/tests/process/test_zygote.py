@@ -151,6 +151,34 @@ def test_a_zygote_ends_when_the_host_says_so_or_hangs_up(started: list[ZygoteHos
 
 
 @pytest.mark.parametrize(
+    "own", [{}, {"process_group": 0}, {"start_new_session": True}], ids=["nothing", "group", "session"]
+)
+def test_a_zygote_is_finished_only_when_what_its_workers_left_behind_is_gone(
+    started: list[ZygoteHost], own: dict[str, object]
+) -> None:
+    host = ZygoteHost()
+    started.append(host)
+    host.ready()
+    worker = host.fork("w0")
+
+    async def leave() -> object:
+        client = await FramedClient.connect(worker)
+        left = await (await call(client, "leave_a_program", own)).done()
+        await client.close()
+        return left
+
+    left = asyncio.run(leave())
+    assert isinstance(left, int)
+    assert alive(left)
+    worker.release()
+    host.send({"op": "exit"})
+    host.receive("finished")
+    assert not alive(left)
+    assert not alive(worker.pid)
+    assert host.process.wait(PATIENCE_S) == 0
+
+
+@pytest.mark.parametrize(
     ("how", "expected"),
     [("exit", (7, None)), ("SIGSEGV", (None, signal.SIGSEGV)), ("SIGKILL", (None, signal.SIGKILL))],
 )
