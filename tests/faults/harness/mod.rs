@@ -18,8 +18,29 @@ pub use tally::{Outcome, Tally};
 use std::time::{Duration, Instant};
 
 use dspex::prelude::*;
+use peak_alloc::PeakAlloc;
 
 use crate::common::{process, worker_pids};
+
+/// Counts what this process has allocated: what its memory shows beside that is the allocator's doing.
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// The most that this process has allocated at once since a moment, beyond what it had then.
+pub struct Allocated(usize);
+
+impl Allocated {
+    /// From now on.
+    pub fn since_now() -> Self {
+        ALLOCATOR.reset_peak_usage();
+        Self(ALLOCATOR.current_usage())
+    }
+
+    /// So far.
+    pub fn most_megabytes(&self) -> f64 {
+        ALLOCATOR.peak_usage().saturating_sub(self.0) as f64 / f64::from(1 << 20)
+    }
+}
 
 /// What this process has in memory.
 pub fn host_megabytes() -> f64 {

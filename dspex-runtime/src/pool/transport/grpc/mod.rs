@@ -101,11 +101,10 @@ impl Client {
     /// Opens the call's stream with its first message.
     pub(super) fn open(&self, message: Up, calls: Arc<CallTable>, limits: LinkLimits) {
         let call = message.call;
-        let (sender, mut receiver) = mpsc::unbounded_channel::<Queued>();
+        let (sender, receiver) = mpsc::unbounded_channel::<Queued>();
         lock(&self.streams).insert(call, sender);
         self.send(message);
-        let outgoing =
-            futures::stream::poll_fn(move |cx| receiver.poll_recv(cx).map(|next| next.map(Queued::take)));
+        let outgoing = outgoing(receiver);
         let (stub, streams) = (self.stub.clone(), self.streams.clone());
         tokio::spawn(async move {
             // A runtime that ends drops this task; the call is told by the guard's drop.
@@ -159,12 +158,13 @@ impl Client {
     }
 }
 
-/// A message that waits to be sent, and counts as that until it is taken or dropped.
+/// A message that waits to be sent.
 struct Queued {
     message: Up,
     held: Held,
 }
 
+/// What one message takes of the room.
 struct Held {
     room: Arc<Room>,
     bytes: usize,
@@ -175,11 +175,21 @@ impl Queued {
         room.add(bytes);
         Self { message, held: Held { room: room.clone(), bytes } }
     }
+}
 
-    fn take(self) -> Up {
-        drop(self.held);
-        self.message
-    }
+/// What a stream sends. HTTP/2 keeps a message that it took until the peer's window lets it go, and asks for the next
+/// one only then: so long, a message counts as waiting.
+fn outgoing(mut queue: mpsc::UnboundedReceiver<Queued>) -> impl futures::Stream<Item = Up> {
+    let mut last = None;
+    futures::stream::poll_fn(move |cx| {
+        drop(last.take());
+        queue.poll_recv(cx).map(|next| {
+            next.map(|Queued { message, held }| {
+                last = Some(held);
+                message
+            })
+        })
+    })
 }
 
 impl Drop for Held {
@@ -257,4 +267,38 @@ fn describe(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, StreamExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_message_waits_until_the_next_one_is_asked_for() {
+        let (room, lost) = (Arc::new(Room::new(10)), CancellationToken::new());
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let mut outgoing = outgoing(receiver);
+        for bytes in [11, 11] {
+            sender.send(Queued::new(Up::default(), bytes, &room)).unwrap_or_else(|_| panic!("it is received"));
+        }
+        assert!(outgoing.next().await.is_some() && outgoing.next().await.is_some());
+        assert!(room.free(&lost).now_or_never().is_none(), "the second one has not left");
+        assert!(outgoing.next().now_or_never().is_none(), "there is no third one");
+        room.free(&lost).now_or_never().expect("it has left");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_takes_what_waits_with_it() {
+        let (room, lost) = (Arc::new(Room::new(10)), CancellationToken::new());
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let mut outgoing = outgoing(receiver);
+        for bytes in [11, 11] {
+            sender.send(Queued::new(Up::default(), bytes, &room)).unwrap_or_else(|_| panic!("it is received"));
+        }
+        assert!(outgoing.next().await.is_some());
+        drop(outgoing);
+        room.free(&lost).now_or_never().expect("nothing waits any more");
+    }
 }
