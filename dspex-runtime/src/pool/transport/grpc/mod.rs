@@ -271,34 +271,40 @@ fn describe(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use futures::{FutureExt, StreamExt};
+    use futures::{FutureExt, Stream, StreamExt};
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_message_waits_until_the_next_one_is_asked_for() {
-        let (room, lost) = (Arc::new(Room::new(10)), CancellationToken::new());
+    /// Two messages, of which each is more than may wait.
+    fn two_large(room: &Arc<Room>) -> (mpsc::UnboundedSender<Queued>, impl Stream<Item = Up> + use<>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let mut outgoing = outgoing(receiver);
         for bytes in [11, 11] {
-            sender.send(Queued::new(Up::default(), bytes, &room)).unwrap_or_else(|_| panic!("it is received"));
+            assert!(sender.send(Queued::new(Up::default(), bytes, room)).is_ok());
         }
-        assert!(outgoing.next().await.is_some() && outgoing.next().await.is_some());
-        assert!(room.free(&lost).now_or_never().is_none(), "the second one has not left");
-        assert!(outgoing.next().now_or_never().is_none(), "there is no third one");
-        room.free(&lost).now_or_never().expect("it has left");
+        (sender, outgoing(receiver))
     }
 
-    #[tokio::test]
-    async fn a_stream_that_ends_takes_what_waits_with_it() {
-        let (room, lost) = (Arc::new(Room::new(10)), CancellationToken::new());
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let mut outgoing = outgoing(receiver);
-        for bytes in [11, 11] {
-            sender.send(Queued::new(Up::default(), bytes, &room)).unwrap_or_else(|_| panic!("it is received"));
-        }
-        assert!(outgoing.next().await.is_some());
+    fn has_room(room: &Room) -> bool {
+        room.free(&CancellationToken::new()).now_or_never().is_some()
+    }
+
+    #[test]
+    fn a_message_waits_until_the_next_one_is_asked_for() {
+        let room = Arc::new(Room::new(10));
+        let (_sender, mut outgoing) = two_large(&room);
+        assert!(outgoing.next().now_or_never().flatten().is_some());
+        assert!(outgoing.next().now_or_never().flatten().is_some());
+        assert!(!has_room(&room), "the second one has not left");
+        assert!(outgoing.next().now_or_never().is_none(), "there is no third one");
+        assert!(has_room(&room), "it has left");
+    }
+
+    #[test]
+    fn a_stream_that_ends_takes_what_waits_with_it() {
+        let room = Arc::new(Room::new(10));
+        let (_sender, mut outgoing) = two_large(&room);
+        assert!(outgoing.next().now_or_never().flatten().is_some());
         drop(outgoing);
-        room.free(&lost).now_or_never().expect("nothing waits any more");
+        assert!(has_room(&room));
     }
 }
