@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use common::{assert_serves, builder};
+use common::{assert_serves, builder, eventually, kill, worker_pids};
 use dspex::pool::env::{EnvConfig, Environment};
 use dspex::prelude::*;
 use dspex::{Carrier, Endpoint, PoolError};
@@ -75,6 +75,19 @@ async fn each_start_has_a_token_of_its_own_and_a_worker_serves_nobody_with_anoth
     // The way there is the right one: with the token it serves.
     let here = at.token(token);
     assert_serves(&Dspex::builder().endpoint(here).start().await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_gone_leaves_no_socket() {
+    let (dspex, dir, _) = listening().await;
+    for _ in 0..3 {
+        let (gone, pid) = (socket_in(&dir), worker_pids(&dspex)[0]);
+        kill(pid, "KILL");
+        eventually("there is another worker", || worker_pids(&dspex).first().is_some_and(|new| *new != pid))
+            .await;
+        eventually("its socket is gone", || !gone.exists()).await;
+        assert_ne!(socket_in(&dir), gone);
+    }
 }
 
 /// Runs a script of Python, as another user if one is named.

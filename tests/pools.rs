@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use common::process::parent;
 use common::{PROGRAMS, eventually, is_alive, pids_of, program, worker_pids};
 use dspex::bindings::{Example, Metric};
 use dspex::lm::{LmResponse, lm_fn};
@@ -201,6 +202,10 @@ async fn a_pool_that_cannot_start_is_named_and_none_of_the_others_stays() {
 }
 
 async fn compile(session: &Session) -> Value {
+    try_compile(session).await.unwrap()
+}
+
+async fn try_compile(session: &Session) -> dspex::Result<Value> {
     let spec = InstanceSpec::new("dspy.LabeledFewShot").arg("k", 1);
     let optimizer = spec.create(session).await.unwrap();
     let student = InstanceSpec::new("dspy.Predict").signature(json!({"text": "question -> answer"}));
@@ -209,7 +214,14 @@ async fn compile(session: &Session) -> Value {
         .module("student", student)
         .examples("trainset", [Example::new().input("question", "?").field("answer", "!")])
         .await
-        .unwrap()
+}
+
+/// The processes that this one has started and that live.
+fn children() -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| is_alive(*pid) && parent(*pid).is_ok_and(|parent| parent == std::process::id()))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -225,6 +237,20 @@ async fn optimizers_run_in_workers_of_their_own_which_come_and_go() {
     assert_eq!(compile(&session).await, state, "and come again");
     dspex.shutdown(Duration::from_secs(10)).await;
     assert_eq!(load(&dspex, OPTIMIZERS).map_or(0, |load| load.ready_workers), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_waits_for_no_workers_of_optimizers_that_are_only_started() {
+    let dspex = builder(Carrier::Framed).start().await.unwrap();
+    let session = dspex.session();
+    let before = children();
+    let run = tokio::spawn(async move { try_compile(&session).await });
+    eventually("they are started", || children().len() > before.len()).await;
+    let started: Vec<u32> = children().into_iter().filter(|pid| !before.contains(pid)).collect();
+    dspex.shutdown(Duration::ZERO).await;
+    eventually("none of them is left", || !started.iter().any(|pid| is_alive(*pid))).await;
+    let error = run.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Pool(PoolError::Closed)), "{error}");
 }
 
 /// How long calls take that are made one after the other, until somebody has seen enough.

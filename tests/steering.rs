@@ -3,16 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+#[path = "common/slow_store.rs"]
+mod slow_store;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{builder, on_both_carriers, worker_pids};
 use dspex::lm::LmConfig;
 use dspex::prelude::*;
-use dspex::state::VarSpec;
+use dspex::state::{SqliteOptions, VarSpec};
 use dspex::testing::ScriptedLm;
-use dspex::{Binding, Carrier};
+use dspex::{Binding, CancellationToken, Carrier};
 use serde_json::json;
+use slow_store::SlowStore;
 
 /// Answer a question.
 #[dspy_module("dspy.Predict")]
@@ -217,4 +222,29 @@ on_both_carriers! {
         let error = dspex.dspy().bind(&outside, "temperature").await.unwrap_err();
         assert!(error.to_string().contains("use `Session::dspy`"), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_waits_for_its_variables_ends_with_its_deadline_its_token_and_its_session() {
+    let inner = SqliteOptions::new().ephemeral().unwrap();
+    let (hangs, script) =
+        (Arc::new(AtomicBool::new(false)), ScriptedLm::new([json!({"answer": "x"})]).cycle());
+    let store = SlowStore { inner, hangs: hangs.clone() };
+    let dspex = builder(Carrier::Framed).lm(Lm::host(script)).store(store).start().await.unwrap();
+    let session = dspex.sessions().create("a", SessionConfig::new()).await.unwrap();
+    session.variables().create("temperature", VarSpec::float(), 0.7).await.unwrap();
+    let answer = Answer::create(&session).await.unwrap();
+    answer.bind("temperature").await.unwrap();
+    answer.execute(ask()).await.unwrap();
+    hangs.store(true, Ordering::Release);
+    let late = answer.run(ask()).deadline(Duration::from_millis(50)).await.unwrap_err();
+    assert!(matches!(late, Error::DeadlineExceeded { .. }), "{late}");
+    let token = CancellationToken::new();
+    token.cancel();
+    let cancelled = answer.run(ask()).cancellation(token).await.unwrap_err();
+    assert!(matches!(cancelled, Error::Cancelled(_)), "{cancelled}");
+    let sessions = dspex.sessions();
+    let (ended, deleted) = tokio::join!(answer.execute(ask()), sessions.delete("a"));
+    assert!(matches!(ended, Err(Error::Cancelled(_))), "{ended:?}");
+    deleted.unwrap();
 }

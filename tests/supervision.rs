@@ -10,7 +10,7 @@ use common::{
     assert_serves, eventually, find, is_alive, kill, on_both_carriers, parent_of, program, worker_pids,
 };
 use dspex::prelude::*;
-use dspex::{Carrier, DspexBuilder, PoolChange, PoolEvent, Retirement, WorkerEnd, WorkerLimits};
+use dspex::{Carrier, DspexBuilder, PoolChange, PoolEvent, PoolState, Retirement, WorkerEnd, WorkerLimits};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 
@@ -228,7 +228,7 @@ async fn an_old_worker_that_does_not_come_to_an_end_is_cancelled_and_then_killed
     });
     let stuck = spawn(&dspex, "ignore_cancellation", json!([600]));
     let error = cancelled.await.unwrap().unwrap_err();
-    assert!(matches!(error, Error::Cancelled(_)), "{error}");
+    assert!(matches!(&error, Error::Cancelled(why) if why.contains("its worker is replaced")), "{error}");
     let end = end_of(stuck.await.unwrap().unwrap_err());
     assert!(matches!(end, WorkerEnd::IgnoredCancellation { .. }), "{end}");
     eventually("the old process is gone", || !is_alive(old)).await;
@@ -322,6 +322,49 @@ async fn what_a_worker_started_ends_with_it() {
     let child = call(&dspex, "start_child", json!([false])).await.unwrap().as_u64().unwrap() as u32;
     drop(dspex);
     eventually("and so when the pool ends it", || !is_alive(child)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_worker_started_ends_with_it_also_without_the_zygote_that_forked_it() {
+    let dspex = framed().start().await.unwrap();
+    let mut events = dspex.pool_events();
+    let child = call(&dspex, "start_child", json!([false])).await.unwrap().as_u64().unwrap() as u32;
+    let pid = worker_pids(&dspex)[0];
+    kill(parent_of(pid), "KILL");
+    find(&mut events, |event| matches!(event.change, PoolChange::ZygoteLost { .. }).then_some(())).await;
+    assert!(is_alive(pid) && is_alive(child), "they do not need it");
+    kill(pid, "SEGV");
+    eventually("its child is gone", || !is_alive(child)).await;
+    eventually("there is another worker", || worker_pids(&dspex).first().is_some_and(|new| *new != pid))
+        .await;
+    assert_serves(&dspex).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_dies_while_the_pool_ends_does_not_make_it_look_ended() {
+    let dspex = framed().workers(2).start().await.unwrap();
+    eventually("both are ready", || dspex.load().ready_workers == 2).await;
+    let running = tokio::spawn({
+        let dspy = dspex.dspy();
+        async move { dspy.call(&program("sleep"), &json!([600]), &json!({})).await }
+    });
+    eventually("it runs", || dspex.load().in_flight == 1).await;
+    let workers = dspex.status().await.pools.remove(0).workers;
+    let idle = workers.iter().find(|worker| worker.in_flight == 0).and_then(|worker| worker.pid).unwrap();
+    let mut events = dspex.pool_events();
+    let ending = tokio::spawn({
+        let dspex = dspex.clone();
+        async move { dspex.shutdown(Duration::from_secs(600)).await }
+    });
+    find(&mut events, |event| (event.change == PoolChange::ShuttingDown).then_some(())).await;
+    kill(idle, "KILL");
+    find(&mut events, |event| matches!(event.change, PoolChange::Ready { .. }).then_some(())).await;
+    assert_eq!(dspex.status().await.pools[0].state, PoolState::ShuttingDown);
+    assert!(dspex.health_check().await.live);
+    dspex.shutdown(Duration::ZERO).await;
+    ending.await.unwrap();
+    assert!(matches!(running.await.unwrap(), Err(Error::Cancelled(_))));
+    assert_eq!(dspex.status().await.pools[0].state, PoolState::Stopped);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -47,6 +47,7 @@ def cancelled(reason: pb.Cancel.Reason.ValueType) -> pb.Error:
     why = {
         pb.Cancel.REASON_DROPPED: "the host no longer waits for it",
         pb.Cancel.REASON_SHUTDOWN: "the host is shutting down",
+        pb.Cancel.REASON_RECYCLED: "its worker is replaced, and it went on for longer than recycle_patience",
     }.get(reason, "the host asked for it")
     return error(pb.Error.KIND_CANCELLED, f"the call was cancelled: {why}")
 

@@ -6,7 +6,6 @@ The host speaks to it over its standard input, a unix stream socket (see `contro
     {"op": "init", "config": {..}, "carrier": "framed" | "grpc"}   lifeline
     {"op": "fork", "worker": "w0", "generation": 7}                framed: socket, lifeline, stderr
     {"op": "fork", "worker": .., "generation": .., "listen": ..}   grpc: lifeline, stderr
-    {"op": "signal", "pid": 4711, "signal": 9}
     {"op": "ping"}
     {"op": "exit"}
 
@@ -17,7 +16,7 @@ The host speaks to it over its standard input, a unix stream socket (see `contro
     {"op": "exited", "worker": .., "generation": .., "pid": .., "code": .. | null, "signal": .. | null}
     {"op": "pong"}
     {"op": "finished"}                                             the zygote ends, as the host asked
-    {"op": "refused", "request": {..}, "error": {..}}              a fork or signal that did not happen
+    {"op": "refused", "request": {..}, "error": {..}}              a fork that did not happen
 
 The zygote must have a single thread: a thread that holds a lock at the moment of a fork would leave it held
 in the worker for ever.
@@ -171,8 +170,6 @@ class Zygote:
         match message["op"]:
             case "fork":
                 self._fork(message)
-            case "signal":
-                self._signal(message)
             case "ping":
                 self._control.write("pong")
             case "exit":
@@ -237,19 +234,6 @@ class Zygote:
         finally:
             logs.flush()
             os._exit(code)
-
-    def _signal(self, request: dict[str, Any]) -> None:
-        pid, number = request.get("pid"), request.get("signal")
-        # A child's pid cannot be reused before it is reaped, which happens nowhere but in `_reap`.
-        if pid in self._workers and isinstance(number, int):
-            try:
-                os.kill(pid, number)
-                return
-            except OSError as exc:
-                problem: Exception = exc
-        else:
-            problem = ProcessLookupError(f"pid {pid!r} is no living worker of this zygote")
-        self._control.write("refused", request=request, error=_describe(problem))
 
     def _finish(self) -> None:
         """The host closed the workers' lifelines: ends what they started and left, and waits for it."""

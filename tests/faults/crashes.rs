@@ -188,6 +188,42 @@ async fn a_killed_zygote_costs_no_call_and_no_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_zygote_killed_with_all_workers_costs_only_the_calls_that_ran() {
+    const RUNS: usize = 2;
+    let census = Census::begin().await;
+    let dspex = builder(2).lm(Lm::host(Parrot(Duration::from_millis(5)))).start().await.unwrap();
+    full_again(&dspex, 2, &[], Instant::now()).await;
+    let module = Ask::create(&dspex.session()).await.unwrap();
+    let (mut tally, mut detection, mut recovery) = (Tally::default(), Vec::new(), Vec::new());
+    for run in 0..RUNS {
+        let (mut events, before) = (dspex.pool_events(), worker_pids(&dspex));
+        let processes = census.processes().into_iter().filter(|process| process.is_alive());
+        let zygote =
+            processes.map(|process| process.pid).find(|pid| parent_of(*pid) == std::process::id()).unwrap();
+        let since = Instant::now();
+        for pid in before.iter().copied().chain([zygote]) {
+            kill(pid, "KILL");
+        }
+        let lost = |event: &PoolEvent| matches!(event.change, PoolChange::ZygoteLost { .. }).then_some(());
+        find(&mut events, lost).await;
+        detection.push(since.elapsed());
+        // There is no worker and nothing to fork one: whoever comes now waits for both.
+        let calls = (0..50).map(|number| {
+            let question = format!("{run} and {number}");
+            let module = &module;
+            async move { (json!(question), ask(module, &question, false).await) }
+        });
+        for (expected, outcome) in futures::future::join_all(calls).await {
+            tally.note(&expected, outcome, nothing);
+        }
+        recovery.push(full_again(&dspex, 2, &before, since).await);
+    }
+    drop((module, dspex));
+    let leftovers = census.end().await;
+    Line { detection, recovery, ..Line::new("all_killed", RUNS, tally, leftovers) }.check();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_exits_or_crashes_costs_its_call_alone() {
     for carrier in [Carrier::Framed, Carrier::Grpc] {
         exits(carrier).await;

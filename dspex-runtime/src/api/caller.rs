@@ -15,7 +15,7 @@ use super::dspex::Runtime;
 use super::events::CallEvents;
 use super::session::{Adapter, Session, SessionState};
 use super::steering::{Steered, Steering};
-use crate::bridge::{HostFunctions, Request, Spec, Target};
+use crate::bridge::{HostFunctions, Request, Spec, Target, far_from_now};
 use crate::error::{Error, Phase, Result};
 use crate::functions::{CallHost, Functions};
 use crate::lm::Lm;
@@ -74,13 +74,35 @@ pub(crate) struct CallOptions {
 }
 
 impl CallContext {
-    /// Runs a call to its end.
+    /// Runs a call to its end, which its session, its token and its deadline may bring about sooner.
     pub(crate) async fn run(&self, target: Target, inputs: Bytes, options: &CallOptions) -> Result<Payload> {
         let session = self.session.as_deref();
         if let Some(session) = session {
             session.ensure_open()?;
             session.used();
         }
+        let run = self.run_alone(target, inputs, options);
+        let run = async {
+            let Some(token) = &options.cancellation else { return run.await };
+            tokio::select! {
+                biased;
+                () = token.cancelled() => Err(Error::Cancelled("the program cancelled it".to_owned())),
+                result = run => result,
+            }
+        };
+        let Some(session) = session else { return run.await };
+        tokio::select! {
+            biased;
+            never = session.in_use() => match never {},
+            () = session.closed() => Err(Error::Cancelled(format!("the session `{}` ended", session.id()))),
+            result = run => result,
+        }
+    }
+
+    async fn run_alone(&self, target: Target, inputs: Bytes, options: &CallOptions) -> Result<Payload> {
+        let deadline = options.deadline.unwrap_or(self.runtime.deadline);
+        let expires = far_from_now(deadline);
+        let session = self.session.as_deref();
         let lm = match (&options.lm, session) {
             (Some(lm), _) => Some(lm.clone()),
             (None, Some(session)) => session.lm()?,
@@ -89,7 +111,10 @@ impl CallContext {
         let adapter = options.adapter.or_else(|| session.and_then(SessionState::adapter));
         let mut call = Steered { target, inputs, lm: lm.or_else(|| self.runtime.lm.clone()) };
         if let (Some(steering), Some(session)) = (&options.steering, &self.session) {
-            call = steering.apply(&session.variables(), call, options.takes_inputs).await?;
+            let variables = session.variables();
+            let applied = steering.apply(&variables, call, options.takes_inputs);
+            let passed = |_| Error::DeadlineExceeded { after: deadline, phase: Phase::Queued };
+            call = tokio::time::timeout_at(expires, applied).await.map_err(passed)??;
         }
         let Steered { target, inputs, lm } = call;
         let mut above = self.standing()?;
@@ -113,20 +138,12 @@ impl CallContext {
             above,
             below,
             adapter: adapter.unwrap_or(self.runtime.adapter).name(),
-            deadline: options.deadline.unwrap_or(self.runtime.deadline),
+            deadline,
+            expires,
             idempotent: options.idempotent,
-            cancellation: options.cancellation.clone(),
             tracker: session.map(|session| session.tracker().clone()),
         };
-        match session {
-            Some(session) => tokio::select! {
-                biased;
-                never = session.in_use() => match never {},
-                () = session.closed() => Err(Error::Cancelled(format!("the session `{}` ended", session.id()))),
-                result = self.runtime.bridge.run(&request) => result,
-            },
-            None => self.runtime.bridge.run(&request).await,
-        }
+        self.runtime.bridge.run(&request).await
     }
 
     /// Where a call stands that is made here.

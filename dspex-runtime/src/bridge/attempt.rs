@@ -148,7 +148,11 @@ pub(super) async fn attempt(
             }
             Inbound::Flooded(reason) => return Err(Error::Protocol(reason)),
             Inbound::Unsent => return Ok(Attempt::NeverStarted),
-            Inbound::Lost => return Ok(Attempt::Lost(call.link().end().await)),
+            Inbound::Lost => {
+                let link = call.link();
+                let end = tokio::time::timeout_at(deadline, link.end()).await;
+                return Ok(Attempt::Lost(end.unwrap_or_else(|_| link.end_so_far())));
+            }
         }
     }
 }

@@ -73,21 +73,12 @@ impl Bridge {
         Ok(started.map_err(|pools| pools.error(name))??)
     }
 
-    /// Runs a call to its end. Dropping the future cancels it in Python, and so does its token.
+    /// Runs a call to its end. Dropping the future cancels it in Python.
     pub(crate) async fn run(&self, request: &Request) -> Result<Payload> {
-        let Some(token) = &request.cancellation else { return self.run_alone(request).await };
-        tokio::select! {
-            biased;
-            () = token.cancelled() => Err(Error::Cancelled("the program cancelled it".to_owned())),
-            result = self.run_alone(request) => result,
-        }
-    }
-
-    async fn run_alone(&self, request: &Request) -> Result<Payload> {
         if let Some(lm) = &request.lm {
             lm.validate()?;
         }
-        let deadline = far_from_now(request.deadline);
+        let deadline = request.expires;
         let pool = self.pool_of(request, deadline).await?;
         let Request { target, session, above, .. } = request;
         let callee = (target.name(), target.method());

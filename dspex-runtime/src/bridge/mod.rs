@@ -17,7 +17,7 @@ mod spec;
 mod variables;
 
 pub use breaker::CircuitBreaker;
-pub(crate) use call::Bridge;
+pub(crate) use call::{Bridge, far_from_now};
 pub(crate) use host::{HostFunctions, ToolDocument};
 pub(crate) use request::{Request, Target};
 pub(crate) use signature::signature_of;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dspex_state::Variables;
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::{HostFunctions, Spec, ToolDocument};
@@ -119,12 +119,12 @@ pub(crate) struct Request {
     pub(crate) below: Standing,
     /// `""`, `chat`, `json` or `xml`.
     pub(crate) adapter: &'static str,
-    /// From now until it must have ended, queueing included.
+    /// From its start until it must have ended, queueing included.
     pub(crate) deadline: Duration,
+    /// When that is.
+    pub(crate) expires: Instant,
     /// May be run again if its worker was lost.
     pub(crate) idempotent: bool,
-    /// Ends the call when it is cancelled.
-    pub(crate) cancellation: Option<CancellationToken>,
     /// Knows the call until Python has ended it.
     pub(crate) tracker: Option<TaskTracker>,
 }

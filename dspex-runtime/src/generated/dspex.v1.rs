@@ -574,6 +574,7 @@ pub mod cancel {
         Deadline = 2,
         Requested = 3,
         Shutdown = 4,
+        Recycled = 5,
     }
     impl Reason {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -587,6 +588,7 @@ pub mod cancel {
                 Self::Deadline => "REASON_DEADLINE",
                 Self::Requested => "REASON_REQUESTED",
                 Self::Shutdown => "REASON_SHUTDOWN",
+                Self::Recycled => "REASON_RECYCLED",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -597,6 +599,7 @@ pub mod cancel {
                 "REASON_DEADLINE" => Some(Self::Deadline),
                 "REASON_REQUESTED" => Some(Self::Requested),
                 "REASON_SHUTDOWN" => Some(Self::Shutdown),
+                "REASON_RECYCLED" => Some(Self::Recycled),
                 _ => None,
             }
         }

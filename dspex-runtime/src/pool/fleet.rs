@@ -126,16 +126,26 @@ impl WorkerFleet {
             Self::Endpoints(addresses) => addresses.get(index).cloned().map(Route::Remote),
         }
     }
+
+    /// The worker is gone: what it left goes too, or a pool would have a file for each worker that it ever had.
+    pub(super) fn clean_up(&self, index: usize, generation: u64) {
+        if let Self::Local(local) = self
+            && let Some(socket) = local.socket(index, generation)
+        {
+            let _ = std::fs::remove_file(socket);
+        }
+    }
 }
 
 impl LocalFleet {
+    fn socket(&self, index: usize, generation: u64) -> Option<PathBuf> {
+        Some(self.sockets.as_ref()?.path().join(format!("{index}-{generation}.sock")))
+    }
+
     fn route(&self, index: usize, generation: u64) -> Route {
-        match &self.sockets {
+        match self.socket(index, generation) {
             None => Route::Inherited,
-            Some(directory) => {
-                let socket = directory.path().join(format!("{index}-{generation}.sock"));
-                Route::Forked(Endpoint::unix(socket).or_token(self.token.as_ref()))
-            }
+            Some(socket) => Route::Forked(Endpoint::unix(socket).or_token(self.token.as_ref())),
         }
     }
 }

@@ -87,10 +87,21 @@ pub(crate) struct Pool {
 impl Pool {
     /// Starts the workers; completes when the first one is ready.
     pub(crate) async fn start(
-        mut config: PoolConfig,
+        config: PoolConfig,
         fleet: FleetConfig,
         events: PoolEvents,
     ) -> Result<Self, PoolError> {
+        // Leaving early drops the pool, and that ends what was started.
+        let (pool, ready) = Self::begin(config, fleet, events)?;
+        ready.await.map(|()| pool)
+    }
+
+    /// Begins to start the workers; what it gives completes when the first one is ready.
+    fn begin(
+        mut config: PoolConfig,
+        fleet: FleetConfig,
+        events: PoolEvents,
+    ) -> Result<(Self, impl Future<Output = Result<(), PoolError>> + use<>), PoolError> {
         config.workers = fleet.slots(config.workers);
         let endpoints = fleet.addresses();
         let fleet = WorkerFleet::open(fleet, config.carrier)?;
@@ -101,7 +112,6 @@ impl Pool {
         let closed = CancellationToken::new();
         let (task, inbox, supervisor) =
             Supervisor::new(config.clone(), fleet, scheduler.clone(), started, events);
-        // From here on, leaving early drops the pool, and that ends what was started.
         let max_message_bytes = config.max_message_bytes;
         let pool = Self {
             scheduler,
@@ -114,11 +124,14 @@ impl Pool {
             endpoints,
         };
         tokio::spawn(task.run(inbox, closed));
-        match tokio::time::timeout(config.start_timeout, ready).await {
-            Ok(Ok(result)) => result.map(|()| pool),
-            Ok(Err(_)) => Err(PoolError::Closed),
-            Err(_) => Err(PoolError::StartTimeout { seconds: config.start_timeout.as_secs() }),
-        }
+        let ready = async move {
+            match tokio::time::timeout(config.start_timeout, ready).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => Err(PoolError::Closed),
+                Err(_) => Err(PoolError::StartTimeout { seconds: config.start_timeout.as_secs() }),
+            }
+        };
+        Ok((pool, ready))
     }
 
     /// A place at the least loaded worker. A call that a tool of another call makes has the other's reserve: see

@@ -15,14 +15,17 @@ use super::{Pool, PoolError};
 pub(crate) struct Optimizers {
     plan: PoolPlan,
     events: PoolEvents,
-    /// Held while they are started, so that they are started once.
-    starting: tokio::sync::Mutex<()>,
+    /// Held while they are started or ended, so that there is one pool at most.
+    changing: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
+    /// Also while it starts or ends, so that whoever ends all pools finds it.
     pool: Option<Arc<Pool>>,
+    /// It takes runs.
+    ready: bool,
     runs: usize,
     /// Counts the changes of `runs`: a look that comes later sees whether anything happened.
     changes: u64,
@@ -45,7 +48,7 @@ impl Optimizers {
         plan.config.heartbeat.patience = plan.config.heartbeat.patience.saturating_mul(6);
         plan.config.name = format!("{}/optimizers", plan.config.name).into();
         let events = events.of(plan.config.name.clone());
-        Some(Self { plan, events, starting: tokio::sync::Mutex::default(), state: Mutex::default() })
+        Some(Self { plan, events, changing: tokio::sync::Mutex::default(), state: Mutex::default() })
     }
 
     /// The workers, which stay at least as long as what this gives.
@@ -53,23 +56,38 @@ impl Optimizers {
         if let Some(running) = self.running()? {
             return Ok(running);
         }
-        let _starting = self.starting.lock().await;
+        let _changing = self.changing.lock().await;
         if let Some(running) = self.running()? {
             return Ok(running);
         }
+        let name = self.plan.config.name.clone();
+        self.start().await.map_err(|error| match error {
+            PoolError::Closed => error,
+            error => PoolError::named(&name, error),
+        })
+    }
+
+    async fn start(self: &Arc<Self>) -> Result<InUse, PoolError> {
         let PoolPlan { config, fleet } = self.plan.clone();
-        let name = config.name.clone();
-        let started = Pool::start(config, fleet, self.events.clone()).await;
-        let pool = Arc::new(started.map_err(|error| PoolError::named(&name, error))?);
+        let ready = {
+            let mut state = self.lock();
+            if state.closed {
+                return Err(PoolError::Closed);
+            }
+            let (pool, ready) = Pool::begin(config, fleet, self.events.clone())?;
+            state.pool = Some(Arc::new(pool));
+            ready
+        };
+        // Whoever waits no more, or in vain, drops the pool, and that ends what was started.
+        let _unless_ready = ForgetUnlessReady(self);
+        ready.await?;
         let mut state = self.lock();
-        if state.closed {
-            return Err(PoolError::Closed);
-        }
-        state.pool = Some(pool.clone());
+        let pool = state.pool.clone().ok_or(PoolError::Closed)?;
+        state.ready = true;
         Ok(self.in_use(&mut state, pool))
     }
 
-    /// The pool, while there is one.
+    /// The pool, while there is one: also one that starts or ends.
     pub(crate) fn pool(&self) -> Option<Arc<Pool>> {
         self.lock().pool.clone()
     }
@@ -84,7 +102,8 @@ impl Optimizers {
         if state.closed {
             return Err(PoolError::Closed);
         }
-        Ok(state.pool.clone().map(|pool| self.in_use(&mut state, pool)))
+        let ready = state.pool.clone().filter(|_| state.ready);
+        Ok(ready.map(|pool| self.in_use(&mut state, pool)))
     }
 
     fn in_use(self: &Arc<Self>, state: &mut State, pool: Arc<Pool>) -> InUse {
@@ -108,11 +127,16 @@ impl Optimizers {
             loop {
                 tokio::time::sleep(idle).await;
                 let Some(this) = this.upgrade() else { return };
+                let _changing = this.changing.lock().await;
                 match this.let_go(seen) {
                     LetGo::Somebody => return,
                     // A run that was cancelled goes on in Python until its next callback.
                     LetGo::StillRuns => {}
-                    LetGo::Gone(pool) => return pool.shutdown(Duration::ZERO).await,
+                    LetGo::Unused(pool) => {
+                        pool.shutdown(Duration::ZERO).await;
+                        this.lock().pool = None;
+                        return;
+                    }
                 }
             }
         });
@@ -123,12 +147,12 @@ impl Optimizers {
         if state.changes != seen {
             return LetGo::Somebody;
         }
-        match state.pool.take() {
-            Some(pool) if pool.load().in_flight > 0 => {
-                state.pool = Some(pool);
-                LetGo::StillRuns
+        match state.pool.clone() {
+            Some(pool) if pool.load().in_flight > 0 => LetGo::StillRuns,
+            Some(pool) => {
+                state.ready = false;
+                LetGo::Unused(pool)
             }
-            Some(pool) => LetGo::Gone(pool),
             None => LetGo::Somebody,
         }
     }
@@ -144,7 +168,19 @@ enum LetGo {
     /// Somebody came meanwhile, who looks later.
     Somebody,
     StillRuns,
-    Gone(Arc<Pool>),
+    Unused(Arc<Pool>),
+}
+
+/// Forgets a pool that did not start.
+struct ForgetUnlessReady<'a>(&'a Optimizers);
+
+impl Drop for ForgetUnlessReady<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        let unready = if state.ready { None } else { state.pool.take() };
+        drop(state);
+        drop(unready);
+    }
 }
 
 /// A pool that a run uses.

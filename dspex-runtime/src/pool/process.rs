@@ -41,6 +41,19 @@ pub(crate) fn start_time(pid: u32) -> Option<u64> {
     stat(pid).filter(|stat| !matches!(stat.state, 'Z' | 'X')).map(|stat| stat.start_time)
 }
 
+/// Kills the processes of the group that this process leads or led. As long as one of them lives, the number is no other process's.
+pub(crate) fn kill_group(leader: u32, born: u64) {
+    // With all of them gone, the number may be another's, who would be alive.
+    if start_time(leader).is_some_and(|started| started != born) {
+        return;
+    }
+    let group = i32::try_from(leader).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(group) = group {
+        // There is none of them, most often.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+}
+
 struct Stat {
     state: char,
     start_time: u64,

@@ -219,3 +219,28 @@ async fn a_call_below_one_takes_a_place_that_frees_before_its_reserve_does() {
     waiting.await.unwrap().unwrap();
     assert_eq!(scheduler.load().in_flight, 0);
 }
+
+#[tokio::test]
+async fn a_call_below_one_turns_nobody_away_while_it_has_its_reserve() {
+    let (_worker, scheduler) = FakeWorker::ready(LIMITS, 1, 2).await;
+    let above = scheduler.lease(Want { session: "quiet", ..Want::default() }).await.unwrap();
+    let waiting: Vec<_> = (0..2)
+        .map(|_| {
+            let scheduler = scheduler.clone();
+            tokio::spawn(async move {
+                scheduler.lease(Want { session: "busy", ..Want::default() }).await.map(drop)
+            })
+        })
+        .collect();
+    while scheduler.load().queued < 2 {
+        tokio::task::yield_now().await;
+    }
+    let reserve = Arc::new(Semaphore::new(1));
+    let want = Want { session: "quiet", reserve: Some(&reserve), ..Want::default() };
+    let below = scheduler.lease(want).await.unwrap();
+    assert_eq!((scheduler.load().in_flight, scheduler.load().queued), (2, 2));
+    drop((above, below));
+    for waited in waiting {
+        waited.await.unwrap().unwrap();
+    }
+}

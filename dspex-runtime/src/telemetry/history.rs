@@ -24,7 +24,6 @@ pub(crate) struct History {
     /// Why there is no zygote, while there is none.
     pub(crate) zygote_lost: Option<String>,
     pub(crate) zygotes_lost: u64,
-    pub(crate) shutting_down: bool,
     /// Whether a worker was ever ready.
     pub(crate) was_ready: bool,
 }
@@ -36,7 +35,6 @@ impl History {
             slots: BTreeMap::new(),
             zygote_lost: None,
             zygotes_lost: 0,
-            shutting_down: false,
             was_ready: false,
         }
     }
@@ -49,9 +47,6 @@ impl History {
                 self.zygote_lost = Some(reason.clone());
                 self.zygotes_lost += 1;
             }
-            (PoolChange::ShuttingDown, _) => self.shutting_down = true,
-            // Workers for runs of optimizers come and go; these are new ones.
-            (PoolChange::Starting, _) => self.shutting_down = false,
             (PoolChange::Ready { .. }, _) => self.was_ready = true,
             (PoolChange::Ended { end, .. }, Some(worker)) => {
                 let slot = self.slots.entry(worker.index).or_default();
@@ -102,9 +97,5 @@ mod tests {
         assert_eq!(history.zygote_lost.as_deref(), Some("it ended"));
         note(&mut history, None, PoolChange::ZygoteWarm { took: Duration::ZERO });
         assert!(history.zygote_lost.is_none() && history.zygotes_lost == 1);
-        note(&mut history, None, PoolChange::ShuttingDown);
-        assert!(history.shutting_down);
-        note(&mut history, Some((0, 1)), PoolChange::Starting);
-        assert!(!history.shutting_down, "it was started again");
     }
 }

@@ -1013,6 +1013,7 @@ class Cancel(_message.Message):
         REASON_DEADLINE: Cancel._Reason.ValueType  # 2
         REASON_REQUESTED: Cancel._Reason.ValueType  # 3
         REASON_SHUTDOWN: Cancel._Reason.ValueType  # 4
+        REASON_RECYCLED: Cancel._Reason.ValueType  # 5
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
     REASON_UNSPECIFIED: Cancel.Reason.ValueType  # 0
@@ -1020,6 +1021,7 @@ class Cancel(_message.Message):
     REASON_DEADLINE: Cancel.Reason.ValueType  # 2
     REASON_REQUESTED: Cancel.Reason.ValueType  # 3
     REASON_SHUTDOWN: Cancel.Reason.ValueType  # 4
+    REASON_RECYCLED: Cancel.Reason.ValueType  # 5
 
     REASON_FIELD_NUMBER: _builtins.int
     reason: Global___Cancel.Reason.ValueType

@@ -225,22 +225,6 @@ def test_a_forked_worker_that_ends_otherwise_before_it_serves_does_not_exit_with
     assert "cannot listen on" in worker.stderr_to_the_end()
 
 
-async def test_the_host_can_signal_a_worker(connect: Connect) -> None:
-    client, worker, zygote = await connect("framed")
-    await client.hello()
-    zygote.send({"op": "signal", "pid": worker.pid, "signal": int(signal.SIGKILL)})
-    assert await asyncio.to_thread(zygote.exited, worker) == (None, signal.SIGKILL)
-
-
-async def test_signals_for_anyone_but_living_workers_are_refused(connect: Connect) -> None:
-    _, _, zygote = await connect("framed")
-    for pid in (os.getpid(), 1, 0, -1, zygote.process.pid, None):
-        zygote.send({"op": "signal", "pid": pid, "signal": 0})
-        refused = zygote.receive("refused")
-        assert refused["request"]["pid"] == pid
-        assert "no living worker" in refused["error"]["message"]
-
-
 async def test_a_fork_without_a_name_is_refused_and_the_next_one_works(connect: Connect) -> None:
     _, _, zygote = await connect("framed")
     fds = [os.open(os.devnull, os.O_RDWR) for _ in range(3)]

@@ -63,7 +63,7 @@ impl PoolStatus {
             refusal: pool.refusal(),
             load,
             wanted: pool.size(),
-            lives: standing.workers.iter().any(|worker| worker.pid.is_some() || worker.ready.is_some()),
+            ended: standing.ended,
             degraded: standing.degraded.as_ref().map(ToString::to_string),
             can_fork: standing.zygote_warm,
             history: &history,
@@ -89,8 +89,8 @@ struct Facts<'a> {
     refusal: Option<LeaseError>,
     load: Load,
     wanted: usize,
-    /// There is a worker process.
-    lives: bool,
+    /// Every process was ended.
+    ended: bool,
     degraded: Option<String>,
     can_fork: bool,
     history: &'a History,
@@ -100,10 +100,8 @@ impl Facts<'_> {
     fn state(&self) -> PoolState {
         let load = self.load;
         match &self.refusal {
-            Some(LeaseError::Closed) if self.history.shutting_down && self.lives => {
-                return PoolState::ShuttingDown;
-            }
-            Some(LeaseError::Closed) => return PoolState::Stopped,
+            Some(LeaseError::Closed) if self.ended => return PoolState::Stopped,
+            Some(LeaseError::Closed) => return PoolState::ShuttingDown,
             Some(LeaseError::Down(cause)) => return PoolState::Down { cause: cause.clone() },
             _ => {}
         }
@@ -204,7 +202,7 @@ mod tests {
             waiting_sessions: 0,
             retry_after: None,
         };
-        Facts { refusal: None, load, wanted: 2, lives: true, degraded: None, can_fork: true, history }
+        Facts { refusal: None, load, wanted: 2, ended: false, degraded: None, can_fork: true, history }
     }
 
     #[test]
@@ -226,11 +224,10 @@ mod tests {
         assert!(full.state().to_string().contains("5 of 10 places in the queue"), "{}", full.state());
         full.refusal = Some(LeaseError::Down("no Python".to_owned()));
         assert_eq!(full.state(), PoolState::Down { cause: "no Python".to_owned() });
-        history.shutting_down = true;
         let mut ending = facts(&history);
         ending.refusal = Some(LeaseError::Closed);
         assert_eq!(ending.state(), PoolState::ShuttingDown);
-        ending.lives = false;
+        ending.ended = true;
         assert_eq!(ending.state(), PoolState::Stopped);
     }
 }

@@ -120,11 +120,9 @@ impl<W: Worker, T> Core<W, T> {
         {
             return Asked::Refused(refusal.clone());
         }
-        let limit = if asker.beyond { usize::MAX } else { self.limits.in_flight_per_worker };
-        // Whoever waits already comes first, unless the place is none of those that are waited for.
-        if (asker.beyond || self.lines.is_empty())
-            && let Some(place) = self.take_place(limit, asker.spec)
-        {
+        let place =
+            if asker.beyond { self.take_place(usize::MAX, asker.spec) } else { self.take_free(asker.spec) };
+        if let Some(place) = place {
             return Asked::Now(place);
         }
         if asker.beyond {
@@ -142,6 +140,14 @@ impl<W: Worker, T> Core<W, T> {
         }
         let waiter = Waiter { spec: asker.spec, waiter: waiter() };
         Asked::Waits(Ticket::InLine(self.lines.push(asker.session, waiter)), displaced)
+    }
+
+    /// A place within the limit, if one is free now. Whoever waits already comes first.
+    pub(super) fn take_free(&mut self, spec: Option<SpecKey>) -> Option<Place<W>> {
+        if self.refusal.is_some() || !self.lines.is_empty() {
+            return None;
+        }
+        self.take_place(self.limits.in_flight_per_worker, spec)
     }
 
     /// Somebody waits no more.

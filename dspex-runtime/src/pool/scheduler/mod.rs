@@ -215,6 +215,14 @@ impl Scheduler {
 
     async fn lease_patiently(self: &Arc<Self>, want: Want<'_>) -> Result<Lease, LeaseError> {
         let Some(reserve) = want.reserve else { return self.wait(want, false).await };
+        let free = self.lock().take_free(want.spec.map(SpecKey::of));
+        if let Some(place) = free {
+            return Ok(self.lease_of(place));
+        }
+        // Before it waits in a line, which would turn somebody away where the queue is full.
+        if let Ok(reserved) = reserve.clone().try_acquire_owned() {
+            return self.wait_beyond(want, reserved).await;
+        }
         let usual = async {
             match self.wait(want, false).await {
                 // There is still the reserve, from which places are given until the last call has ended.
@@ -223,12 +231,21 @@ impl Scheduler {
             }
         };
         let beyond = async {
-            let reserved = reserve.clone().acquire_owned().await;
-            let mut lease = self.wait(want, true).await?;
-            lease.permit.reserved = reserved.ok();
-            Ok(lease)
+            // Nobody closes a reserve.
+            let reserved = reserve.clone().acquire_owned().await.map_err(|_| LeaseError::Closed)?;
+            self.wait_beyond(want, reserved).await
         };
         tokio::select! { biased; lease = usual => lease, lease = beyond => lease }
+    }
+
+    async fn wait_beyond(
+        self: &Arc<Self>,
+        want: Want<'_>,
+        reserved: OwnedSemaphorePermit,
+    ) -> Result<Lease, LeaseError> {
+        let mut lease = self.wait(want, true).await?;
+        lease.permit.reserved = Some(reserved);
+        Ok(lease)
     }
 
     async fn wait(self: &Arc<Self>, want: Want<'_>, beyond: bool) -> Result<Lease, LeaseError> {

@@ -22,6 +22,8 @@ pub(crate) struct Standing {
     pub(crate) degraded: Option<WorkerEnd>,
     /// Workers can be forked; always so where an operator starts them.
     pub(crate) zygote_warm: bool,
+    /// The supervisor has ended, and every process with it.
+    pub(crate) ended: bool,
 }
 
 /// What is known of one worker process, or of a slot without one.
@@ -46,12 +48,16 @@ pub(crate) struct WorkerSnapshot {
 impl Board {
     /// As it stands now.
     pub(crate) fn read(&self) -> Standing {
-        // A plain assignment leaves it whole.
+        // Plain assignments leave it whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn write(&self, standing: Standing) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    }
+
+    pub(super) fn end(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
     }
 }
 
@@ -59,7 +65,12 @@ impl Supervisor {
     /// What there is now.
     pub(super) fn standing(&self) -> Standing {
         let workers = self.slots.iter().enumerate().flat_map(|(index, worker)| snapshots(worker, index));
-        Standing { workers: workers.collect(), degraded: self.degraded.clone(), zygote_warm: self.can_fork() }
+        Standing {
+            workers: workers.collect(),
+            degraded: self.degraded.clone(),
+            zygote_warm: self.can_fork(),
+            ended: false,
+        }
     }
 }
 

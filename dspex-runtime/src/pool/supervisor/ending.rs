@@ -9,6 +9,7 @@ use super::death::Death;
 use super::process::Process;
 use super::{Event, Supervisor};
 use crate::pool::events::{PoolChange, Retirement, WorkerEnd};
+use crate::pool::process;
 
 /// How long the zygote's report is waited for, which comes within a millisecond or two unless the machine is very busy. Below what
 /// callers wait.
@@ -24,8 +25,7 @@ impl Supervisor {
         let end = self.known_end(&process);
         match end {
             Some(end) => {
-                // The kernel kills the process when its lifeline closes.
-                process.lifeline = None;
+                self.kill(&mut process);
                 self.bury(process, end);
             }
             // Its connection ended, so it is ending, or will be ended when the report is overdue: killed now, its
@@ -34,6 +34,19 @@ impl Supervisor {
                 self.ended.insert((index, generation), process);
                 self.send_later(REPORT_WITHIN, Event::Bury(index, generation));
             }
+        }
+    }
+
+    /// The kernel kills a local process, and its group, when its lifeline closes.
+    fn kill(&self, process: &mut Process) {
+        if process.lifeline.take().is_none() {
+            return;
+        }
+        // One that has ended by itself has let go of its lifeline, and what it started goes on. Its zygote would end that.
+        if !self.zygotes.is_current(process.zygote)
+            && let (Some(pid), Some(born)) = (process.pid, process.born)
+        {
+            process::kill_group(pid, born);
         }
     }
 
@@ -100,7 +113,8 @@ impl Supervisor {
 
     /// Nobody reported: the zygote is gone, or the process does not end by itself.
     pub(super) fn bury_unexplained(&mut self, index: usize, generation: u64) {
-        if let Some(process) = self.ended.remove(&(index, generation)) {
+        if let Some(mut process) = self.ended.remove(&(index, generation)) {
+            self.kill(&mut process);
             let end = process.link.as_ref().map_or(WorkerEnd::Shutdown, |link| link.end_so_far());
             self.bury(process, end);
         }
@@ -124,6 +138,7 @@ impl Supervisor {
             link.give_up(end.clone());
         }
         let (index, generation) = (process.id.index, process.id.generation);
+        self.fleet.clean_up(index, generation);
         if end.is_planned() {
             tracing::debug!(target: "dspex::pool", worker = index, generation, %end, "a worker ended");
         } else {

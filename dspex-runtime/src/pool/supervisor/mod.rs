@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::config::PoolConfig;
 use super::error::PoolError;
@@ -262,9 +263,9 @@ impl Supervisor {
             }
             Event::Overdue(index, generation) => {
                 if let Some(link) = self.slots[index].process(generation).and_then(|p| p.link.clone()) {
-                    link.cancel_all(cancel::Reason::Shutdown);
+                    link.cancel_all(cancel::Reason::Recycled);
                     let grace = self.config.cancel_grace.saturating_add(Duration::from_millis(250));
-                    self.send_later(grace, Event::LongOverdue(index, generation));
+                    self.remind(index, generation, grace, Event::LongOverdue(index, generation));
                 }
             }
             Event::LongOverdue(index, generation) => {
@@ -340,7 +341,7 @@ impl Supervisor {
                     link.drain();
                 }
                 if leaving {
-                    self.send_later(patience, Event::Overdue(index, generation));
+                    self.remind(index, generation, patience, Event::Overdue(index, generation));
                 }
             }
             Action::Kill(generation) => self.remove(index, generation),
@@ -362,9 +363,10 @@ impl Supervisor {
         self.send_later(wait, Event::Fork(index, generation));
     }
 
-    /// With no worker left and starts failing, callers are told at once instead of waiting for their deadline.
+    /// With no worker left and starts failing, callers are told at once instead of waiting for their deadline. A zygote that was warm and
+    /// is lost is no failed start yet: the next one is on its way.
     fn refuse_if_hopeless(&self, reason: &str) {
-        let failing = self.zygotes.failures > 0 || self.slots.iter().all(|worker| worker.slot.failures >= 3);
+        let failing = self.zygotes.failures > 1 || self.slots.iter().all(|worker| worker.slot.failures >= 3);
         // One that is only suspected to hang may answer yet.
         let none = self.scheduler.links().iter().all(|link| link.is_lost());
         if failing && none {
@@ -373,18 +375,19 @@ impl Supervisor {
     }
 
     fn send_later(&self, wait: Duration, event: Event) {
-        let events = self.events.clone();
         if wait.is_zero() {
-            let _ = events.send(event);
+            let _ = self.events.send(event);
             return;
         }
-        tokio::spawn(async move {
-            tokio::select! {
-                // Nobody is left to be told.
-                () = events.closed() => {}
-                () = tokio::time::sleep(wait) => drop(events.send(event)),
-            }
-        });
+        tokio::spawn(send_after(wait, event, self.events.clone()));
+    }
+
+    /// Sends an event of a worker later, if there still is that worker.
+    fn remind(&mut self, index: usize, generation: u64, wait: Duration, event: Event) {
+        let sending = send_after(wait, event, self.events.clone());
+        if let Some(process) = self.slots[index].process(generation) {
+            process.reminder = Some(AbortOnDropHandle::new(tokio::spawn(sending)));
+        }
     }
 
     fn report_start(&mut self, result: Result<(), PoolError>) {
@@ -398,6 +401,15 @@ impl Drop for Supervisor {
     /// However the supervisor ends, also with the runtime that it ran on: nobody waits for a place any more.
     fn drop(&mut self) {
         self.scheduler.refuse(LeaseError::Closed);
+        self.board.end();
+    }
+}
+
+async fn send_after(wait: Duration, event: Event, events: mpsc::UnboundedSender<Event>) {
+    tokio::select! {
+        // Nobody is left to be told.
+        () = events.closed() => {}
+        () = tokio::time::sleep(wait) => drop(events.send(event)),
     }
 }
 

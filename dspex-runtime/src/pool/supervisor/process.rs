@@ -4,12 +4,14 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio_util::task::AbortOnDropHandle;
+
 use crate::pool::events::{Retirement, WorkerEnd, WorkerId};
 use crate::pool::heartbeat::Pulse;
 use crate::pool::intensity::Intensity;
 use crate::pool::logs::Tail;
-use crate::pool::process::Memory;
-use crate::pool::recycling::{Recycling, Term};
+use crate::pool::process::{self, Memory};
+use crate::pool::recycling::Term;
 use crate::pool::slot::Slot;
 use crate::pool::transport::Link;
 
@@ -38,6 +40,8 @@ pub(super) struct Process {
     pub(super) tail: Tail,
     /// Known once it was forked; never for one on another machine.
     pub(super) pid: Option<u32>,
+    /// When the process of that number started.
+    pub(super) born: Option<u64>,
     /// When it was asked for.
     pub(super) asked: Instant,
     /// When it said Hello.
@@ -51,6 +55,8 @@ pub(super) struct Process {
     pub(super) retired: Option<Retirement>,
     /// How it ends, where the pool itself knows.
     pub(super) verdict: Option<WorkerEnd>,
+    /// Tells that its drain takes too long.
+    pub(super) reminder: Option<AbortOnDropHandle<()>>,
 }
 
 impl Worker {
@@ -79,6 +85,7 @@ impl Process {
             link: None,
             tail: Tail::default(),
             pid: None,
+            born: None,
             asked: Instant::now(),
             ready: None,
             pulse: Pulse::default(),
@@ -87,12 +94,16 @@ impl Process {
             leaves_for: None,
             retired: None,
             verdict: None,
+            reminder: None,
         }
     }
 
-    /// The bounds of one more worker of a slot.
-    pub(super) fn term(rules: &Recycling, random: f64, hungry: u32) -> Term {
-        Term::draw(rules, random, hungry)
+    /// It runs as this process on this machine.
+    pub(super) fn runs_as(&mut self, pid: u32) {
+        if self.pid.is_none() {
+            self.pid = Some(pid);
+            self.born = process::start_time(pid);
+        }
     }
 
     /// From ready until now; zero for one that never was.

@@ -9,6 +9,7 @@ use super::{Event, Supervisor, worker_name};
 use crate::jitter::random;
 use crate::pool::error::PoolError;
 use crate::pool::events::{PoolChange, WorkerEnd, WorkerId};
+use crate::pool::recycling::Term;
 use crate::pool::slot::SlotEvent;
 use crate::pool::transport::{Link, LinkLimits};
 
@@ -39,7 +40,7 @@ impl Supervisor {
 
     pub(super) async fn start_worker(&mut self, index: usize, generation: u64) {
         let id = WorkerId::new(index, generation);
-        let term = Process::term(&self.config.recycling, random(), self.slots[index].hungry);
+        let term = Term::draw(&self.config.recycling, random(), self.slots[index].hungry);
         self.slots[index].processes.push(Process::new(id, term));
         self.listeners.of_worker(id, PoolChange::Starting);
         let limits = LinkLimits {
@@ -86,7 +87,7 @@ impl Supervisor {
         process.ready = Some(Instant::now());
         process.link = Some(link.clone());
         if local {
-            process.pid.get_or_insert(link.hello().pid);
+            process.runs_as(link.hello().pid);
         }
         let (took, pid) = (process.asked.elapsed(), link.hello().pid);
         let events = self.events.clone();

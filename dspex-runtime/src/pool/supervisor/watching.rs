@@ -100,7 +100,8 @@ impl Supervisor {
     /// Starts the replacement of a worker whose time is over; of one worker at a time.
     pub(super) async fn recycle(&mut self, index: usize) {
         let busy = self.slots.iter().any(|worker| worker.slot.state == SlotState::Renewing);
-        if busy || self.stopping || !self.fleet.is_local() || !self.can_fork() {
+        // Nobody needs a fresh worker of a pool that ends.
+        if busy || self.announced || !self.fleet.is_local() || !self.can_fork() {
             return;
         }
         let worker = &mut self.slots[index];

@@ -125,7 +125,7 @@ impl Supervisor {
                 }
                 let worker = index_of(&worker).and_then(|index| self.slots.get_mut(index));
                 if let Some(process) = worker.and_then(|worker| worker.process(generation)) {
-                    process.pid = Some(pid);
+                    process.runs_as(pid);
                 }
             }
             Report::Refused { request, error } => {
