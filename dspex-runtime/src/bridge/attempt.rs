@@ -14,7 +14,7 @@ use crate::error::{Error, Phase, Result};
 use crate::pool::transport::{Call, Inbound, SendError};
 use crate::pool::{Lease, Pool, WorkerEnd};
 use crate::proto::{self, Open, Payload, SessionView, cancel, down, up};
-use crate::telemetry::{CallWatch, RunWatch};
+use crate::telemetry::{CallWatch, CallbackWatch, RunWatch};
 
 /// How one try ended.
 pub(super) enum Attempt {
@@ -32,30 +32,14 @@ pub(super) async fn attempt(
     breakers: &Arc<Breakers>,
     lease: Lease,
     request: &Request,
-    deadline: Instant,
     (watch, mut run): (&mut CallWatch, RunWatch),
 ) -> Result<Attempt> {
     let Lease { link, permit } = lease;
     // A worker that reads slowly makes its callers wait, not the host hold what they would send.
-    if tokio::time::timeout_at(deadline, link.room()).await.is_err() {
+    if tokio::time::timeout_at(request.expires, link.room()).await.is_err() {
         return Err(Error::DeadlineExceeded { after: request.deadline, phase: Phase::Queued });
     }
-    let remaining = deadline.saturating_duration_since(Instant::now());
-    let mut open = Open {
-        target: Some(request.target.to_wire()),
-        inputs: Some(Payload { json: request.inputs.clone(), attachments: Vec::new() }),
-        // The worker's own deadline is a safety net behind the host's; it comes a little later.
-        deadline_ms: u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX).saturating_add(250),
-        session: Some(SessionView {
-            id: request.session.clone(),
-            lm: request.lm.as_ref().map(|lm| lm.spec().hash.clone()).unwrap_or_default(),
-            adapter: request.adapter.to_owned(),
-            tools: request.tools.as_ref().map(|tools| tools.hash.clone()).unwrap_or_default(),
-            ..SessionView::default()
-        }),
-        depth: request.above.depth,
-        ..Open::default()
-    };
+    let mut open = open_of(request);
     run.tell(&mut open);
     let mut call = match link.open(open, permit) {
         Ok(call) => call,
@@ -70,15 +54,16 @@ pub(super) async fn attempt(
     };
     let mut callbacks = JoinSet::new();
     let mut items = Items::default();
-    let mut expiry = std::pin::pin!(tokio::time::sleep_until(deadline));
+    let mut expiry = std::pin::pin!(tokio::time::sleep_until(request.expires));
+    let expired = |call: &mut Call| {
+        call.cancel(cancel::Reason::Deadline);
+        Error::DeadlineExceeded { after: request.deadline, phase: Phase::Running }
+    };
     loop {
         let inbound = tokio::select! {
             biased;
             inbound = call.next() => inbound,
-            () = &mut expiry => {
-                call.cancel(cancel::Reason::Deadline);
-                return Err(Error::DeadlineExceeded { after: request.deadline, phase: Phase::Running });
-            }
+            () = &mut expiry => return Err(expired(&mut call)),
         };
         match inbound {
             Inbound::Message(down::Kind::Done(done)) => {
@@ -87,34 +72,11 @@ pub(super) async fn attempt(
             }
             Inbound::Message(down::Kind::Failed(failed)) => {
                 watch.ran(&mut run, failed.run_us);
-                let error = failed.error.unwrap_or_default();
-                if error.kind() == proto::error::Kind::Draining {
-                    call.link().refused_as_draining();
-                    return Ok(Attempt::NeverStarted);
-                }
-                let error = match errors::from_wire(error, request.target.name(), request.deadline) {
-                    Error::Lm(error) => unavailable(error, request.lm.as_ref()),
-                    error => error,
-                };
-                return Ok(Attempt::Ended(Err(error)));
+                return Ok(failure(&call, failed.error.unwrap_or_default(), request));
             }
             Inbound::Message(down::Kind::Callback(callback)) => {
-                while callbacks.try_join_next().is_some() {}
-                let reach = Reach {
-                    lm: request.lm.clone(),
-                    variables: request.variables.clone(),
-                    host: request.host.clone(),
-                    breakers: breakers.clone(),
-                };
                 let watched = watch.callback(&mut run, &callback);
-                let (span, mut below) = (watched.span(), request.below.clone());
-                below.trace = watched.trace();
-                let served = callbacks::serve(callback, reach, call.sender(), watched);
-                // Most are answered at once, without a task of their own.
-                let mut served = Box::pin(below.scope(served).instrument(span));
-                if futures::poll!(served.as_mut()).is_pending() {
-                    callbacks.spawn(served);
-                }
+                serve_callback(&mut callbacks, callback, (&call, request, breakers), watched).await;
             }
             Inbound::Message(down::Kind::NeedState(need)) => {
                 run.answered();
@@ -130,10 +92,7 @@ pub(super) async fn attempt(
                     tokio::select! {
                         biased;
                         () = host.event(event) => {}
-                        () = &mut expiry => {
-                            call.cancel(cancel::Reason::Deadline);
-                            return Err(Error::DeadlineExceeded { after: request.deadline, phase: Phase::Running });
-                        }
+                        () = &mut expiry => return Err(expired(&mut call)),
                     }
                 }
                 if item {
@@ -150,10 +109,66 @@ pub(super) async fn attempt(
             Inbound::Unsent => return Ok(Attempt::NeverStarted),
             Inbound::Lost => {
                 let link = call.link();
-                let end = tokio::time::timeout_at(deadline, link.end()).await;
+                let end = tokio::time::timeout_at(request.expires, link.end()).await;
                 return Ok(Attempt::Lost(end.unwrap_or_else(|_| link.end_so_far())));
             }
         }
+    }
+}
+
+/// The call as the worker is told of it.
+fn open_of(request: &Request) -> Open {
+    let remaining = request.expires.saturating_duration_since(Instant::now());
+    Open {
+        target: Some(request.target.to_wire()),
+        inputs: Some(Payload { json: request.inputs.clone(), attachments: Vec::new() }),
+        // The worker's own deadline is a safety net behind the host's; it comes a little later.
+        deadline_ms: u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX).saturating_add(250),
+        session: Some(SessionView {
+            id: request.session.clone(),
+            lm: request.lm.as_ref().map(|lm| lm.spec().hash.clone()).unwrap_or_default(),
+            adapter: request.adapter.to_owned(),
+            tools: request.tools.as_ref().map(|tools| tools.hash.clone()).unwrap_or_default(),
+            ..SessionView::default()
+        }),
+        depth: request.above.depth,
+        ..Open::default()
+    }
+}
+
+/// What an error of the worker means for the call.
+fn failure(call: &Call, error: proto::Error, request: &Request) -> Attempt {
+    if error.kind() == proto::error::Kind::Draining {
+        call.link().refused_as_draining();
+        return Attempt::NeverStarted;
+    }
+    Attempt::Ended(Err(match errors::from_wire(error, request.target.name(), request.deadline) {
+        Error::Lm(error) => unavailable(error, request.lm.as_ref()),
+        error => error,
+    }))
+}
+
+/// Answers a callback, at once or from among those that are still served.
+async fn serve_callback(
+    callbacks: &mut JoinSet<()>,
+    callback: proto::Callback,
+    (call, request, breakers): (&Call, &Request, &Arc<Breakers>),
+    watched: CallbackWatch,
+) {
+    while callbacks.try_join_next().is_some() {}
+    let reach = Reach {
+        lm: request.lm.clone(),
+        variables: request.variables.clone(),
+        host: request.host.clone(),
+        breakers: breakers.clone(),
+    };
+    let (span, mut below) = (watched.span(), request.below.clone());
+    below.trace = watched.trace();
+    let served = callbacks::serve(callback, reach, call.sender(), watched);
+    // Most are answered at once, without a task of their own.
+    let mut served = Box::pin(below.scope(served).instrument(span));
+    if futures::poll!(served.as_mut()).is_pending() {
+        callbacks.spawn(served);
     }
 }
 

@@ -63,12 +63,12 @@ impl Bridge {
     }
 
     /// The pool that a request runs in.
-    async fn pool_of(&self, request: &Request, deadline: Instant) -> Result<InUse> {
+    async fn pool_of(&self, request: &Request) -> Result<InUse> {
         let name = request.pool.as_deref();
         if !request.target.optimizes() {
             return Ok(InUse::of(self.pools.get(name).map_err(|pools| pools.error(name))?.clone()));
         }
-        let started = tokio::time::timeout_at(deadline, self.pools.optimizers(name)).await;
+        let started = tokio::time::timeout_at(request.expires, self.pools.optimizers(name)).await;
         let started = started.map_err(|_| lease_error(LeaseError::Deadline, request))?;
         Ok(started.map_err(|pools| pools.error(name))??)
     }
@@ -78,13 +78,12 @@ impl Bridge {
         if let Some(lm) = &request.lm {
             lm.validate()?;
         }
-        let deadline = request.expires;
-        let pool = self.pool_of(request, deadline).await?;
+        let pool = self.pool_of(request).await?;
         let Request { target, session, above, .. } = request;
         let callee = (target.name(), target.method());
         let mut watch = CallWatch::begin(pool.telemetry(), callee, session, above.trace.as_ref());
         let span = watch.span().clone();
-        let result = self.run_watched(&pool, request, deadline, &mut watch).instrument(span).await;
+        let result = self.run_watched(&pool, request, &mut watch).instrument(span).await;
         if let Some(lm) = request.lm.as_ref().filter(|_| request.target.calls_model()) {
             self.models.used(lm, matches!(&result, Err(Error::Lm(_) | Error::ModelUnavailable { .. })));
         }
@@ -93,16 +92,10 @@ impl Bridge {
     }
 
     /// Tries until there is an end, or no other try is allowed.
-    async fn run_watched(
-        &self,
-        pool: &Pool,
-        request: &Request,
-        deadline: Instant,
-        watch: &mut CallWatch,
-    ) -> Result<Payload> {
+    async fn run_watched(&self, pool: &Pool, request: &Request, watch: &mut CallWatch) -> Result<Payload> {
         let mut tries = Tries::new(request.idempotent, self.retries);
         loop {
-            let (missed, error) = match self.once(pool, request, deadline, watch).await? {
+            let (missed, error) = match self.once(pool, request, watch).await? {
                 Attempt::Ended(Err(error)) => match error.asks_to_come_again() {
                     Some(wait) => (Missed::Later(wait), error),
                     None => return Err(error),
@@ -111,7 +104,7 @@ impl Bridge {
                 Attempt::NeverStarted => (Missed::NeverBegan, lease_error(LeaseError::Deadline, request)),
                 Attempt::Lost(end) => (Missed::Lost, Error::OutcomeUnknown { end }),
             };
-            let remains = deadline.saturating_duration_since(Instant::now());
+            let remains = request.expires.saturating_duration_since(Instant::now());
             let Some(pause) = tries.again(missed, remains, random()) else { return Err(error) };
             if missed != Missed::NeverBegan {
                 watch.retried();
@@ -125,22 +118,16 @@ impl Bridge {
     }
 
     /// One try, with what the model's breaker and the losses of workers have to say.
-    async fn once(
-        &self,
-        pool: &Pool,
-        request: &Request,
-        deadline: Instant,
-        watch: &mut CallWatch,
-    ) -> Result<Attempt> {
+    async fn once(&self, pool: &Pool, request: &Request, watch: &mut CallWatch) -> Result<Attempt> {
         let asked = match self.ask_breaker(request) {
             Ok(asked) => asked,
             Err(refusal) => return Ok(Attempt::Ended(Err(refusal.error()))),
         };
-        let examined = self.suspects.examine(request, deadline).await?;
+        let examined = self.suspects.examine(request).await?;
         let want = Want {
             session: &request.session,
             spec: request.target.spec().map(|spec| spec.hash.as_str()),
-            deadline: Some(deadline),
+            deadline: Some(request.expires),
             reserve: request.above.reserve.as_ref(),
         };
         let queued = watch.queue();
@@ -152,7 +139,7 @@ impl Bridge {
         let run = watch.placed(queued, &lease);
         check_fingerprint(&lease, request)?;
         let worker = lease.link.clone();
-        let attempt = attempt(pool, &self.breakers, lease, request, deadline, (watch, run)).await?;
+        let attempt = attempt(pool, &self.breakers, lease, request, (watch, run)).await?;
         match &attempt {
             Attempt::Ended(ended) => {
                 examined.survived();

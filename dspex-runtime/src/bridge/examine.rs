@@ -81,7 +81,7 @@ pub(crate) struct Examined<'a> {
 
 impl Examiner {
     /// Refuses a request that ends workers, and has suspects run one by one.
-    pub(crate) async fn examine(&self, request: &Request, deadline: Instant) -> Result<Examined<'_>> {
+    pub(crate) async fn examine(&self, request: &Request) -> Result<Examined<'_>> {
         let examined = |print, turn| {
             Ok(Examined {
                 examiner: self,
@@ -107,7 +107,7 @@ impl Examiner {
                     return Err(Error::PoisonCall { target, workers, end, remains });
                 }
             }
-            let until = deadline.min(Instant::now() + TURN);
+            let until = request.expires.min(Instant::now() + TURN);
             match tokio::time::timeout_at(until, self.turn.clone().acquire_owned()).await {
                 // Much may have become known meanwhile.
                 Ok(mine) => turn = mine.ok(),
