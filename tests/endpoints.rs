@@ -9,9 +9,9 @@ mod word;
 use std::time::Duration;
 
 use common::operator::Operator;
-use common::{assert_serves, eventually, program};
+use common::{assert_serves, eventually, find, program};
 use dspex::prelude::*;
-use dspex::{Endpoint, PoolError};
+use dspex::{Endpoint, PoolChange, PoolError, WorkerEnd};
 use serde_json::json;
 use word::{assert_answers, lm};
 
@@ -65,6 +65,26 @@ async fn an_endpoint_that_goes_and_comes_back_is_used_again() {
     let _again = Operator::start(Some(&listen), None);
     eventually("the endpoint is back", || dspex.load().ready_workers == 1).await;
     assert_answers(&dspex).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_whose_call_ignores_its_cancellation_is_left_and_ends_itself() {
+    let (mut worker, endpoint) = Operator::start(None, None);
+    let dspex =
+        Dspex::builder().endpoint(endpoint).cancel_grace(Duration::from_millis(200)).start().await.unwrap();
+    let mut events = dspex.pool_events();
+    let hasty = dspex.dspy().deadline(Duration::from_millis(100));
+    let late = hasty.call(&program("sleep_in_thread"), &json!([600]), &json!({})).await.unwrap_err();
+    assert!(matches!(late, Error::DeadlineExceeded { .. }), "{late}");
+    let end = find(&mut events, |event| match &event.change {
+        PoolChange::Ended { end, .. } => Some(end.clone()),
+        _ => None,
+    });
+    assert!(matches!(end.await, WorkerEnd::IgnoredCancellation { .. }));
+    let ended = tokio::task::spawn_blocking(move || worker.process.wait());
+    let status = tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap().unwrap().unwrap();
+    assert_eq!(status.code(), Some(5));
+    eventually("it is out of rotation", || dspex.load().ready_workers == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -108,12 +108,18 @@ class Call:
 
     # What the connection does with it (on the loop's thread).
 
+    @property
+    def ended(self) -> bool:
+        """Its module runs no more."""
+        return self._ended
+
     def abort(self, verdict: pb.Error) -> None:
         """Stops the module; the call ends with `verdict` when it really stopped."""
         if self._ended:
             return
         if self._verdict is None:
             self._verdict = verdict
+            self._connection.cancelled(self)
         # A task that has not started would end without running any of `_run`.
         if self._started:
             self._task.cancel()

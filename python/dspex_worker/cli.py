@@ -11,6 +11,7 @@ from pathlib import Path
 from dspex_worker import __version__
 
 _DESCRIPTION = "The Python side of dspex: runs DSPy for a Rust host."
+_YEAR_S = 365 * 24 * 3600
 
 
 class UsageError(Exception):
@@ -96,7 +97,19 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="concurrent calls of modules without an async form",
     )
     parser.add_argument(
-        "--grace", type=float, default=30.0, metavar="SECONDS", help="how long SIGTERM lets running calls end"
+        "--grace",
+        type=seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long SIGTERM lets running calls end (default: 30)",
+    )
+    parser.add_argument(
+        "--cancel-grace",
+        type=seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="how long a cancelled call may go on before the worker takes no new ones, and ends itself"
+        " after all others (default: 5)",
     )
     parser.add_argument(
         "--debuggable",
@@ -104,6 +117,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         help="let debuggers and profilers of the same user look into the worker, where keys are in memory",
     )
     parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+
+
+def seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= _YEAR_S:
+        raise argparse.ArgumentTypeError(f"{text} s are not between 0 and a year")
+    return seconds
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -158,6 +178,7 @@ def _serve(options: argparse.Namespace) -> int:
             options.listen,
             announce=announce,
             grace_s=options.grace,
+            cancel_grace_s=options.cancel_grace,
             admission=Admission(tokens),
             tls=server_tls,
         )

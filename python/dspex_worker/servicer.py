@@ -12,7 +12,7 @@ import os
 import platform
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
@@ -25,6 +25,7 @@ from dspex_worker.figures import LoopLag, Memory
 from dspex_worker.fragments import ProtocolViolation, Reassembly, TooLarge
 from dspex_worker.host import Host
 from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.stuck import StuckCalls
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +80,13 @@ class Servicer:
         self.engine = engine
         self.loop = asyncio.get_running_loop()
         self.loop_thread = threading.get_ident()
-        # Done when the worker was told to drain and the last call ended.
+        # Done when the worker was told to drain and the last call ended, but for those that never will.
         self.drained: asyncio.Future[None] = self.loop.create_future()
         self.drain_started = asyncio.Event()
         self.in_flight = 0
         self.calls = 0
+        # Looked for where nobody else would end this process.
+        self.stuck: StuckCalls | None = None
         self._lag = LoopLag(self.loop)
         self._memory = Memory()
         self._awaiting_drain: list[Connection] = []
@@ -124,8 +127,19 @@ class Servicer:
                 other.tell_of_drain()
         if connection is not None:
             self._awaiting_drain.append(connection)
-        if self.in_flight == 0:
-            self._finish_drain()
+        self._finish_drain_if_idle()
+
+    def end_if_stuck(self, grace_s: float, end: Callable[[], None]) -> None:
+        """Has `end` called when a call goes on for `grace_s` seconds after it was cancelled.
+
+        The drain is over when only such calls are left.
+        """
+
+        def found() -> None:
+            end()
+            self._finish_drain_if_idle()
+
+        self.stuck = StuckCalls(self.loop, grace_s, found)
 
     def abort_calls(self, verdict: pb.Error) -> None:
         """Stops every call of every connection."""
@@ -140,10 +154,16 @@ class Servicer:
     def forget(self, connection: Connection) -> None:
         self._connections.discard(connection)
 
-    def call_ended(self) -> None:
+    def call_ended(self, call: Call) -> None:
         self.in_flight -= 1
-        if self.draining and self.in_flight == 0:
-            self._finish_drain()
+        if self.stuck is not None:
+            self.stuck.forget(call)
+        if self.draining:
+            self._finish_drain_if_idle()
+
+    def call_cancelled(self, call: Call) -> None:
+        if self.stuck is not None:
+            self.stuck.watch(call)
 
     def stats(self) -> pb.Stats:
         """How the worker is; where a figure cannot be had, what the host cannot do without."""
@@ -162,7 +182,9 @@ class Servicer:
             log.exception("not all figures of this worker can be had")
         return stats
 
-    def _finish_drain(self) -> None:
+    def _finish_drain_if_idle(self) -> None:
+        if self.in_flight > (len(self.stuck) if self.stuck is not None else 0):
+            return
         waiting, self._awaiting_drain = self._awaiting_drain, []
         for connection in waiting:
             connection.send(0, pb.Down(stats=self.stats()).SerializeToString(), last=True)
@@ -233,7 +255,11 @@ class Connection:
         call_id = call.call_id
         del self._calls[call_id]
         self._finish(call_id, message)
-        self._servicer.call_ended()
+        self._servicer.call_ended(call)
+
+    def cancelled(self, call: Call) -> None:
+        """The call is to stop, for whatever reason."""
+        self._servicer.call_cancelled(call)
 
     def _finish(self, call_id: int, message: bytes) -> None:
         self._reassembly.refuse(call_id)

@@ -32,6 +32,7 @@ EXIT_OK = 0
 EXIT_USAGE = 2
 EXIT_INIT = 3
 EXIT_PROTOCOL = 4
+EXIT_STUCK = 5
 
 # How long cancelled calls get to end when the host has gone.
 _LAST_WORDS_S = 0.1
@@ -117,6 +118,7 @@ def serve_grpc(
     *,
     announce: Callable[[str], None] = lambda address: None,
     grace_s: float = 30.0,
+    cancel_grace_s: float | None = None,
     admission: Admission | None = None,
     tls: ServerTls | None = None,
 ) -> int:
@@ -124,9 +126,11 @@ def serve_grpc(
 
     `announce` is given the bound address. `admission`: the hosts that are served; without it the one that has
     the configuration's token. A SIGTERM lets running calls end for `grace_s` seconds, a second
-    one cancels them. Raises `SetupFailed`.
+    one cancels them. `cancel_grace_s`: a call that goes on for so long after it was cancelled has
+    the effect of SIGTERM, and is not waited for; without it, hosts are expected to end this process. Raises
+    `SetupFailed`.
     """
-    return _run(_grpc(config, facts, listen, announce, grace_s, admission, tls))
+    return _run(_grpc(config, facts, listen, announce, (grace_s, cancel_grace_s), admission, tls))
 
 
 def reseed() -> None:
@@ -157,7 +161,7 @@ async def _grpc(
     facts: Mapping[str, Any],
     listen: str,
     announce: Callable[[str], None],
-    grace_s: float,
+    graces_s: tuple[float, float | None],
     admission: Admission | None,
     tls: ServerTls | None,
 ) -> int:
@@ -167,24 +171,35 @@ async def _grpc(
     servicer = Servicer(config, _make_engine(config), facts)
     carrier = GrpcCarrier(servicer, admission, tls)
     address = await carrier.start(listen)
-    terminated = asyncio.Event()
+    grace_s, cancel_grace_s = graces_s
+    verdict = cancelled(pb.Cancel.REASON_SHUTDOWN)
+    ending = terminated = False
+
+    def end() -> None:
+        nonlocal ending
+        if not ending:
+            ending = True
+            servicer.loop.call_later(grace_s, servicer.abort_calls, verdict)
+            servicer.drain()
 
     def terminate() -> None:
-        if terminated.is_set():
-            servicer.abort_calls(cancelled(pb.Cancel.REASON_SHUTDOWN))
-            return
-        terminated.set()
-        servicer.loop.call_later(grace_s, servicer.abort_calls, cancelled(pb.Cancel.REASON_SHUTDOWN))
-        servicer.drain()
+        nonlocal terminated
+        if terminated:
+            servicer.abort_calls(verdict)
+        terminated = True
+        end()
 
     servicer.loop.add_signal_handler(signal.SIGTERM, terminate)
+    if cancel_grace_s is not None:
+        servicer.end_if_stuck(cancel_grace_s, end)
     announce(address)
     await servicer.drain_started.wait()
     await carrier.drain_announced()
     await servicer.drained
+    code = EXIT_STUCK if servicer.stuck else EXIT_OK
     # Ends as soon as all hosts have what was sent; a busy machine may need a while for that.
     await carrier.stop(grace=10.0)
-    return EXIT_OK
+    return code
 
 
 def _run(main: Coroutine[Any, Any, int]) -> int:

@@ -167,7 +167,8 @@ pub enum WorkerEnd {
         /// Whether it was stopped (SIGSTOP, a debugger) rather than busy.
         stopped: bool,
     },
-    /// A cancelled call went on in Python for longer than `cancel_grace`, and it was killed.
+    /// A cancelled call went on in Python for longer than `cancel_grace`, and it was killed. A worker that an operator started cannot be
+    /// killed from here: it is left, and ends itself.
     IgnoredCancellation {
         /// How long the call was given.
         grace: Duration,
@@ -254,7 +255,7 @@ impl fmt::Display for WorkerEnd {
                 "it did not answer for {silent:.1?}, so it was killed; does code block its event loop, or hold the GIL?"
             ),
             Self::IgnoredCancellation { grace } => {
-                write!(f, "a call ignored its cancellation for {grace:?}, so it was killed")
+                write!(f, "a call ignored its cancellation for {grace:?}, so it was given up")
             }
             Self::Garbage(what) => write!(f, "it broke the protocol: {what}"),
             Self::Recycled(why) => write!(f, "it was replaced by a fresh one, since {why}"),

@@ -315,12 +315,17 @@ class Engine:
         # In the context of the call, as the real engine does it.
         context = contextvars.copy_context()
         thread = asyncio.get_running_loop().run_in_executor(None, context.run, module)
-        try:
-            return await asyncio.shield(thread)
-        except asyncio.CancelledError:
-            # A call that ended must have left nothing running.
-            await asyncio.wait({thread})
-            raise
+        cancelled: asyncio.CancelledError | None = None
+        # A call that ended must have left nothing running, however often it was cancelled.
+        while not thread.done():
+            try:
+                await asyncio.wait({thread})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            thread.exception()
+            raise cancelled
+        return thread.result()
 
 
 def _open(fd: str) -> bool:

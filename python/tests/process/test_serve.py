@@ -128,6 +128,86 @@ async def test_calls_that_do_not_end_after_sigterm_are_cancelled(serve: type[Ser
     await client.close()
 
 
+async def test_a_call_that_ignores_its_cancellation_ends_the_worker_after_all_others(
+    serve: type[Served],
+) -> None:
+    served = serve("--listen", "127.0.0.1:0", "--cancel-grace", "0.2")
+    client = await served.connect()
+    running = await call(client, "callback", ["tool"])
+    callback = await running.expect("callback")
+    watch = await client.start()
+    await watch.wire.send(pb.Up(ping=pb.Ping(nonce=1)))
+    await watch.expect("pong")
+    stuck = await call(client, "linger", 600)
+    await stuck.expect("event")
+    await stuck.cancel()
+    told = await watch.expect("stats")
+    assert (told.draining, told.in_flight) == (True, 2)
+    assert "0.2 s after it was cancelled" in served.log_until("all others have ended")
+    refused = await (await call(client, "echo", 1)).failed()
+    assert refused.kind == pb.Error.KIND_DRAINING
+    await running.send(callback_reply=pb.CallbackReply(id=callback.id, ok=pb.Payload(json=b"1")))
+    assert await running.done() == [1]
+    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 5
+    with pytest.raises(ConnectionEnded):
+        await stuck.next()
+    await client.close()
+
+
+async def test_a_host_that_goes_leaves_no_call_that_holds_a_thread_for_ever(serve: type[Served]) -> None:
+    served = serve("--listen", "127.0.0.1:0", "--cancel-grace", "0.2")
+    client = await served.connect()
+    await (await call(client, "linger", 600)).expect("event")
+    await client.close()
+    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 5
+
+
+async def test_what_is_left_when_a_worker_ends_itself_is_cancelled_after_the_grace(
+    serve: type[Served],
+) -> None:
+    served = serve("--listen", "127.0.0.1:0", "--cancel-grace", "0.1", "--grace", "0.1")
+    client = await served.connect()
+    running = await call(client, "spin")
+    await running.expect("event")
+    stuck = await call(client, "linger", 600)
+    await stuck.expect("event")
+    await stuck.cancel()
+    assert (await running.failed()).kind == pb.Error.KIND_CANCELLED
+    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 5
+    await client.close()
+
+
+async def test_a_cancelled_call_that_ends_in_time_costs_nothing(serve: type[Served]) -> None:
+    served = serve("--listen", "127.0.0.1:0", "--cancel-grace", "600")
+    client = await served.connect()
+    running = await call(client, "spin")
+    await running.expect("event")
+    await running.cancel()
+    assert (await running.failed()).kind == pb.Error.KIND_CANCELLED
+    stats = (await client.control(ping=pb.Ping(nonce=5))).pong.stats
+    assert (stats.draining, stats.in_flight) == (False, 0)
+    assert await (await call(client, "echo", 1)).done() == 1
+    await client.close()
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+async def test_sigterm_ends_a_worker_also_where_a_call_does_not_stop(
+    serve: type[Served], signals: int
+) -> None:
+    grace = "0.1" if signals == 1 else "600"
+    served = serve("--listen", "127.0.0.1:0", "--cancel-grace", "0.1", "--grace", grace)
+    client = await served.connect()
+    stuck = await call(client, "linger", 600)
+    await stuck.expect("event")
+    served.process.send_signal(signal.SIGTERM)
+    if signals == 2:
+        while not (await (await call(client, "echo", 1)).next()).HasField("failed"):
+            pass
+        served.process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 5
+    await client.close()
+
+
 async def test_health_checks_follow_the_state_of_the_worker(serve: type[Served]) -> None:
     served = serve("--listen", "127.0.0.1:0")
     client = await served.connect()
@@ -283,6 +363,12 @@ async def test_a_message_that_should_have_been_split_is_refused_with_a_status(se
         (["--listen", "127.0.0.1:0", "--token-file", "/no/such/file"], "cannot read /no/such/file"),
         (["--listen", "127.0.0.1:0", "--token-file", "/dev/null"], "is empty"),
         (["--listen", "127.0.0.1:0", "--sync-threads", "0"], "sync_threads"),
+        (["--listen", "127.0.0.1:0", "--grace", "soon"], "--grace: invalid seconds value: 'soon'"),
+        (
+            ["--listen", "127.0.0.1:0", "--cancel-grace", "-1"],
+            "--cancel-grace: -1 s are not between 0 and a year",
+        ),
+        (["--listen", "127.0.0.1:0", "--cancel-grace", "nan"], "nan s are not between 0 and a year"),
         ([], "--listen"),
     ],
 )
