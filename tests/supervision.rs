@@ -237,7 +237,7 @@ async fn an_old_worker_that_does_not_come_to_an_end_is_cancelled_and_then_killed
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_that_die_too_often_degrade_the_pool_and_are_replaced_more_slowly() {
-    let dspex = framed().restart_intensity(2, Duration::from_secs(2)).start().await.unwrap();
+    let dspex = framed().restart_intensity(2, Duration::from_secs(6)).start().await.unwrap();
     let mut events = dspex.pool_events();
     for _ in 0..4 {
         eventually("there is a worker", || dspex.load().ready_workers == 1).await;

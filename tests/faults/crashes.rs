@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dspex::prelude::*;
-use dspex::{Carrier, Error, PoolChange, PoolEvent};
+use dspex::{Carrier, Error, PoolChange, PoolEvent, PoolState};
 use serde_json::json;
 use tokio::sync::Mutex;
+use tokio::sync::broadcast::Receiver;
 
-use crate::common::{find, kill, parent_of, worker_pids};
+use crate::common::{eventually, find, kill, parent_of, status, worker_pids};
 use crate::harness::{
     Ask, Census, Dice, Line, Outcome, Parrot, Tally, ask, builder, builder_on, full_again, host_megabytes,
     keep, kept, run,
@@ -153,6 +154,17 @@ impl Load {
     }
 }
 
+/// The process of the only pool's zygote.
+fn zygote_of(census: &Census) -> u32 {
+    let processes = census.processes().into_iter().filter(|process| process.is_alive());
+    let mut pids = processes.map(|process| process.pid);
+    pids.find(|pid| parent_of(*pid) == std::process::id()).unwrap()
+}
+
+async fn zygote_lost(events: &mut Receiver<PoolEvent>) {
+    find(events, |event| matches!(event.change, PoolChange::ZygoteLost { .. }).then_some(())).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_zygote_costs_no_call_and_no_worker() {
     const RUNS: usize = 3;
@@ -163,15 +175,9 @@ async fn a_killed_zygote_costs_no_call_and_no_worker() {
     let (mut tally, mut detection, mut recovery) = (Tally::default(), Vec::new(), Vec::new());
     for run in 0..RUNS {
         let (mut events, before) = (dspex.pool_events(), worker_pids(&dspex));
-        let zygote = census
-            .processes()
-            .into_iter()
-            .find(|process| process.is_alive() && parent_of(process.pid) == std::process::id())
-            .unwrap();
         let since = Instant::now();
-        kill(zygote.pid, "KILL");
-        let lost = |event: &PoolEvent| matches!(event.change, PoolChange::ZygoteLost { .. }).then_some(());
-        find(&mut events, lost).await;
+        kill(zygote_of(&census), "KILL");
+        zygote_lost(&mut events).await;
         detection.push(since.elapsed());
         for number in 0..50 {
             let question = format!("{run} and {number}");
@@ -196,22 +202,21 @@ async fn a_zygote_killed_with_all_workers_costs_only_the_calls_that_ran() {
     let module = Ask::create(&dspex.session()).await.unwrap();
     let (mut tally, mut detection, mut recovery) = (Tally::default(), Vec::new(), Vec::new());
     for run in 0..RUNS {
+        // Twice before one is warm is more than anybody is made to wait for.
+        eventually("the zygote is warm", || status(&dspex).pools[0].state == PoolState::Ready).await;
         let (mut events, before) = (dspex.pool_events(), worker_pids(&dspex));
-        let processes = census.processes().into_iter().filter(|process| process.is_alive());
-        let zygote =
-            processes.map(|process| process.pid).find(|pid| parent_of(*pid) == std::process::id()).unwrap();
         let since = Instant::now();
-        for pid in before.iter().copied().chain([zygote]) {
-            kill(pid, "KILL");
+        for pid in [zygote_of(&census)].iter().chain(&before) {
+            kill(*pid, "KILL");
         }
-        let lost = |event: &PoolEvent| matches!(event.change, PoolChange::ZygoteLost { .. }).then_some(());
-        find(&mut events, lost).await;
+        zygote_lost(&mut events).await;
         detection.push(since.elapsed());
-        // There is no worker and nothing to fork one: whoever comes now waits for both.
+        // There is no worker and nothing to fork one: whoever comes now waits for both. Some may still meet a socket whose
+        // end was not seen yet.
         let calls = (0..50).map(|number| {
             let question = format!("{run} and {number}");
             let module = &module;
-            async move { (json!(question), ask(module, &question, false).await) }
+            async move { (json!(question), ask(module, &question, true).await) }
         });
         for (expected, outcome) in futures::future::join_all(calls).await {
             tally.note(&expected, outcome, nothing);

@@ -87,8 +87,14 @@ impl Optimizers {
         Ok(self.in_use(&mut state, pool))
     }
 
-    /// The pool, while there is one: also one that starts or ends.
+    /// The pool, while it takes runs.
     pub(crate) fn pool(&self) -> Option<Arc<Pool>> {
+        let state = self.lock();
+        state.pool.clone().filter(|_| state.ready)
+    }
+
+    /// The pool, also while it starts or ends.
+    pub(crate) fn any_pool(&self) -> Option<Arc<Pool>> {
         self.lock().pool.clone()
     }
 

@@ -86,8 +86,12 @@ impl Pools {
 
     /// All that run, those of optimizers included.
     pub(crate) fn running(&self) -> Vec<Arc<Pool>> {
+        self.with_optimizers(Optimizers::pool)
+    }
+
+    fn with_optimizers(&self, pool_of: fn(&Optimizers) -> Option<Arc<Pool>>) -> Vec<Arc<Pool>> {
         let of = |entry: &Entry| {
-            let optimizers = entry.optimizers.as_ref().and_then(|optimizers| optimizers.pool());
+            let optimizers = entry.optimizers.as_ref().and_then(|optimizers| pool_of(optimizers));
             std::iter::once(entry.pool.clone()).chain(optimizers)
         };
         self.pools.values().flat_map(of).collect()
@@ -100,7 +104,8 @@ impl Pools {
         for optimizers in self.pools.values().filter_map(|entry| entry.optimizers.as_ref()) {
             optimizers.close();
         }
-        let pools = self.running();
+        // No more of them are started, and one that is just started ends as well.
+        let pools = self.with_optimizers(Optimizers::any_pool);
         pools.iter().for_each(|pool| pool.finish());
         let ending = Ending { pools: &pools, at: end };
         let _ = tokio::time::timeout(patience, join_all(pools.iter().map(|pool| pool.idle()))).await;
