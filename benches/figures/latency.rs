@@ -1,15 +1,18 @@
 //! How many waiting calls one worker carries.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use dspex::lm::{LmResponse, lm_fn};
 use dspex::prelude::*;
 use futures::future::try_join_all;
+use tokio::sync::watch;
 
 use crate::catalogue::{Figure, Goal, Measured};
 use crate::common::worker_pids;
-use crate::module::{Answer, delayed_lm, inputs};
+use crate::module::{Answer, COMPLETION, inputs};
 use crate::process;
 use crate::stats::{median, spread};
 
@@ -32,8 +35,8 @@ pub const FIGURES: &[Figure] = &[
         name: "inflight_1000_pss_mb",
         unit: "MB",
         goal: Goal::Below(300.0),
-        method: "The sum of Pss of both workers and their zygote while the 1,000 calls of a further round are all in flight, in \
-                 units of 10^6 bytes.",
+        method: "The sum of Pss of both workers and their zygote while the 1,000 calls of a further round are all in flight, \
+                 whose model answers when that was read; in units of 10^6 bytes.",
     },
 ];
 
@@ -58,10 +61,23 @@ pub async fn measure() -> Result<Vec<Measured>> {
 /// The seconds of each round of so many calls at once on so many workers, and the megabytes of the zygote and of each worker
 /// during one.
 async fn waiting(calls: usize, workers: usize) -> Result<(Vec<f64>, Vec<f64>)> {
-    let lm = delayed_lm(LATENCY);
+    let (asked, (gate, open)) = (Arc::new(AtomicUsize::new(0)), watch::channel(true));
+    let lm = {
+        let asked = asked.clone();
+        lm_fn(move |_| {
+            let mut open = open.clone();
+            asked.fetch_add(1, Ordering::Relaxed);
+            async move {
+                tokio::time::sleep(LATENCY).await;
+                // The gate outlives all calls.
+                let _ = open.wait_for(|open| *open).await;
+                Ok(LmResponse::text(COMPLETION))
+            }
+        })
+    };
     let places = (calls / workers).next_power_of_two();
     let dspex = Dspex::builder()
-        .lm(lm)
+        .lm(Lm::host(lm))
         .workers(workers)
         .in_flight_per_worker(places)
         .worker_limits(process::readable())
@@ -80,26 +96,21 @@ async fn waiting(calls: usize, workers: usize) -> Result<(Vec<f64>, Vec<f64>)> {
         round().await?;
         seconds.push(begun.elapsed().as_secs_f64());
     }
-    let over = AtomicBool::new(false);
+    asked.store(0, Ordering::Relaxed);
+    gate.send(false)?;
     let weigh = async {
-        // Where it takes long to begin them all, the first ones are over before the last ones begin.
-        while dspex.load().in_flight < calls * 4 / 5 {
-            ensure!(!over.load(Ordering::Relaxed), "so many calls never ran at once");
+        while asked.load(Ordering::Relaxed) < calls {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let workers = worker_pids(&dspex);
         let zygote = process::parent(*workers.first().context("no worker runs")?)?;
         let megabytes = |pid: u32| Ok(process::pss(pid)? as f64 / 1e6);
         let weights: Vec<f64> = [zygote].into_iter().chain(workers).map(megabytes).collect::<Result<_>>()?;
-        ensure!(dspex.load().in_flight > calls / 2, "the calls were over too soon");
+        ensure!(dspex.load().in_flight == calls, "not all of them were in flight");
+        gate.send(true)?;
         anyhow::Ok(weights)
     };
-    let answered = async {
-        let answered = round().await;
-        over.store(true, Ordering::Relaxed);
-        answered
-    };
-    let (answered, weights) = tokio::join!(answered, weigh);
-    answered?;
-    Ok((seconds, weights?))
+    let answered = async { Ok(round().await?) };
+    let (_, weights) = tokio::try_join!(answered, weigh)?;
+    Ok((seconds, weights))
 }

@@ -26,7 +26,7 @@ pub const FIGURES: &[Figure] = &[
         goal: Goal::AtLeast(10.0),
         method: "p50 of a call of a stand-in for the usual design (unary grpc.aio over a unix socket, a session set up with the \
                  host by a unary call back for each call, a new adapter, the tool in a thread) / p50 of a call on a warm instance \
-                 of a trivial Python class by dspex; 200 bytes of JSON there and back, one call in flight, one Python process \
+                 of a trivial Python class by dspex, which is async and so needs no thread; 200 bytes of JSON there and back, one call in flight, one Python process \
                  each; rounds by turns, median of the rounds' ratios.",
     },
     Figure {

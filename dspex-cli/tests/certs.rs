@@ -87,6 +87,29 @@ fn a_host_that_is_added_is_known_to_all_workers() {
 }
 
 #[test]
+fn a_host_that_is_removed_stays_out_whatever_is_made_later() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("certs");
+    told(&certs(&dir, &["init", "--worker", "a", "--worker", "b", "--host", "one", "--host", "two"]));
+    let token = read(&dir, "hosts/one/token").trim().to_owned();
+    assert!(
+        refused(&certs(&dir, &["remove", "--host", "../workers"]))
+            .contains("no host `../workers`; there are: one, two")
+    );
+    assert!(told(&certs(&dir, &["remove", "--host", "one"])).contains("restart the workers"));
+    told(&certs(&dir, &["add", "--host", "three"]));
+    told(&certs(&dir, &["renew"]));
+    assert!(!dir.join("hosts/one").exists());
+    for worker in ["a", "b"] {
+        let tokens = read(&dir, &format!("workers/{worker}/tokens"));
+        assert!(!tokens.contains(&token) && tokens.contains("two:") && tokens.contains("three:"));
+    }
+    // The last one may go: the workers then serve nobody, and say so at their start.
+    told(&certs(&dir, &["remove", "--host", "two", "--host", "three", "--host", "two"]));
+    assert_eq!(read(&dir, "workers/a/tokens"), "");
+}
+
+#[test]
 fn renewing_changes_keys_and_certificates_and_keeps_names_and_tokens() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("certs");

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import logging
 import os
 import sys
 from pathlib import Path
@@ -112,6 +113,22 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         " after all others (default: 5)",
     )
     parser.add_argument(
+        "--heartbeat-patience",
+        type=seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long code may keep the worker from answering anything, before it ends itself"
+        " (default: 30; 0: for ever)",
+    )
+    for limit, what in (
+        ("--memory-bytes", "private memory that the worker may write to"),
+        ("--open-files", "files that the worker may have open, sockets included"),
+        ("--user-processes", "processes and threads that the user may have, all programs together"),
+    ):
+        parser.add_argument(
+            limit, type=int, metavar="N", help=f"{what} (default: as many as there may be now)"
+        )
+    parser.add_argument(
         "--debuggable",
         action="store_true",
         help="let debuggers and profilers of the same user look into the worker, where keys are in memory",
@@ -141,7 +158,12 @@ def _serve(options: argparse.Namespace) -> int:
                 "sync_threads": options.sync_threads,
                 "worker": options.name,
                 "log_level": options.log_level,
-                "limits": {"debuggable": options.debuggable},
+                "limits": {
+                    "memory_bytes": options.memory_bytes,
+                    "open_files": options.open_files,
+                    "user_processes": options.user_processes,
+                    "debuggable": options.debuggable,
+                },
                 **({"max_message_bytes": limit} if (limit := options.max_message_bytes) is not None else {}),
             }
         )
@@ -153,8 +175,9 @@ def _serve(options: argparse.Namespace) -> int:
         facts = worker.prepare(config)
         worker.preload("grpc")
         # As workers of a pool: keys will be in the memory of this process.
+        limits.prepare(config.limits)
         limits.apply(config.limits)
-    except ImportError as exc:
+    except (ImportError, ValueError) as exc:
         print(f"dspex_worker serve: {exc}", file=sys.stderr)
         return worker.EXIT_INIT
 
@@ -166,6 +189,10 @@ def _serve(options: argparse.Namespace) -> int:
         if options.port_file is not None:
             _write_atomically(options.port_file, f"{address}\n")
         print(f"dspex_worker serves at {address}", file=sys.stderr, flush=True)
+        if tls is None and not tokens and not options.listen.startswith("unix:"):
+            logging.getLogger(__name__).warning(
+                "every user of this machine may call this worker: pass --token-file, or use a unix socket"
+            )
 
     code = worker.EXIT_INIT
     try:
@@ -179,6 +206,7 @@ def _serve(options: argparse.Namespace) -> int:
             announce=announce,
             grace_s=options.grace,
             cancel_grace_s=options.cancel_grace,
+            patience_s=options.heartbeat_patience,
             admission=Admission(tokens),
             tls=server_tls,
         )

@@ -283,11 +283,17 @@ class Models:
         return spec in self._entries
 
     def learn(self, spec: pb.LmSpec) -> None:
-        """Keeps a spec. Raises `ProtocolError` if the hash is not that of the bytes."""
+        """Keeps a spec. Raises `ProtocolError` if the hash is not that of the bytes, or for another key.
+
+        Hosts share what they name by the same hash: none may put its key into the model of another one.
+        """
         check_hash(spec.hash, spec.json, "language model")
         entry = _Entry(codec.loads_object(spec.json, "language model"), spec.api_key)
-        if self._entries.get(spec.hash) != entry:
-            self._made.pop(spec.hash, None)
+        known = self._entries.get(spec.hash)
+        if (spec.api_key and not entry.raw.get("identity")) or (known and known.api_key != spec.api_key):
+            raise ProtocolError(
+                f"the language model {spec.hash[:12]} is not told apart from one with another key"
+            )
         if spec.api_key:
             keep_secret(spec.api_key)
         self._entries[spec.hash] = entry

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from dspex_worker import tracing
@@ -103,6 +104,18 @@ def preload(carrier: str) -> None:
         importlib.import_module("dspex_worker.carrier.grpc_carrier")
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """How long a worker that an operator serves waits for its calls, in seconds."""
+
+    # After SIGTERM, until they are cancelled.
+    grace_s: float
+    # After their cancellation, until the worker ends without them; None: for ever.
+    cancel_grace_s: float | None
+    # While they keep it from doing anything else; 0: for ever.
+    patience_s: float
+
+
 def serve_framed(config: WorkerConfig, facts: Mapping[str, Any], sock: socket.socket) -> int:
     """Serves the host at the other end of `sock` until it hangs up or drains us; returns the exit code.
 
@@ -119,6 +132,7 @@ def serve_grpc(
     announce: Callable[[str], None] = lambda address: None,
     grace_s: float = 30.0,
     cancel_grace_s: float | None = None,
+    patience_s: float = 0.0,
     admission: Admission | None = None,
     tls: ServerTls | None = None,
 ) -> int:
@@ -127,10 +141,11 @@ def serve_grpc(
     `announce` is given the bound address. `admission`: the hosts that are served; without it the one that has
     the configuration's token. A SIGTERM lets running calls end for `grace_s` seconds, a second
     one cancels them. `cancel_grace_s`: a call that goes on for so long after it was cancelled has
-    the effect of SIGTERM, and is not waited for; without it, hosts are expected to end this process. Raises
-    `SetupFailed`.
+    the effect of SIGTERM, and is not waited for. `patience_s`: for so long, code may hold up the event loop.
+    Without these two, hosts are expected to end this process. Raises `SetupFailed`.
     """
-    return _run(_grpc(config, facts, listen, announce, (grace_s, cancel_grace_s), admission, tls))
+    bounds = Bounds(grace_s, cancel_grace_s, patience_s)
+    return _run(_grpc(config, facts, listen, announce, bounds, admission, tls))
 
 
 def reseed() -> None:
@@ -161,7 +176,7 @@ async def _grpc(
     facts: Mapping[str, Any],
     listen: str,
     announce: Callable[[str], None],
-    graces_s: tuple[float, float | None],
+    bounds: Bounds,
     admission: Admission | None,
     tls: ServerTls | None,
 ) -> int:
@@ -171,7 +186,6 @@ async def _grpc(
     servicer = Servicer(config, _make_engine(config), facts)
     carrier = GrpcCarrier(servicer, admission, tls)
     address = await carrier.start(listen)
-    grace_s, cancel_grace_s = graces_s
     verdict = cancelled(pb.Cancel.REASON_SHUTDOWN)
     ending = terminated = False
 
@@ -179,7 +193,7 @@ async def _grpc(
         nonlocal ending
         if not ending:
             ending = True
-            servicer.loop.call_later(grace_s, servicer.abort_calls, verdict)
+            servicer.loop.call_later(bounds.grace_s, servicer.abort_calls, verdict)
             servicer.drain()
 
     def terminate() -> None:
@@ -190,8 +204,10 @@ async def _grpc(
         end()
 
     servicer.loop.add_signal_handler(signal.SIGTERM, terminate)
-    if cancel_grace_s is not None:
-        servicer.end_if_stuck(cancel_grace_s, end)
+    if bounds.cancel_grace_s is not None:
+        servicer.end_if_stuck(bounds.cancel_grace_s, end)
+    if bounds.patience_s:
+        _watch_the_loop(servicer.loop, bounds.patience_s)
     announce(address)
     await servicer.drain_started.wait()
     await carrier.drain_announced()
@@ -200,6 +216,15 @@ async def _grpc(
     # Ends as soon as all hosts have what was sent; a busy machine may need a while for that.
     await carrier.stop(grace=10.0)
     return code
+
+
+def _watch_the_loop(loop: asyncio.AbstractEventLoop, patience_s: float) -> None:
+    """Ends the process, with the stacks of its threads on stderr, when the loop did not run for so long.
+
+    The thread that does it is C's and needs no lock of the interpreter: nothing in Python can hold it up.
+    """
+    faulthandler.dump_traceback_later(patience_s, exit=True)
+    loop.call_later(patience_s / 4, _watch_the_loop, loop, patience_s)
 
 
 def _run(main: Coroutine[Any, Any, int]) -> int:

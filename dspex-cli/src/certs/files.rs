@@ -65,6 +65,16 @@ impl Dir {
         write().map_err(problem)
     }
 
+    /// Removes a directory with what is in it.
+    pub(super) fn remove(&self, name: impl AsRef<Path>) -> Result<(), FileError> {
+        let path = self.path.join(name);
+        // The same one may have been named twice.
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// The names of the directories in one of its directories, in their order.
     pub(super) fn folders(&self, name: &str) -> Result<Vec<String>, FileError> {
         let path = self.path.join(name);

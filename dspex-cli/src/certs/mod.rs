@@ -36,6 +36,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         validity: Validity,
     },
+    /// Take hosts out: their directories, and their tokens from what workers are given. Nothing makes them anew then.
+    Remove {
+        #[command(flatten)]
+        place: Place,
+        /// A host; repeatable.
+        #[arg(long = "host", value_name = "NAME", required = true)]
+        hosts: Vec<String>,
+    },
     /// Tell what there is, and until when it is valid.
     Show {
         #[command(flatten)]
@@ -88,6 +96,8 @@ pub(crate) enum CertsError {
     Name(String),
     #[error("`{name}` cannot be an address of a worker: {problem}")]
     Address { name: String, problem: String },
+    #[error("there is no host `{name}`; there are: {hosts}")]
+    NoHost { name: String, hosts: String },
     #[error("nothing to make: name workers with --worker or hosts with --host")]
     Nothing,
     #[error("--days: a certificate is valid for {} to {} days", DAYS.start(), DAYS.end())]
@@ -108,6 +118,7 @@ pub(crate) fn run(command: Command) -> Result<String, CertsError> {
         Command::Init(issue) => init(issue),
         Command::Add(issue) => add(issue),
         Command::Renew { place, validity } => renew(&place.dir, validity.lasting()?),
+        Command::Remove { place, hosts } => remove(&place.dir, &hosts),
         Command::Show { place } => show(&place.dir),
     }
 }
@@ -164,6 +175,22 @@ fn renew(path: &Path, lasting: Duration) -> Result<String, CertsError> {
         told += &format!("{}: valid until {}\n", leaf.dir().display(), leaf::day(end));
     }
     Ok(told + "Copy the directories to where they belong; workers and hosts read them again by themselves.")
+}
+
+fn remove(path: &Path, hosts: &[String]) -> Result<String, CertsError> {
+    let dir = Dir::open(path)?;
+    let there = dir.folders(Purpose::Host.folder())?;
+    if let Some(name) = hosts.iter().find(|host| !there.contains(host)) {
+        return Err(CertsError::NoHost { name: name.clone(), hosts: there.join(", ") });
+    }
+    for host in hosts {
+        dir.remove(Leaf::host(host)?.dir())?;
+    }
+    leaf::write_tokens(&dir)?;
+    Ok(format!(
+        "{} can call no worker that has the new tokens: copy workers/*/tokens to where they belong, and restart the workers.",
+        hosts.join(", ")
+    ))
 }
 
 fn show(path: &Path) -> Result<String, CertsError> {

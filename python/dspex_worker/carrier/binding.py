@@ -11,6 +11,16 @@ from pathlib import Path
 _LONGEST_PATH = 107
 
 
+def is_served(path: str) -> bool:
+    """Whether somebody listens at a socket in the file system, which gRPC would take away without a word."""
+    with socket.socket(socket.AF_UNIX) as tried:
+        try:
+            tried.connect(path)
+        except OSError:
+            return False
+        return True
+
+
 def problem_of(address: str) -> str:
     """The likely reason why `unix:/path` or `HOST:PORT` is refused, with the next step."""
     if address.startswith("unix:"):
@@ -45,4 +55,4 @@ def _problem_of_path(path: Path) -> str:
         return f"this user may not write to {path.parent}; choose a directory of its own"
     if path.exists() and not path.is_socket():
         return f"there is something else than a socket at {path}; choose another path"
-    return "another process may listen there; end it, or choose another path"
+    return "another process listens there; end it, or choose another path"

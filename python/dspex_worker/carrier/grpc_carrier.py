@@ -19,7 +19,7 @@ from grpc_health.v1.health import aio as health_aio
 
 from dspex_worker.call import error
 from dspex_worker.carrier.admission import Admission, Gate, token_of
-from dspex_worker.carrier.binding import problem_of
+from dspex_worker.carrier.binding import is_served, problem_of
 from dspex_worker.carrier.tls import ServerTls
 from dspex_worker.fragments import Outgoing, ProtocolViolation
 from dspex_worker.proto import worker_pb2 as pb
@@ -122,6 +122,8 @@ class GrpcCarrier:
     async def start(self, address: str) -> str:
         """Listens on `unix:/path` or `HOST:PORT`; returns the bound address, its port chosen if it was 0."""
         path = address.removeprefix("unix:") if address.startswith("unix:") else None
+        if path is not None and is_served(path):
+            raise BindError(f"cannot listen on {address}: {problem_of(address)}")
         # A socket in the file system is for its owner alone.
         mask = os.umask(0o177) if path is not None else None
         try:

@@ -114,7 +114,8 @@ def spec(cls: str, signature: Any = None, **rest: Any) -> pb.Spec:
 
 
 def lm_spec(model: str = "test/model", kind: str = "host", api_key: str = "", **rest: Any) -> pb.LmSpec:
-    data = json.dumps({"kind": kind, "model": model, **rest}).encode()
+    identity = {"identity": sha256(api_key.encode())[:32]} if api_key else {}
+    data = json.dumps({"kind": kind, "model": model, **identity, **rest}).encode()
     return pb.LmSpec(hash=sha256(data), json=data, api_key=api_key)
 
 

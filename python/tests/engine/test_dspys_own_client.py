@@ -157,19 +157,27 @@ async def test_the_same_question_is_asked_again_because_nothing_is_cached(
     assert len(provider.seen) == 3
 
 
-async def test_a_new_key_for_the_same_model_is_used_from_then_on(
+async def test_another_key_for_the_same_model_is_another_model(
     engine: Engine, serve: Callable[..., Provider]
 ) -> None:
     provider = serve(200, completion(chat(answer="Paris")))
-    first = model(provider)
-    await call(engine, spec("dspy.Predict", QA), {"question": "?"}, lm=first)
-    made = engine._models.get(first.hash)
-
-    engine.learn(pb.State(lms=[model(provider, api_key="sk-another-secret-987")]))
-    await call(engine, spec("dspy.Predict", QA), {"question": "?"}, lm=first)
-
-    assert engine._models.get(first.hash) is not made
+    for key in (KEY, "sk-another-secret-987"):
+        await call(engine, spec("dspy.Predict", QA), {"question": "?"}, lm=model(provider, api_key=key))
     assert [authorization for authorization, _ in provider.seen] == [
         f"Bearer {KEY}",
         "Bearer sk-another-secret-987",
     ]
+
+
+@pytest.mark.parametrize("before", ["", KEY])
+async def test_no_host_puts_its_key_into_the_model_of_another_one(
+    engine: Engine, serve: Callable[..., Provider], before: str
+) -> None:
+    provider = serve(200, completion(chat(answer="Paris")))
+    theirs = model(provider, api_key=before)
+    engine.learn(pb.State(lms=[theirs]))
+    made = engine._models.get(theirs.hash)
+    stolen = pb.LmSpec(hash=theirs.hash, json=theirs.json, api_key="sk-another-secret-987")
+    with pytest.raises(Exception, match="is not told apart from one with another key"):
+        engine.learn(pb.State(lms=[stolen]))
+    assert engine._models.get(theirs.hash) is made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -190,6 +191,61 @@ async def test_a_cancelled_call_that_ends_in_time_costs_nothing(serve: type[Serv
     await client.close()
 
 
+async def test_code_that_holds_everything_up_ends_the_worker_with_the_stacks_of_its_threads(
+    serve: type[Served],
+) -> None:
+    served = serve("--listen", "127.0.0.1:0", "--heartbeat-patience", "0.5")
+    client = await served.connect()
+    stuck = await call(client, "stuck")
+    await stuck.expect("event")
+    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 1
+    log = served.log_until("do_stuck")
+    assert "Timeout" in log
+    with pytest.raises(ConnectionEnded):
+        await stuck.next()
+    await client.close()
+
+
+async def test_a_worker_that_is_busy_with_many_calls_is_not_held_up(serve: type[Served]) -> None:
+    served = serve("--listen", "127.0.0.1:0", "--heartbeat-patience", "0.5")
+    client = await served.connect()
+    running = await call(client, "spin")
+    await running.expect("event")
+    end = asyncio.get_running_loop().time() + 1.5
+    while asyncio.get_running_loop().time() < end:
+        assert await (await call(client, "echo", 1)).done() == 1
+    await running.cancel()
+    assert (await running.failed()).kind == pb.Error.KIND_CANCELLED
+    await client.close()
+
+
+async def test_a_second_worker_at_a_socket_is_refused_and_the_first_one_serves_on(
+    serve: type[Served], tmp_path: Path
+) -> None:
+    address = f"unix:{tmp_path}/socket"
+    first = serve("--listen", address)
+    client = await first.connect()
+    second = serve("--listen", address)
+    assert await asyncio.to_thread(second.process.wait, PATIENCE_S) == 3
+    assert f"cannot listen on {address}: another process listens there" in second.log_until("another path")
+    assert await (await call(client, "echo", 1)).done() == 1
+    await client.close()
+    first.process.kill()
+    first.process.wait()
+    client = await serve("--listen", address).connect()
+    assert await (await call(client, "echo", 1)).done() == 1, "what a killed one left is in nobody's way"
+    await client.close()
+
+
+async def test_limits_hold_in_a_worker_that_an_operator_serves(serve: type[Served]) -> None:
+    served = serve("--listen", "127.0.0.1:0", "--open-files", "100", "--memory-bytes", str(4 << 30))
+    client = await served.connect()
+    assert await (await call(client, "echo", 1)).done() == 1
+    assert resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE) == (100, 100)
+    assert resource.prlimit(served.process.pid, resource.RLIMIT_DATA) == (4 << 30, 4 << 30)
+    await client.close()
+
+
 @pytest.mark.parametrize("signals", [1, 2])
 async def test_sigterm_ends_a_worker_also_where_a_call_does_not_stop(
     serve: type[Served], signals: int
@@ -363,6 +419,7 @@ async def test_a_message_that_should_have_been_split_is_refused_with_a_status(se
         (["--listen", "127.0.0.1:0", "--token-file", "/no/such/file"], "cannot read /no/such/file"),
         (["--listen", "127.0.0.1:0", "--token-file", "/dev/null"], "is empty"),
         (["--listen", "127.0.0.1:0", "--sync-threads", "0"], "sync_threads"),
+        (["--listen", "127.0.0.1:0", "--open-files", "0"], "limits: open_files: got 0"),
         (["--listen", "127.0.0.1:0", "--grace", "soon"], "--grace: invalid seconds value: 'soon'"),
         (
             ["--listen", "127.0.0.1:0", "--cancel-grace", "-1"],
