@@ -108,11 +108,6 @@ class Call:
 
     # What the connection does with it (on the loop's thread).
 
-    @property
-    def ended(self) -> bool:
-        """Its module runs no more."""
-        return self._ended
-
     def abort(self, verdict: pb.Error) -> None:
         """Stops the module; the call ends with `verdict` when it really stopped."""
         if self._ended:

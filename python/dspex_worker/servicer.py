@@ -161,9 +161,9 @@ class Servicer:
         if self.draining:
             self._finish_drain_if_idle()
 
-    def call_cancelled(self, call: Call) -> None:
+    def call_cancelled(self, call: Call, host: str) -> None:
         if self.stuck is not None:
-            self.stuck.watch(call)
+            self.stuck.watch(call, host)
 
     def stats(self) -> pb.Stats:
         """How the worker is; where a figure cannot be had, what the host cannot do without."""
@@ -259,7 +259,7 @@ class Connection:
 
     def cancelled(self, call: Call) -> None:
         """The call is to stop, for whatever reason."""
-        self._servicer.call_cancelled(call)
+        self._servicer.call_cancelled(call, self.host)
 
     def _finish(self, call_id: int, message: bytes) -> None:
         self._reassembly.refuse(call_id)

@@ -17,8 +17,7 @@ log = logging.getLogger(__name__)
 class Cancelled(Protocol):
     """A call that was cancelled."""
 
-    @property
-    def ended(self) -> bool: ...
+    call_id: int
 
 
 class StuckCalls:
@@ -29,26 +28,31 @@ class StuckCalls:
         self._loop = loop
         self._grace_s = grace_s
         self._found = found
+        self._timers: dict[Cancelled, asyncio.TimerHandle] = {}
         self._calls: set[Cancelled] = set()
 
     def __len__(self) -> int:
         return len(self._calls)
 
-    def watch(self, call: Cancelled) -> None:
-        """The call was cancelled just now."""
-        self._loop.call_later(self._grace_s, self._look, call)
+    def watch(self, call: Cancelled, host: str) -> None:
+        """The call of this host was cancelled just now."""
+        self._timers[call] = self._loop.call_later(self._grace_s, self._find, call, host)
 
     def forget(self, call: Cancelled) -> None:
         """The call has ended."""
+        if (timer := self._timers.pop(call, None)) is not None:
+            # It would keep the call with its inputs for all of the grace.
+            timer.cancel()
         self._calls.discard(call)
 
-    def _look(self, call: Cancelled) -> None:
-        if call.ended:
-            return
+    def _find(self, call: Cancelled, host: str) -> None:
+        del self._timers[call]
         self._calls.add(call)
         log.error(
-            "a call goes on %g s after it was cancelled, and nothing can stop it: the worker takes no new"
-            " calls, and ends when all others have ended",
+            "call %d of the host %s goes on %g s after it was cancelled, and nothing can stop it: the worker"
+            " takes no new calls, and ends when all others have ended",
+            call.call_id,
+            host,
             self._grace_s,
         )
         self._found()

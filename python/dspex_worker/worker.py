@@ -188,6 +188,7 @@ async def _grpc(
     address = await carrier.start(listen)
     verdict = cancelled(pb.Cancel.REASON_SHUTDOWN)
     ending = terminated = False
+    code = EXIT_OK
 
     def end() -> None:
         nonlocal ending
@@ -203,16 +204,24 @@ async def _grpc(
         terminated = True
         end()
 
+    def end_as_stuck() -> None:
+        nonlocal code
+        if not ending:
+            # Also where the call ends after all: nobody asked for this end.
+            code = EXIT_STUCK
+        end()
+
     servicer.loop.add_signal_handler(signal.SIGTERM, terminate)
     if bounds.cancel_grace_s is not None:
-        servicer.end_if_stuck(bounds.cancel_grace_s, end)
+        servicer.end_if_stuck(bounds.cancel_grace_s, end_as_stuck)
     if bounds.patience_s:
         _watch_the_loop(servicer.loop, bounds.patience_s)
     announce(address)
     await servicer.drain_started.wait()
     await carrier.drain_announced()
     await servicer.drained
-    code = EXIT_STUCK if servicer.stuck else EXIT_OK
+    if servicer.stuck:
+        code = EXIT_STUCK
     # Ends as soon as all hosts have what was sent; a busy machine may need a while for that.
     await carrier.stop(grace=10.0)
     return code

@@ -155,6 +155,24 @@ async def test_a_call_that_ignores_its_cancellation_ends_the_worker_after_all_ot
     await client.close()
 
 
+async def test_a_worker_that_ends_itself_says_so_also_where_the_call_ended_after_all(
+    serve: type[Served],
+) -> None:
+    served = serve("--listen", "127.0.0.1:0", "--cancel-grace", "0.2")
+    client = await served.connect()
+    running = await call(client, "callback", ["tool"])
+    callback = await running.expect("callback")
+    late = await call(client, "linger", 1)
+    await late.expect("event")
+    await late.cancel()
+    assert (await late.failed()).kind == pb.Error.KIND_CANCELLED
+    assert served.process.poll() is None
+    await running.send(callback_reply=pb.CallbackReply(id=callback.id, ok=pb.Payload(json=b"1")))
+    assert await running.done() == [1]
+    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 5
+    await client.close()
+
+
 async def test_a_host_that_goes_leaves_no_call_that_holds_a_thread_for_ever(serve: type[Served]) -> None:
     served = serve("--listen", "127.0.0.1:0", "--cancel-grace", "0.2")
     client = await served.connect()
