@@ -174,12 +174,15 @@ def _serve(options: argparse.Namespace) -> int:
     try:
         facts = worker.prepare(config)
         worker.preload("grpc")
-        # As workers of a pool: keys will be in the memory of this process.
-        limits.prepare(config.limits)
-        limits.apply(config.limits)
-    except (ImportError, ValueError) as exc:
+    except ImportError as exc:
         print(f"dspex_worker serve: {exc}", file=sys.stderr)
         return worker.EXIT_INIT
+    try:
+        limits.prepare(config.limits)
+    except ValueError as exc:
+        raise UsageError(f"--memory-bytes: {exc}") from None
+    # As workers of a pool: keys will be in the memory of this process.
+    limits.apply(config.limits)
 
     from dspex_worker.carrier.admission import Admission
     from dspex_worker.carrier.grpc_carrier import BindError
@@ -204,9 +207,7 @@ def _serve(options: argparse.Namespace) -> int:
             facts,
             options.listen,
             announce=announce,
-            grace_s=options.grace,
-            cancel_grace_s=options.cancel_grace,
-            patience_s=options.heartbeat_patience,
+            bounds=worker.Bounds(options.grace, options.cancel_grace, options.heartbeat_patience),
             admission=Admission(tokens),
             tls=server_tls,
         )

@@ -106,14 +106,14 @@ def preload(carrier: str) -> None:
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long a worker that an operator serves waits for its calls, in seconds."""
+    """How long a worker waits for its calls, in seconds. The defaults leave it to the host to end it."""
 
     # After SIGTERM, until they are cancelled.
-    grace_s: float
+    grace_s: float = 30.0
     # After their cancellation, until the worker ends without them; None: for ever.
-    cancel_grace_s: float | None
+    cancel_grace_s: float | None = None
     # While they keep it from doing anything else; 0: for ever.
-    patience_s: float
+    patience_s: float = 0.0
 
 
 def serve_framed(config: WorkerConfig, facts: Mapping[str, Any], sock: socket.socket) -> int:
@@ -130,21 +130,17 @@ def serve_grpc(
     listen: str,
     *,
     announce: Callable[[str], None] = lambda address: None,
-    grace_s: float = 30.0,
-    cancel_grace_s: float | None = None,
-    patience_s: float = 0.0,
+    bounds: Bounds = Bounds(),
     admission: Admission | None = None,
     tls: ServerTls | None = None,
 ) -> int:
     """Serves gRPC at `listen` until a drain or SIGTERM; returns the exit code.
 
     `announce` is given the bound address. `admission`: the hosts that are served; without it the one that has
-    the configuration's token. A SIGTERM lets running calls end for `grace_s` seconds, a second
-    one cancels them. `cancel_grace_s`: a call that goes on for so long after it was cancelled has
-    the effect of SIGTERM, and is not waited for. `patience_s`: for so long, code may hold up the event loop.
-    Without these two, hosts are expected to end this process. Raises `SetupFailed`.
+    the configuration's token. A SIGTERM lets running calls end for the grace of `bounds`, a second one
+    cancels them. A call that goes on after its cancellation for longer than `bounds` allow has the effect of
+    SIGTERM, and is not waited for. Raises `SetupFailed`.
     """
-    bounds = Bounds(grace_s, cancel_grace_s, patience_s)
     return _run(_grpc(config, facts, listen, announce, bounds, admission, tls))
 
 

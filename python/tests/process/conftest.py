@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from served import Served
 
 from carriers import LIMIT, Client, Connect, FramedClient, GrpcClient
 from zygote_host import WorkerProcess, ZygoteHost
@@ -67,3 +68,17 @@ def carrier(request: pytest.FixtureRequest) -> str:
 @pytest_asyncio.fixture
 async def client(connect: Connect, carrier: str) -> Client:
     return (await connect(carrier))[0]
+
+
+@pytest.fixture
+def serve() -> Iterator[type[Served]]:
+    started: list[Served] = []
+
+    class Started(Served):
+        def __init__(self, *options: str) -> None:
+            super().__init__(*options)
+            started.append(self)
+
+    yield Started
+    for served in started:
+        served.close()

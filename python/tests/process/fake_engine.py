@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import json
 import logging
 import os
@@ -24,6 +23,7 @@ from dspex_worker import figures, limits, tracing
 from dspex_worker.config import WorkerConfig
 from dspex_worker.host import CallCancelled, Host, HostError
 from dspex_worker.proto import worker_pb2 as pb
+from dspex_worker.threads import Threads
 
 
 def warm(config: WorkerConfig) -> None:
@@ -45,6 +45,7 @@ class Engine:
             case "exit":
                 raise SystemExit("no licence")
         self.specs: dict[str, bytes] = {}
+        self._threads = Threads(config.sync_threads)
         # What happened to the call before, for the test to ask about.
         self.log: list[str] = []
 
@@ -154,7 +155,9 @@ class Engine:
 
         answers = [
             await host.exchange(pb.Callback.KIND_VARIABLE, "v", asked()),
-            await self._in_thread(lambda: host.exchange_blocking(pb.Callback.KIND_VARIABLE, "v", asked())),
+            await self._threads.run(
+                lambda: host.exchange_blocking(pb.Callback.KIND_VARIABLE, "v", asked()), host, 0
+            ),
         ]
         return [[json.loads(answer.json), answer.attachments == asked().attachments] for answer in answers]
 
@@ -169,13 +172,13 @@ class Engine:
                 self.log.append("the thread was told")
                 raise
 
-        return await self._in_thread(module)
+        return await self._threads.run(module, host, 0)
 
     async def do_callback_from_another_loop(self, argument: Any, host: Host) -> Any:
         async def inner() -> bytes:
             return await host.callback(pb.Callback.KIND_TOOL, argument, b"null")
 
-        return json.loads(await self._in_thread(lambda: asyncio.run(inner())))
+        return json.loads(await self._threads.run(lambda: asyncio.run(inner()), host, 0))
 
     async def do_callback_blocking_on_the_loop(self, argument: Any, host: Host) -> Any:
         return host.callback_blocking(pb.Callback.KIND_TOOL, "never", b"null").decode()
@@ -187,14 +190,16 @@ class Engine:
             seen = tracing.trace()
             return None if seen is None else [seen.traceparent, seen.tracestate]
 
-        return [here(), await self._in_thread(here)]
+        return [here(), await self._threads.run(here, host, 0)]
 
     async def do_ask_below(self, argument: Any, host: Host) -> Any:
         """Asks the host on the loop and on a thread, below spans of Python's own."""
         await host.callback(pb.Callback.KIND_TOOL, "host's own span", b"null")
         with tracing.continue_trace(argument, "a=1"):
             await host.callback(pb.Callback.KIND_TOOL, "named", b"null")
-            await self._in_thread(lambda: host.callback_blocking(pb.Callback.KIND_TOOL, "thread", b"null"))
+            await self._threads.run(
+                lambda: host.callback_blocking(pb.Callback.KIND_TOOL, "thread", b"null"), host, 0
+            )
 
     async def do_ask_below_a_span_of_opentelemetry(self, argument: Any, host: Host) -> Any:
         from opentelemetry.sdk.trace import TracerProvider
@@ -207,7 +212,9 @@ class Engine:
 
     async def do_log_something(self, argument: Any, host: Host) -> Any:
         logging.getLogger("program").warning("%s", argument)
-        await self._in_thread(lambda: logging.getLogger("program").warning("%s on a thread", argument))
+        await self._threads.run(
+            lambda: logging.getLogger("program").warning("%s on a thread", argument), host, 0
+        )
 
     async def do_events(self, argument: Any, host: Host) -> Any:
         for number in range(argument):
@@ -221,7 +228,7 @@ class Engine:
             host.callback_blocking(pb.Callback.KIND_TOOL, "after", b"null")
             host.event("token", "last")
 
-        await self._in_thread(module)
+        await self._threads.run(module, host, 0)
 
     async def do_large_event_then_small(self, argument: Any, host: Host) -> Any:
         for body in ("x" * argument, "small", "y" * argument):
@@ -274,12 +281,26 @@ class Engine:
                 self.log.append("the thread ended")
                 raise
 
-        await self._in_thread(module)
+        await self._threads.run(module, host, 0)
 
     async def do_linger(self, argument: Any, host: Host) -> Any:
         """A synchronous module that does not look at anything."""
-        host.event("log", "started")
-        await self._in_thread(lambda: time.sleep(argument))
+
+        def module() -> None:
+            host.event("log", "started")
+            time.sleep(argument)
+
+        await self._threads.run(module, host, 0)
+
+    async def do_linger_until(self, argument: Any, host: Host) -> Any:
+        """The same, until there is a file of this name."""
+
+        def module() -> None:
+            host.event("log", "started")
+            while not os.path.exists(argument):
+                time.sleep(0.001)
+
+        await self._threads.run(module, host, 0)
 
     async def do_print(self, argument: Any, host: Host) -> Any:
         print(argument)
@@ -310,22 +331,6 @@ class Engine:
 
     async def do_fds(self, argument: Any, host: Host) -> Any:
         return {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _open(fd)}
-
-    async def _in_thread(self, module: Callable[[], Any]) -> Any:
-        # In the context of the call, as the real engine does it.
-        context = contextvars.copy_context()
-        thread = asyncio.get_running_loop().run_in_executor(None, context.run, module)
-        cancelled: asyncio.CancelledError | None = None
-        # A call that ended must have left nothing running, however often it was cancelled.
-        while not thread.done():
-            try:
-                await asyncio.wait({thread})
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            thread.exception()
-            raise cancelled
-        return thread.result()
 
 
 def _open(fd: str) -> bool:

@@ -9,13 +9,13 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from served import Served
 
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.proto.worker_pb2_grpc import WorkerStub
@@ -25,50 +25,6 @@ from zygote_host import FAKE, PATIENCE_S, read_until
 
 WEB = "0123456789abcdef0123456789abcdef-web"
 BATCH = "0123456789abcdef0123456789abcdef-batch"
-
-
-class Served:
-    def __init__(self, *options: str) -> None:
-        self._stderr, write = os.pipe()
-        self.process = subprocess.Popen(
-            [sys.executable, "-I", str(FAKE), "serve", *options], stdin=subprocess.DEVNULL, stderr=write
-        )
-        os.close(write)
-
-    def address(self) -> str:
-        line = read_until(self._stderr, "\n")
-        return line.partition(" serves at ")[2].splitlines()[0]
-
-    def log_until(self, text: str) -> str:
-        return read_until(self._stderr, text)
-
-    async def connect(self, token: str = "") -> GrpcClient:
-        return await self.connect_to(self.address(), token)
-
-    async def connect_to(self, address: str, token: str = "") -> GrpcClient:
-        channel = grpc.aio.insecure_channel(address)
-        await asyncio.wait_for(channel.channel_ready(), PATIENCE_S)
-        return GrpcClient(channel, token)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        os.close(self._stderr)
-
-
-@pytest.fixture
-def serve() -> Iterator[type[Served]]:
-    started: list[Served] = []
-
-    class Started(Served):
-        def __init__(self, *options: str) -> None:
-            super().__init__(*options)
-            started.append(self)
-
-    yield Started
-    for served in started:
-        served.close()
 
 
 async def test_it_serves_a_free_port_and_writes_it_to_the_port_file(
@@ -91,149 +47,6 @@ async def test_it_serves_a_unix_socket_that_is_its_owners_alone(serve: type[Serv
     client = await served.connect()
     assert await (await call(client, "echo", 1)).done() == 1
     assert (tmp_path / "socket").stat().st_mode & 0o077 == 0
-    await client.close()
-
-
-async def test_sigterm_lets_running_calls_end(serve: type[Served]) -> None:
-    served = serve("--listen", "127.0.0.1:0")
-    client = await served.connect()
-    running = await call(client, "callback", ["tool"])
-    callback = await running.expect("callback")
-    served.process.send_signal(signal.SIGTERM)
-    while True:
-        down = await (await call(client, "echo", 1)).next()
-        if down.HasField("failed"):
-            break
-    assert down.failed.error.kind == pb.Error.KIND_DRAINING
-    await running.send(callback_reply=pb.CallbackReply(id=callback.id, ok=pb.Payload(json=b"1")))
-    assert await running.done() == [1]
-    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 0
-    await client.close()
-
-
-@pytest.mark.parametrize("how", ["a second signal", "the end of the grace"])
-async def test_calls_that_do_not_end_after_sigterm_are_cancelled(serve: type[Served], how: str) -> None:
-    served = serve("--listen", "127.0.0.1:0", "--grace", "0.2" if how.startswith("the") else "600")
-    client = await served.connect()
-    running = await call(client, "spin")
-    await running.expect("event")
-    served.process.send_signal(signal.SIGTERM)
-    if how == "a second signal":
-        while not (await (await call(client, "echo", 1)).next()).HasField("failed"):
-            pass
-        served.process.send_signal(signal.SIGTERM)
-    failed = await running.failed()
-    assert failed.kind == pb.Error.KIND_CANCELLED
-    assert "shutting down" in failed.message
-    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 0
-    await client.close()
-
-
-async def test_a_call_that_ignores_its_cancellation_ends_the_worker_after_all_others(
-    serve: type[Served],
-) -> None:
-    served = serve("--listen", "127.0.0.1:0", "--cancel-grace", "0.2")
-    client = await served.connect()
-    running = await call(client, "callback", ["tool"])
-    callback = await running.expect("callback")
-    watch = await client.start()
-    await watch.wire.send(pb.Up(ping=pb.Ping(nonce=1)))
-    await watch.expect("pong")
-    stuck = await call(client, "linger", 600)
-    await stuck.expect("event")
-    await stuck.cancel()
-    told = await watch.expect("stats")
-    assert (told.draining, told.in_flight) == (True, 2)
-    assert "0.2 s after it was cancelled" in served.log_until("all others have ended")
-    refused = await (await call(client, "echo", 1)).failed()
-    assert refused.kind == pb.Error.KIND_DRAINING
-    await running.send(callback_reply=pb.CallbackReply(id=callback.id, ok=pb.Payload(json=b"1")))
-    assert await running.done() == [1]
-    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 5
-    with pytest.raises(ConnectionEnded):
-        await stuck.next()
-    await client.close()
-
-
-async def test_a_worker_that_ends_itself_says_so_also_where_the_call_ended_after_all(
-    serve: type[Served],
-) -> None:
-    served = serve("--listen", "127.0.0.1:0", "--cancel-grace", "0.2")
-    client = await served.connect()
-    running = await call(client, "callback", ["tool"])
-    callback = await running.expect("callback")
-    late = await call(client, "linger", 1)
-    await late.expect("event")
-    await late.cancel()
-    assert (await late.failed()).kind == pb.Error.KIND_CANCELLED
-    assert served.process.poll() is None
-    await running.send(callback_reply=pb.CallbackReply(id=callback.id, ok=pb.Payload(json=b"1")))
-    assert await running.done() == [1]
-    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 5
-    await client.close()
-
-
-async def test_a_host_that_goes_leaves_no_call_that_holds_a_thread_for_ever(serve: type[Served]) -> None:
-    served = serve("--listen", "127.0.0.1:0", "--cancel-grace", "0.2")
-    client = await served.connect()
-    await (await call(client, "linger", 600)).expect("event")
-    await client.close()
-    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 5
-
-
-async def test_what_is_left_when_a_worker_ends_itself_is_cancelled_after_the_grace(
-    serve: type[Served],
-) -> None:
-    served = serve("--listen", "127.0.0.1:0", "--cancel-grace", "0.1", "--grace", "0.1")
-    client = await served.connect()
-    running = await call(client, "spin")
-    await running.expect("event")
-    stuck = await call(client, "linger", 600)
-    await stuck.expect("event")
-    await stuck.cancel()
-    assert (await running.failed()).kind == pb.Error.KIND_CANCELLED
-    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 5
-    await client.close()
-
-
-async def test_a_cancelled_call_that_ends_in_time_costs_nothing(serve: type[Served]) -> None:
-    served = serve("--listen", "127.0.0.1:0", "--cancel-grace", "600")
-    client = await served.connect()
-    running = await call(client, "spin")
-    await running.expect("event")
-    await running.cancel()
-    assert (await running.failed()).kind == pb.Error.KIND_CANCELLED
-    stats = (await client.control(ping=pb.Ping(nonce=5))).pong.stats
-    assert (stats.draining, stats.in_flight) == (False, 0)
-    assert await (await call(client, "echo", 1)).done() == 1
-    await client.close()
-
-
-async def test_code_that_holds_everything_up_ends_the_worker_with_the_stacks_of_its_threads(
-    serve: type[Served],
-) -> None:
-    served = serve("--listen", "127.0.0.1:0", "--heartbeat-patience", "0.5")
-    client = await served.connect()
-    stuck = await call(client, "stuck")
-    await stuck.expect("event")
-    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 1
-    log = served.log_until("do_stuck")
-    assert "Timeout" in log
-    with pytest.raises(ConnectionEnded):
-        await stuck.next()
-    await client.close()
-
-
-async def test_a_worker_that_is_busy_with_many_calls_is_not_held_up(serve: type[Served]) -> None:
-    served = serve("--listen", "127.0.0.1:0", "--heartbeat-patience", "0.5")
-    client = await served.connect()
-    running = await call(client, "spin")
-    await running.expect("event")
-    end = asyncio.get_running_loop().time() + 1.5
-    while asyncio.get_running_loop().time() < end:
-        assert await (await call(client, "echo", 1)).done() == 1
-    await running.cancel()
-    assert (await running.failed()).kind == pb.Error.KIND_CANCELLED
     await client.close()
 
 
@@ -261,24 +74,6 @@ async def test_limits_hold_in_a_worker_that_an_operator_serves(serve: type[Serve
     assert await (await call(client, "echo", 1)).done() == 1
     assert resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE) == (100, 100)
     assert resource.prlimit(served.process.pid, resource.RLIMIT_DATA) == (4 << 30, 4 << 30)
-    await client.close()
-
-
-@pytest.mark.parametrize("signals", [1, 2])
-async def test_sigterm_ends_a_worker_also_where_a_call_does_not_stop(
-    serve: type[Served], signals: int
-) -> None:
-    grace = "0.1" if signals == 1 else "600"
-    served = serve("--listen", "127.0.0.1:0", "--cancel-grace", "0.1", "--grace", grace)
-    client = await served.connect()
-    stuck = await call(client, "linger", 600)
-    await stuck.expect("event")
-    served.process.send_signal(signal.SIGTERM)
-    if signals == 2:
-        while not (await (await call(client, "echo", 1)).next()).HasField("failed"):
-            pass
-        served.process.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(served.process.wait, PATIENCE_S) == 5
     await client.close()
 
 
@@ -438,6 +233,10 @@ async def test_a_message_that_should_have_been_split_is_refused_with_a_status(se
         (["--listen", "127.0.0.1:0", "--token-file", "/no/such/file"], "cannot read /no/such/file"),
         (["--listen", "127.0.0.1:0", "--token-file", "/dev/null"], "is empty"),
         (["--listen", "127.0.0.1:0", "--sync-threads", "0"], "sync_threads"),
+        (
+            ["--listen", "127.0.0.1:0", "--memory-bytes", "1"],
+            "--memory-bytes: a memory limit of 1 bytes is",
+        ),
         (["--listen", "127.0.0.1:0", "--open-files", "0"], "limits: open_files: got 0"),
         (["--listen", "127.0.0.1:0", "--grace", "soon"], "--grace: invalid seconds value: 'soon'"),
         (
