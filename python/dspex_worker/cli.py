@@ -174,7 +174,7 @@ def _serve(options: argparse.Namespace) -> int:
     try:
         facts = worker.prepare(config)
         worker.preload("grpc")
-    except ImportError as exc:
+    except (ImportError, ConfigError) as exc:
         print(f"dspex_worker serve: {exc}", file=sys.stderr)
         return worker.EXIT_INIT
     try:
@@ -190,7 +190,11 @@ def _serve(options: argparse.Namespace) -> int:
 
     def announce(address: str) -> None:
         if options.port_file is not None:
-            _write_atomically(options.port_file, f"{address}\n")
+            try:
+                _write_atomically(options.port_file, f"{address}\n")
+            except OSError as exc:
+                problem = f"--port-file: cannot write {options.port_file}: {exc.strerror}"
+                raise worker.SetupFailed(f"{problem}; name a file in a directory of your own") from None
         print(f"dspex_worker serves at {address}", file=sys.stderr, flush=True)
         if tls is None and not tokens and not options.listen.startswith("unix:"):
             logging.getLogger(__name__).warning(
@@ -215,6 +219,9 @@ def _serve(options: argparse.Namespace) -> int:
         print(f"dspex_worker serve: {exc} (`dspex certs` makes and renews such files)", file=sys.stderr)
     except (BindError, worker.SetupFailed) as exc:
         print(f"dspex_worker serve: {exc}", file=sys.stderr)
+    except Exception:
+        # Told here, because nobody is told anything after `os._exit`.
+        logging.getLogger(__name__).exception("the worker cannot go on")
     finally:
         logs.flush()
         # Threads of cancelled calls would be waited for at a normal end.

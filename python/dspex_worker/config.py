@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -68,6 +69,8 @@ def _string(name: str, value: Any) -> str:
 def _positive(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigError(f"{name}: expected an integer of at least 1, got {value!r}")
+    if value > sys.maxsize:
+        raise ConfigError(f"{name}: expected an integer of at most {sys.maxsize}, got {value!r}")
     return value
 
 

@@ -47,7 +47,7 @@ class Limits:
                 right = isinstance(value, bool)
             else:
                 right = value is None or (
-                    isinstance(value, int) and not isinstance(value, bool) and value > 0
+                    isinstance(value, int) and not isinstance(value, bool) and 0 < value <= sys.maxsize
                 )
             if not right:
                 raise ValueError(f"{name}: got {value!r}")

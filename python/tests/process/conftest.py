@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from served import Served
 
 from carriers import LIMIT, Client, Connect, FramedClient, GrpcClient
+from served import Served
 from zygote_host import WorkerProcess, ZygoteHost
 
 _names = itertools.count()

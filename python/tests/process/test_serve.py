@@ -15,12 +15,13 @@ import grpc
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from served import Served
 
+from dspex_worker import cli, limits, logs, worker
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.proto.worker_pb2_grpc import WorkerStub
 
 from carriers import ConnectionEnded, GrpcClient, GrpcWire, call, function
+from served import Served
 from zygote_host import FAKE, PATIENCE_S, read_until
 
 WEB = "0123456789abcdef0123456789abcdef-web"
@@ -237,6 +238,8 @@ async def test_a_message_that_should_have_been_split_is_refused_with_a_status(se
             ["--listen", "127.0.0.1:0", "--memory-bytes", "1"],
             "--memory-bytes: a memory limit of 1 bytes is",
         ),
+        (["--listen", "127.0.0.1:0", "--max-message-bytes", "9" * 20], "expected an integer of at most"),
+        (["--listen", "127.0.0.1:0", "--memory-bytes", "9" * 20], "limits: memory_bytes: got 999"),
         (["--listen", "127.0.0.1:0", "--open-files", "0"], "limits: open_files: got 0"),
         (["--listen", "127.0.0.1:0", "--grace", "soon"], "--grace: invalid seconds value: 'soon'"),
         (
@@ -251,6 +254,41 @@ def test_options_that_cannot_work_are_refused(serve: type[Served], options: list
     served = serve(*options)
     assert served.process.wait(PATIENCE_S) == 2
     assert told in served.log_until(told)
+
+
+def test_a_port_file_that_cannot_be_written_is_told_with_the_next_step(
+    serve: type[Served], tmp_path: Path
+) -> None:
+    file = tmp_path / "missing" / "port"
+    served = serve("--listen", "127.0.0.1:0", "--port-file", str(file))
+    assert served.process.wait(PATIENCE_S) == 3
+    told = f"--port-file: cannot write {file}: No such file or directory; name a file"
+    assert told in served.log_until("of your own")
+
+
+def test_a_worker_that_cannot_go_on_says_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Exited(Exception):
+        pass
+
+    def fails(*_: object, **__: object) -> int:
+        raise OverflowError("what nobody thought of")
+
+    def exits(code: int) -> None:
+        assert code == worker.EXIT_INIT
+        raise Exited
+
+    monkeypatch.setattr(worker, "prepare", lambda config: {})
+    monkeypatch.setattr(worker, "serve_grpc", fails)
+    for name in ("prepare", "apply"):
+        monkeypatch.setattr(limits, name, lambda limits: None)
+    monkeypatch.setattr(logs, "stdout_to_stderr", lambda: None)
+    monkeypatch.setattr(logs, "configure", lambda level: None)
+    monkeypatch.setattr(os, "_exit", exits)
+    with pytest.raises(Exited):
+        cli.main(["serve", "--listen", "127.0.0.1:0"])
+    assert "OverflowError: what nobody thought of" in caplog.text
 
 
 def test_a_module_that_is_missing_is_told_in_a_line(serve: type[Served]) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import Served
 
 from dspex_worker.proto import worker_pb2 as pb
 from dspex_worker.worker import _watch_the_loop
 
 from carriers import ConnectionEnded, GrpcClient, HostCall, call
+from served import Served
 from zygote_host import PATIENCE_S
 
 
